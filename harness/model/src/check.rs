@@ -1,0 +1,130 @@
+//! The checks: one table that feeds the scenario language, the plan, `explain`, the reports and the pairing test.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::code::Code;
+
+/// One row of the catalogue of checks.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckEntry {
+    /// The check.
+    pub check: Check,
+    /// Its name in the scenario language.
+    pub name: &'static str,
+    /// What it looks at and how, in one or two sentences.
+    pub doc: &'static str,
+    /// What it does not see.
+    pub blind: &'static str,
+    /// The codes by which it reports.
+    pub codes: &'static [Code],
+    /// The unit of what it examines, plural.
+    pub unit: &'static str,
+}
+
+macro_rules! checks {
+    ($($check:ident $name:literal $unit:literal [$($code:ident),+] $doc:literal $blind:literal;)+) => {
+        /// One way to compare the recovered server with what was there.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Check {
+            $(#[doc = $doc] #[serde(rename = $name)] $check,)+
+        }
+
+        /// Every check, in the order in which reports list them.
+        pub const CHECKS: &[CheckEntry] = &[
+            $(CheckEntry {
+                check: Check::$check,
+                name: $name,
+                doc: $doc,
+                blind: $blind,
+                codes: &[$(Code::$code),+],
+                unit: $unit,
+            },)+
+        ];
+    };
+}
+
+checks! {
+    RowCounts "row-counts" "tables" [DatabaseMissing, TableMissing, TableUnexpected, RowCountMismatch]
+        "Counts the rows of every table of every database and compares with the primary."
+        "Changed values, as long as the number of rows stays the same.";
+    Fingerprints "fingerprints" "rows" [DatabaseMissing, TableMissing, TableUnexpected, FingerprintMismatch]
+        "Sums two differently seeded 64-bit hashes of every row's text, per table, and compares with the primary."
+        "Unlogged tables, indexes, the physical order of rows, and anything that is not in a row.";
+    ReadAll "read-all" "tables" [TableUnreadable]
+        "Reads every row and every out-of-line value of every table, those of the system catalog too."
+        "Indexes other than those the system uses, and values that are readable but wrong.";
+    Catalog "catalog" "definitions" [CatalogMismatch]
+        "Compares the definition of every table, column, index, constraint, sequence, view, function, trigger, policy, grant, role and extension with the primary."
+        "Settings per role or database, statistics, comments, and whether an index agrees with its table.";
+    Conservation "conservation" "positions" [ConservationBroken]
+        "Every \"Position\" equals the sum of the fills of its \"Order\" rows, and every order has its audit row: true for every committed transaction, false for a torn one."
+        "Whole transactions that are missing, and tables outside the trading fixture.";
+    PageChecksums "page-checksums" "pages" [PageChecksumFailed, PageChecksumsOff]
+        "Reads every page of every relation file from disk and verifies its checksum and header."
+        "Files that hold no pages (transaction status, control file), and damage from before the checksum was written.";
+    ServerLog "server-log" "lines" [ServerLogError]
+        "Reads the restored server's log and reports every ERROR, FATAL and PANIC line that the drill did not cause itself."
+        "Trouble that the server does not log: recovery that ends early is only a LOG line.";
+    FirstWrite "first-write" "writes" [FirstWriteFailed]
+        "Places an order on the recovered server with the application's own role, and reads it back."
+        "Statements of the application other than this one.";
+    ArchiveUntouched "archive-untouched" "files" [ArchiveChanged]
+        "Names, sizes, times, inodes and SHA-256 of every file in the WAL archive are the same before the restore and after."
+        "Damage that was in the archive before the restore.";
+}
+
+impl Check {
+    /// The catalogue's row for this check.
+    pub fn entry(self) -> &'static CheckEntry {
+        // The macro writes the enum and the table in the same order.
+        &CHECKS[self as usize]
+    }
+
+    /// The name in the scenario language.
+    pub fn name(self) -> &'static str {
+        self.entry().name
+    }
+
+    /// Every check.
+    pub fn all() -> Vec<Self> {
+        CHECKS.iter().map(|entry| entry.check).collect()
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Check {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        CHECKS
+            .iter()
+            .find(|entry| entry.name == text)
+            .map(|entry| entry.check)
+            .ok_or_else(|| format!("there is no check '{text}'"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::Weight;
+
+    #[test]
+    fn every_check_finds_its_own_row_and_can_disprove() {
+        for (index, entry) in CHECKS.iter().enumerate() {
+            assert_eq!(entry.check as usize, index);
+            assert_eq!(entry.name.parse::<Check>().unwrap(), entry.check);
+            assert_eq!(serde_json::to_string(&entry.check).unwrap(), format!("\"{}\"", entry.name));
+            assert!(entry.codes.iter().any(|code| code.weight() == Weight::Disproves), "{}", entry.name);
+            assert!(!entry.blind.is_empty());
+        }
+    }
+}

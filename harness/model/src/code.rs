@@ -1,0 +1,241 @@
+//! The catalogue of finding codes: one table that feeds verdicts, `pgdrill explain` and the documentation.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What a finding does to the verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weight {
+    /// Worth reading; the verdict stays.
+    Notes,
+    /// We could not tell: the verdict cannot be `proven`.
+    Unverifies,
+    /// The backup, the restore or an objective failed: the verdict is `disproven`.
+    Disproves,
+    /// A bug in pgdrill itself.
+    Bug,
+}
+
+/// One row of the catalogue.
+#[derive(Clone, Copy, Debug)]
+pub struct CodeEntry {
+    /// The code.
+    pub code: Code,
+    /// Its name in records, reports and scenario files.
+    pub name: &'static str,
+    /// What it does to the verdict.
+    pub weight: Weight,
+    /// What it means, in one sentence.
+    pub meaning: &'static str,
+    /// What usually causes it and what to do now.
+    pub advice: &'static str,
+}
+
+macro_rules! catalogue {
+    ($($code:ident $name:literal $weight:ident $meaning:literal $advice:literal;)+) => {
+        /// A stable name for one kind of finding. Codes are never renamed or reused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Code {
+            $(#[doc = $meaning] #[serde(rename = $name)] $code,)+
+        }
+
+        /// Every code, in the order in which a drill can meet them.
+        pub const CODES: &[CodeEntry] = &[
+            $(CodeEntry {
+                code: Code::$code,
+                name: $name,
+                weight: Weight::$weight,
+                meaning: $meaning,
+                advice: $advice,
+            },)+
+        ];
+    };
+}
+
+catalogue! {
+    PostgresMissing "POSTGRES_MISSING" Unverifies
+        "No PostgreSQL of the wanted major version was found."
+        "Install the server package of that major, or name its bin directory in PGDRILL_PG_BIN; `pgdrill doctor` lists what is there.";
+    MajorOutOfRange "MAJOR_OUT_OF_RANGE" Unverifies
+        "The scenario says that it does not make sense on the major version that was asked for."
+        "Ask for another major with --postgres, or widen the scenario's `postgres:` range.";
+    ProgramMissing "PROGRAM_MISSING" Unverifies
+        "A program that the drill needs is not there or cannot be started."
+        "Install the package that holds it; `pgdrill doctor` names it.";
+    UserMissing "USER_MISSING" Unverifies
+        "pgdrill runs as root, PostgreSQL refuses root, and no unprivileged account was found to drop to."
+        "Create the account `postgres`, or name one in PGDRILL_USER.";
+    WorkspaceUnusable "WORKSPACE_UNUSABLE" Unverifies
+        "The workspace directory cannot be made, written, or used for a socket."
+        "Name a directory on a writable disk with a short path: --workspace or PGDRILL_WORKSPACE.";
+    DiskFull "DISK_FULL" Unverifies
+        "There is not enough disk space for the drill, or it ran out."
+        "Free space, lower `data: orders`, or name another disk with --workspace.";
+    ServerStartFailed "SERVER_START_FAILED" Unverifies
+        "The server that the drill makes for itself did not start."
+        "Read the quoted log line: usually a bad value under `settings:` in the scenario.";
+    LoadFailed "LOAD_FAILED" Unverifies
+        "The fixture's schema or data could not be loaded."
+        "Read the quoted server message; nothing was learnt about a backup.";
+    SqlFailed "SQL_FAILED" Unverifies
+        "A `sql` step of the scenario failed, so the drill is not the one that was written."
+        "Correct the statement at the quoted line of the scenario.";
+    BackupFailed "BACKUP_FAILED" Unverifies
+        "The backup program ended with an error, so there is no backup to prove."
+        "Read the quoted message of the program.";
+    ArchiveStalled "ARCHIVE_STALLED" Unverifies
+        "A WAL segment did not reach the archive in time."
+        "Look at the server log in the kept workspace for what archive_command said.";
+    BaselineUnstable "BASELINE_UNSTABLE" Unverifies
+        "The primary changed while its expected content was being measured."
+        "Stop whatever else writes to the primary; the drill needs it quiet at that moment.";
+    TimeLimit "TIME_LIMIT" Unverifies
+        "A bounded wait or the drill as a whole reached its time limit."
+        "Raise `time-limit:` in the scenario if the machine is only slow; otherwise read the quoted log line.";
+    ServerLost "SERVER_LOST" Unverifies
+        "A server that should have been running went away."
+        "Read the quoted log lines: a crash, the OOM killer, or somebody stopped it.";
+    UnpackFailed "UNPACK_FAILED" Disproves
+        "The backup could not be unpacked."
+        "The archive file is damaged or incomplete; this backup would not have been restored.";
+    TablespaceOutside "TABLESPACE_OUTSIDE" Unverifies
+        "A tablespace of the backup leads outside the workspace, so starting a restored server could write to, or drop, the live one."
+        "pgdrill refuses to start such a server. Keep the tablespace out of the drill's cluster.";
+    QuarantineBroken "QUARANTINE_BROKEN" Disproves
+        "The restored server said that a setting is in force which must be off in a drill."
+        "Do not let this server run; report the setting, it should have been overridden.";
+    RecoveryFailed "RECOVERY_FAILED" Disproves
+        "The restored server stopped before it reached the end state that was asked for."
+        "Read the quoted FATAL line of the restored server: it says what recovery was missing.";
+    RecoveryShort "RECOVERY_SHORT" Notes
+        "Recovery ended before the position at which the expected content was captured."
+        "The WAL after the recovered position never reached the archive. Whether data is lost is decided by the content checks.";
+    DatabaseMissing "DATABASE_MISSING" Disproves
+        "A database of the primary is not there after the restore."
+        "The restore is incomplete, or it ended before the database was created.";
+    TableMissing "TABLE_MISSING" Disproves
+        "A table of the primary is not there after the restore."
+        "The restore ended before the table was created, or it was dropped afterwards.";
+    TableUnexpected "TABLE_UNEXPECTED" Disproves
+        "The restored database has a table that the primary did not have."
+        "The restore went past the wanted point, or something wrote to the restored server.";
+    TableUnreadable "TABLE_UNREADABLE" Disproves
+        "A table could not be read in full."
+        "The quoted error names the damage; restore from another backup and look for the page.";
+    RowCountMismatch "ROW_COUNT_MISMATCH" Disproves
+        "A table has another number of rows than the primary had."
+        "Compare the difference with what was written after the backup: lost WAL shows as missing rows.";
+    FingerprintMismatch "FINGERPRINT_MISMATCH" Disproves
+        "A table's content differs from the primary's."
+        "At least one value differs. Compare the rows with a copy of the primary.";
+    CatalogMismatch "CATALOG_MISMATCH" Disproves
+        "An index, constraint, column, view, function, trigger, policy, grant or other definition differs from the primary's."
+        "The finding names the object and both definitions.";
+    ConservationBroken "CONSERVATION_BROKEN" Disproves
+        "A rule that every committed transaction keeps does not hold in the restored data."
+        "A transaction was torn: part of it was restored and part was not.";
+    PageChecksumFailed "PAGE_CHECKSUM_FAILED" Disproves
+        "A data page does not match its checksum, or its header is not possible."
+        "The finding names file and block. The page was damaged before, in, or after the backup.";
+    PageChecksumsOff "PAGE_CHECKSUMS_OFF" Unverifies
+        "The cluster has no page checksums, so damage inside pages cannot be told."
+        "Enable them with pg_checksums on a stopped cluster, or leave the check out.";
+    ServerLogError "SERVER_LOG_ERROR" Disproves
+        "The restored server logged an ERROR, FATAL or PANIC line that nothing explains."
+        "Read the quoted line; recovery is not healthy although the server is up.";
+    FirstWriteFailed "FIRST_WRITE_FAILED" Disproves
+        "The application role could not write to the restored server."
+        "A grant, a sequence or a constraint is not what the application needs, or the server is read-only.";
+    ArchiveChanged "ARCHIVE_CHANGED" Disproves
+        "The WAL archive is not what it was before the restore."
+        "The restored server, or somebody else, wrote into the archive: a drill must never do that.";
+    RtoExceeded "RTO_EXCEEDED" Disproves
+        "Recovery took longer than the recovery time objective allows."
+        "The phases in the report say where the time went.";
+    ObjectiveUnmeasured "OBJECTIVE_UNMEASURED" Unverifies
+        "An objective has a target, but the drill ended before it could be measured."
+        "Look at the finding that ended the drill.";
+    CheckNotRun "CHECK_NOT_RUN" Unverifies
+        "A check that the scenario asks for did not run, or had nothing to look at."
+        "A check that did not run proves nothing. The finding says why it did not.";
+    ExpectationMissed "EXPECTATION_MISSED" Disproves
+        "The drill did not end in the way that the scenario says it must."
+        "The injected trouble was not noticed, or was noticed in another way.";
+    CleanupFailed "CLEANUP_FAILED" Unverifies
+        "Something of the drill could not be stopped or removed."
+        "Remove it with `pgdrill clean`; the finding names it.";
+    Interrupted "INTERRUPTED" Unverifies
+        "The drill was interrupted."
+        "Run it again.";
+    RunDied "RUN_DIED" Unverifies
+        "pgdrill was killed in the middle of the drill; the record was sealed afterwards from its journal."
+        "Run it again.";
+    InternalError "INTERNAL_ERROR" Bug
+        "pgdrill met a condition that it should have made impossible."
+        "Please report it with the record of the run.";
+}
+
+impl Code {
+    /// The catalogue's row for this code.
+    pub fn entry(self) -> &'static CodeEntry {
+        // The macro writes the enum and the table in the same order.
+        &CODES[self as usize]
+    }
+
+    /// The name used in records, reports and scenario files.
+    pub fn name(self) -> &'static str {
+        self.entry().name
+    }
+
+    /// What a finding with this code does to the verdict.
+    pub fn weight(self) -> Weight {
+        self.entry().weight
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Code {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wanted = text.to_ascii_uppercase().replace('-', "_");
+        CODES
+            .iter()
+            .find(|entry| entry.name == wanted)
+            .map(|entry| entry.code)
+            .ok_or_else(|| format!("there is no finding code '{text}'"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_finds_its_own_row() {
+        for (index, entry) in CODES.iter().enumerate() {
+            assert_eq!(entry.code as usize, index);
+            assert_eq!(entry.code.entry().name, entry.name);
+            assert_eq!(entry.name.parse::<Code>().unwrap(), entry.code);
+            let json = serde_json::to_string(&entry.code).unwrap();
+            assert_eq!(json, format!("\"{}\"", entry.name));
+        }
+    }
+
+    #[test]
+    fn every_code_says_what_it_means_and_what_to_do() {
+        for entry in CODES {
+            for sentence in [entry.meaning, entry.advice] {
+                assert!(sentence.ends_with('.'), "{}: {sentence}", entry.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What happens in a drill, as it happens. A run is the fold of its events, so a journal of them is enough to
+//! seal the record of a run that died.
+
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::Evidence;
+use crate::finding::{Finding, Stage};
+use crate::run::Header;
+use crate::world::PlaceFacts;
+
+/// Something that happened, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Microseconds since the run began.
+    pub at_us: u64,
+    /// Wall-clock time, microseconds since 1970 UTC.
+    pub unix_us: i64,
+    /// What happened.
+    pub what: Happening,
+}
+
+/// The vocabulary of a drill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Happening {
+    /// The run began; always first.
+    RunStarted(Box<Header>),
+    /// A place was opened for a server.
+    PlaceOpened {
+        /// The server's name within the run.
+        server: String,
+        /// What the place says of itself.
+        facts: PlaceFacts,
+    },
+    /// A step of the plan began.
+    StepStarted {
+        /// Its index in the plan, from 0.
+        step: usize,
+    },
+    /// A long step came further. Not journaled and not in the record.
+    Progress {
+        /// What is being done: `copy "Order"`.
+        what: String,
+        /// How much is done.
+        done: u64,
+        /// Of how much, where that is known.
+        total: Option<u64>,
+        /// In which unit.
+        unit: Unit,
+    },
+    /// Something was measured.
+    Measured(Evidence),
+    /// Something was seen.
+    Found(Finding),
+    /// A step ended.
+    StepEnded {
+        /// Its index in the plan, from 0.
+        step: usize,
+        /// How.
+        status: StepStatus,
+        /// How long it took.
+        took_us: u64,
+    },
+    /// Servers are being stopped and files removed.
+    TeardownStarted,
+    /// That is done.
+    TornDown(Teardown),
+    /// The run ended; always last.
+    RunEnded {
+        /// Whether a person ended it.
+        interrupted: bool,
+    },
+}
+
+/// The unit of a progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Rows.
+    Rows,
+    /// Tables.
+    Tables,
+    /// WAL segments.
+    Segments,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepStatus {
+    /// It did what it says. What it found is in the findings.
+    Done,
+    /// It could not do what it says, and no later step was tried.
+    Failed,
+    /// It was not tried.
+    NotRun,
+    /// A person ended it.
+    Interrupted,
+}
+
+/// What teardown did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Teardown {
+    /// Servers that were stopped.
+    pub servers: Vec<String>,
+    /// The workspace, where it was kept; none when it is gone.
+    pub kept: Option<String>,
+    /// Bytes that the workspace took at the end.
+    pub workspace_bytes: u64,
+    /// How long it took.
+    pub took_us: u64,
+}
+
+impl Happening {
+    /// Whether it belongs in the journal and in the record.
+    pub fn lasting(&self) -> bool {
+        !matches!(self, Self::Progress { .. })
+    }
+}
+
+/// A step of the plan, as the record keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// Its name: `backup`, `disaster`, `load data`.
+    pub name: String,
+    /// Its stage.
+    pub stage: Stage,
+    /// The line of the scenario file; none for a step that every drill has.
+    #[serde(default)]
+    pub line: Option<usize>,
+    /// What it will do, in one line.
+    pub does: String,
+}

@@ -1,0 +1,154 @@
+//! What a drill measured, as plain data. Times are whole microseconds (`_us`), sizes are bytes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::Check;
+use crate::units::Lsn;
+
+/// One thing that was measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evidence {
+    /// Data was loaded.
+    Load(LoadEvidence),
+    /// A backup was taken.
+    Backup(BackupEvidence),
+    /// The expected content was captured.
+    Baseline(BaselineEvidence),
+    /// A server was recovered.
+    Recovery(RecoveryEvidence),
+    /// A check ran, or did not.
+    Check(CheckRecord),
+}
+
+/// What was loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadEvidence {
+    /// Rows by table.
+    pub rows: BTreeMap<String, u64>,
+    /// Bytes of the binary COPY streams.
+    pub bytes: u64,
+    /// SHA-256 over the COPY streams, table by table in the order of `rows`: the same for the same seed and size
+    /// on every machine and version.
+    pub sha256: String,
+    /// How long COPY took, indexes and constraints included.
+    pub took_us: u64,
+}
+
+/// A base backup that was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupEvidence {
+    /// Its name in the workspace.
+    pub name: String,
+    /// `pg_basebackup`.
+    pub tool: String,
+    /// `plain` or `tar`.
+    pub format: String,
+    /// `none` or `gzip`.
+    pub compress: String,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Files that the manifest lists.
+    pub files: u64,
+    /// Sum of their sizes.
+    pub content_bytes: u64,
+    /// SHA-256 of the manifest, taken when the backup ended: later tampering shows.
+    pub manifest_sha256: String,
+    /// Where replay must begin.
+    pub start_lsn: Lsn,
+    /// Where it is consistent.
+    pub end_lsn: Lsn,
+    /// The timeline.
+    pub timeline: u32,
+    /// How long it took.
+    pub took_us: u64,
+}
+
+/// What was there before the disaster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaselineEvidence {
+    /// The primary's WAL insert position before and after the measurement, which are equal on a quiet server.
+    pub lsn: Lsn,
+    /// Tables measured.
+    pub tables: u64,
+    /// Rows measured.
+    pub rows: u64,
+    /// Definitions measured.
+    pub definitions: u64,
+    /// Each table's expected content, by `database.schema.table`.
+    pub content: BTreeMap<String, TableContent>,
+    /// How long the measurement took.
+    pub took_us: u64,
+}
+
+/// The content of one table, without any of its data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableContent {
+    /// Number of rows.
+    pub rows: u64,
+    /// The two sums of row hashes, in decimal; empty for a table without rows.
+    pub fingerprint: String,
+}
+
+/// A recovery, as far as it got.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryEvidence {
+    /// How the backup was unpacked: `tar`, `copy`.
+    pub by: String,
+    /// The target that was asked for: `latest`.
+    pub target: String,
+    /// The state that was reached: `promoted`, or none.
+    pub state: Option<String>,
+    /// Where the old timeline ended.
+    pub reached_lsn: Option<Lsn>,
+    /// The timeline after promotion.
+    pub timeline: Option<u32>,
+    /// WAL segments fetched from the archive.
+    pub segments: u64,
+    /// The last of them.
+    pub last_segment: Option<String>,
+    /// The phases of the recovery time, in order, without gaps.
+    pub phases: Vec<Phase>,
+    /// From the disaster to the first application write; none when there was none.
+    pub rto_us: Option<u64>,
+    /// The running server's answers about settings that must be off.
+    pub quarantine: BTreeMap<String, String>,
+}
+
+/// One phase of the recovery time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    /// `detect`, `fetch`, `unpack`, `start`, `replay`, `promote` or `first-write`.
+    pub name: String,
+    /// How long it took.
+    pub took_us: u64,
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckStatus {
+    /// It looked at something, and found nothing wrong.
+    Held,
+    /// It has findings.
+    Failed,
+    /// It did not run, or had nothing to look at: never green.
+    NotRun,
+}
+
+/// One check of one server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckRecord {
+    /// Which.
+    pub check: Check,
+    /// How it ended.
+    pub status: CheckStatus,
+    /// How many things it looked at, in the unit of its catalogue row.
+    pub examined: u64,
+    /// One line: what it saw, or why it did not run.
+    pub summary: String,
+    /// How long it took.
+    pub took_us: u64,
+}

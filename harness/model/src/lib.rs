@@ -1,0 +1,17 @@
+//! The nouns of a restore drill, pure: no files, sockets, clock, chance, async runtime or printing.
+//!
+//! The natural walk is `scenario::parse` → [`plan::compile`] → (the engine executes) → [`run::fold`] →
+//! [`verdict::judge`]; everything else hangs on those nouns.
+
+pub mod check;
+pub mod code;
+pub mod event;
+pub mod evidence;
+pub mod finding;
+pub mod plan;
+pub mod redact;
+pub mod run;
+pub mod scenario;
+pub mod units;
+pub mod verdict;
+pub mod world;

@@ -1,0 +1,215 @@
+//! What a scenario file says, once it has been read without a mistake.
+//!
+//! `parse` turns text into a [`Scenario`] or into every mistake that can be told at once; `plan::compile` turns a
+//! `Scenario` into what will be done.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::Check;
+use crate::code::Code;
+use crate::finding::Stage;
+use crate::units::MajorRange;
+use crate::verdict::Verdict;
+
+/// A scenario without a mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// The path of its file without the ending, relative to where it was looked for: `smoke/restore-tar-gzip`.
+    pub id: String,
+    /// SHA-256 of the file's text, in hexadecimal: a changed scenario is another drill.
+    pub sha256: String,
+    /// One line for people.
+    pub title: String,
+    /// The majors on which it makes sense.
+    pub postgres: MajorRange,
+    /// Where all chance comes from.
+    pub seed: u64,
+    /// What is loaded before the first step.
+    pub data: Data,
+    /// How WAL is archived.
+    pub archive: Archive,
+    /// Settings of the primary beside pgdrill's own, by name, each with the line that it stands on.
+    pub settings: BTreeMap<String, Setting>,
+    /// What is done, in order.
+    pub steps: Vec<Placed<Step>>,
+    /// What recovery must achieve.
+    pub objectives: Objectives,
+    /// How the drill must end, when that is not `proven`.
+    pub expect: Option<Expect>,
+    /// How long the whole drill may take.
+    pub time_limit: Duration,
+}
+
+/// Something with the line of the scenario file that it stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed<T> {
+    /// The line, from 1.
+    pub line: usize,
+    /// What stands there.
+    pub what: T,
+}
+
+/// What is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Data {
+    /// Rows of `"Order"`; all other tables follow from it.
+    pub orders: u64,
+}
+
+/// How WAL is archived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// By which means.
+    pub by: ArchiveBy,
+}
+
+/// The means of archiving WAL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArchiveBy {
+    /// `archive_command` with pgdrill's own atomic and durable script.
+    Command,
+}
+
+/// A setting of the primary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its value as written.
+    pub value: String,
+    /// The line of the scenario file.
+    pub line: usize,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Take a base backup.
+    Backup(Backup),
+    /// Run SQL on the server that is there: the primary before the disaster, the recovered one after.
+    Sql(Sql),
+    /// Switch to a new WAL segment and wait until everything before it is in the archive.
+    SwitchWal(SwitchWal),
+    /// Lose the primary.
+    Disaster(Disaster),
+    /// Restore the backup and recover.
+    Recover(Recover),
+    /// Compare with what was there.
+    Check(Vec<Check>),
+}
+
+/// A base backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backup {
+    /// With which program.
+    pub tool: BackupTool,
+    /// In which form.
+    pub format: BackupFormat,
+    /// Compressed how.
+    pub compress: Compress,
+}
+
+/// A program that takes base backups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackupTool {
+    /// PostgreSQL's own.
+    PgBasebackup,
+}
+
+/// The form of a base backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackupFormat {
+    /// A directory like a data directory.
+    Plain,
+    /// `base.tar`, `pg_wal.tar` and one per tablespace.
+    Tar,
+}
+
+/// The compression of a base backup in tar format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compress {
+    /// None.
+    None,
+    /// gzip, at the program's own default level.
+    Gzip,
+}
+
+/// SQL to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sql {
+    /// One or more statements.
+    pub run: String,
+    /// In which database; the fixture's own by default.
+    pub database: Option<String>,
+}
+
+/// A switch of the WAL segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwitchWal {
+    /// How long the archiver may take.
+    pub within: Duration,
+}
+
+/// How the primary is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disaster {
+    /// SIGKILL of the postmaster; its files stay.
+    Kill,
+    /// SIGKILL of the postmaster, and its data directory with all WAL in it is gone.
+    LosePrimary,
+}
+
+/// A recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recover {
+    /// How the backup is unpacked; none follows the backup's format.
+    pub by: Option<RecoverBy>,
+    /// Where recovery stops.
+    pub to: Target,
+    /// How long it may take.
+    pub within: Duration,
+}
+
+/// How a backup is unpacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecoverBy {
+    /// `tar`, as an operator would.
+    Tar,
+    /// `cp -a` of a plain backup.
+    Copy,
+}
+
+/// Where recovery stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// At the end of the archive.
+    Latest,
+}
+
+/// What recovery must achieve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Objectives {
+    /// The longest time from the disaster to the first application write on the recovered server.
+    pub rto: Option<Duration>,
+}
+
+/// How a drill must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expect {
+    /// With which verdict.
+    pub verdict: Verdict,
+    /// With which finding among its findings.
+    #[serde(default)]
+    pub finding: Option<Code>,
+    /// At which stage that finding at the latest.
+    #[serde(default)]
+    pub stage: Option<Stage>,
+}

@@ -1,0 +1,237 @@
+//! Small typed quantities: log positions, major versions, and how sizes and durations are written.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A position in the write-ahead log, in bytes. Written as PostgreSQL writes it, `%X/%X`; read numerically,
+/// because 18 also prints `%X/%08X` (`pg_lsn_in`, `src/backend/utils/adt/pg_lsn.c`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lsn(pub u64);
+
+impl fmt::Display for Lsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:X}/{:X}", self.0 >> 32, self.0 & 0xFFFF_FFFF)
+    }
+}
+
+impl FromStr for Lsn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || format!("'{text}' is not a log position (two hexadecimal numbers, as in 0/3000060)");
+        let (high, low) = text.split_once('/').ok_or_else(wrong)?;
+        let part = |s: &str| -> Result<u64, String> {
+            if s.is_empty() || s.len() > 8 {
+                return Err(wrong());
+            }
+            u64::from_str_radix(s, 16).map_err(|_| wrong())
+        };
+        Ok(Self(part(high)? << 32 | part(low)?))
+    }
+}
+
+impl Serialize for Lsn {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lsn {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A PostgreSQL major version, such as 15.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Major(pub u16);
+
+impl Major {
+    /// The oldest major whose formats and settings pgdrill knows.
+    pub const OLDEST: Self = Self(13);
+}
+
+impl fmt::Display for Major {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl FromStr for Major {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim().parse::<u16>() {
+            Ok(number) if number > 0 => Ok(Self(number)),
+            _ => Err(format!("'{text}' is not a PostgreSQL major version (a number, as in 15)")),
+        }
+    }
+}
+
+/// The majors on which a scenario makes sense: `15`, `>=13`, `<18`, or both ends as `>=13 <18`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MajorRange {
+    /// Lowest major that is in.
+    pub from: Major,
+    /// Highest major that is in; none means no upper end.
+    pub to: Option<Major>,
+}
+
+impl Default for MajorRange {
+    fn default() -> Self {
+        Self { from: Major::OLDEST, to: None }
+    }
+}
+
+impl MajorRange {
+    /// Whether `major` is within the range.
+    pub fn contains(self, major: Major) -> bool {
+        major >= self.from && self.to.is_none_or(|to| major <= to)
+    }
+}
+
+impl fmt::Display for MajorRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to {
+            Some(to) if to == self.from => write!(f, "{to}"),
+            Some(to) => write!(f, ">={} <={to}", self.from),
+            None => write!(f, ">={}", self.from),
+        }
+    }
+}
+
+impl FromStr for MajorRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || format!("'{text}' is not a version range (write 15, '>=13', or '>=13 <18')");
+        let mut range = Self::default();
+        let mut parts = 0;
+        for part in text.split_whitespace() {
+            parts += 1;
+            let digits = part.trim_start_matches(['<', '>', '=']);
+            let number = digits.parse::<u16>().ok().filter(|n| *n > 0).ok_or_else(wrong)?;
+            match &part[..part.len() - digits.len()] {
+                "" | "=" => range = Self { from: Major(number), to: Some(Major(number)) },
+                ">=" => range.from = Major(number),
+                ">" => range.from = Major(number + 1),
+                "<=" => range.to = Some(Major(number)),
+                "<" => range.to = Some(Major(number - 1)),
+                _ => return Err(wrong()),
+            }
+        }
+        if parts == 0 || range.to.is_some_and(|to| to < range.from) {
+            return Err(wrong());
+        }
+        Ok(range)
+    }
+}
+
+/// A duration as people read it: `640 ms`, `12.3 s`, `4 min 05 s`.
+pub fn show_duration(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    if millis < 10 {
+        format!("{:.1} ms", duration.as_secs_f64() * 1e3)
+    } else if millis < 1_000 {
+        format!("{millis} ms")
+    } else if millis < 120_000 {
+        format!("{:.1} s", duration.as_secs_f64())
+    } else if millis < 7_200_000 {
+        format!("{} min {:02} s", millis / 60_000, millis / 1_000 % 60)
+    } else {
+        format!("{} h {:02} min", millis / 3_600_000, millis / 60_000 % 60)
+    }
+}
+
+/// A number of bytes as people read it, in powers of 1024: `812 B`, `96.4 MiB`.
+pub fn show_bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// A count with thousands separated: `200 000`.
+pub fn show_count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("0/3000060", 0x300_0060)]
+    #[case("1/0", 1 << 32)]
+    #[case("A/0000BEEF", 0xA_0000_BEEF)]
+    fn a_log_position_is_read_numerically(#[case] text: &str, #[case] value: u64) {
+        assert_eq!(text.parse::<Lsn>().unwrap(), Lsn(value));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("0")]
+    #[case("0/")]
+    #[case("0/xyz")]
+    #[case("0/123456789")]
+    fn what_is_no_log_position_is_refused(#[case] text: &str) {
+        assert!(text.parse::<Lsn>().is_err());
+    }
+
+    #[rstest]
+    #[case("15", 15, Some(15))]
+    #[case(">=13", 13, None)]
+    #[case(">=13 <18", 13, Some(17))]
+    #[case(">14 <=16", 15, Some(16))]
+    fn version_ranges(#[case] text: &str, #[case] from: u16, #[case] to: Option<u16>) {
+        assert_eq!(text.parse::<MajorRange>().unwrap(), MajorRange { from: Major(from), to: to.map(Major) });
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("=>13")]
+    #[case(">=18 <15")]
+    #[case("fifteen")]
+    #[case("<0")]
+    fn version_ranges_that_hold_nothing_are_refused(#[case] text: &str) {
+        assert!(text.parse::<MajorRange>().is_err());
+    }
+
+    #[rstest]
+    #[case(Duration::from_micros(9_400), "9.4 ms")]
+    #[case(Duration::from_millis(640), "640 ms")]
+    #[case(Duration::from_millis(12_345), "12.3 s")]
+    #[case(Duration::from_secs(245), "4 min 05 s")]
+    #[case(Duration::from_secs(7_260), "2 h 01 min")]
+    fn durations_for_people(#[case] duration: Duration, #[case] text: &str) {
+        assert_eq!(show_duration(duration), text);
+    }
+
+    #[test]
+    fn counts_and_sizes_for_people() {
+        assert_eq!(show_count(200_000), "200 000");
+        assert_eq!(show_count(7), "7");
+        assert_eq!(show_bytes(812), "812 B");
+        assert_eq!(show_bytes(101_083_136), "96.4 MiB");
+    }
+}
