@@ -1,1 +1,30 @@
-//! Being built.
+//! A PostgreSQL backup as files: what it holds, where its tablespaces lead, whether its pages are whole, and whether
+//! an archive is still what it was. Files and threads; no server, no async runtime.
+
+use std::path::{Path, PathBuf};
+
+pub mod archive;
+pub mod inspect;
+pub mod pages;
+pub mod tablespaces;
+
+/// A file that could not be read, or is not what its format says.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {what}", path.display())]
+pub struct Unreadable {
+    /// Which file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl Unreadable {
+    fn new(path: &Path, what: impl ToString) -> Self {
+        Self { path: path.to_owned(), what: what.to_string() }
+    }
+}
+
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,1 +1,3 @@
-//! Being built.
+//! The verbs of a restore drill.
+
+pub mod data;

@@ -1,1 +1,26 @@
-//! Being built.
+//! PostgreSQL's on-disk formats, read from bytes: nothing here opens a file, knows a server, or needs the rest of
+//! pgdrill. Versions 13 to 18; each module names the PostgreSQL source that it follows.
+
+pub mod control;
+pub mod history;
+pub mod manifest;
+pub mod page;
+pub mod relation;
+pub mod segment;
+pub mod tablespace;
+
+/// Bytes that are not what their format says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{format}: {what}")]
+pub struct Malformed {
+    /// The format: `global/pg_control`, `backup_manifest`.
+    pub format: &'static str,
+    /// What is wrong, and where.
+    pub what: String,
+}
+
+impl Malformed {
+    fn new(format: &'static str, what: impl Into<String>) -> Self {
+        Self { format, what: what.into() }
+    }
+}

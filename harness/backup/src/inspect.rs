@@ -1,0 +1,45 @@
+//! What a base backup says of itself.
+
+use std::fs;
+use std::path::Path;
+
+use pgdrill_ondisk::manifest::Manifest;
+use sha2::{Digest, Sha256};
+
+use crate::{Unreadable, hex};
+
+/// A base backup, as its manifest and its files tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// SHA-256 of the manifest's bytes: our own copy of what was backed up.
+    pub manifest_sha256: String,
+}
+
+/// Reads the backup in `directory`, plain or tar.
+///
+/// # Errors
+///
+/// A directory without a good manifest, or that cannot be read.
+pub fn summary(directory: &Path) -> Result<Summary, Unreadable> {
+    let path = directory.join("backup_manifest");
+    let bytes = fs::read(&path).map_err(|error| Unreadable::new(&path, error))?;
+    let manifest = Manifest::read(&bytes).map_err(|error| Unreadable::new(&path, error))?;
+    Ok(Summary { bytes: size(directory), manifest, manifest_sha256: hex(&Sha256::digest(&bytes)) })
+}
+
+/// Bytes of all files below a directory; what cannot be read, or goes away meanwhile, counts as nothing.
+pub fn size(directory: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(directory) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => size(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}

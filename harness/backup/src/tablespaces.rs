@@ -1,0 +1,162 @@
+//! Where the tablespaces of a backup lead. A restored server that follows a link to a live tablespace writes into
+//! it, and a DROP TABLESPACE replayed there removes the live one's files: so links are looked at before a start.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
+use std::path::{Component, Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+use pgdrill_ondisk::tablespace::{self, Mapping};
+
+use crate::Unreadable;
+
+const MAP: &str = "tablespace_map";
+
+/// The tablespaces of the backup in `directory`, plain or tar, compressed by gzip or not.
+///
+/// # Errors
+///
+/// A backup that cannot be read so far, or a map that is malformed.
+pub fn of_backup(directory: &Path) -> Result<Vec<Mapping>, Unreadable> {
+    for (name, gzip) in [("base.tar", false), ("base.tar.gz", true)] {
+        let path = directory.join(name);
+        if path.exists() {
+            let file = BufReader::new(File::open(&path).map_err(|error| Unreadable::new(&path, error))?);
+            let map = if gzip { map_in_tar(MultiGzDecoder::new(file)) } else { map_in_tar(file) };
+            return parse(&path, &map.map_err(|error| Unreadable::new(&path, error))?);
+        }
+    }
+    of_data_directory(directory)
+}
+
+/// The tablespaces of a data directory: those of its map, and the links that are there.
+///
+/// # Errors
+///
+/// A directory that cannot be read, or a map that is malformed.
+pub fn of_data_directory(directory: &Path) -> Result<Vec<Mapping>, Unreadable> {
+    let path = directory.join(MAP);
+    let map = match fs::read_to_string(&path) {
+        Ok(map) => map,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(Unreadable::new(&path, error)),
+    };
+    let mut found = parse(&path, &map)?;
+    let links = directory.join("pg_tblspc");
+    let Ok(entries) = fs::read_dir(&links) else { return Ok(found) };
+    for entry in entries.flatten() {
+        if let Ok(target) = fs::read_link(entry.path()) {
+            let absolute = if target.is_absolute() { target } else { links.join(target) };
+            found.push(Mapping {
+                oid: entry.file_name().to_string_lossy().into_owned(),
+                path: absolute.to_string_lossy().into_owned(),
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Whether `path` leaves `root`, by its text or through a link.
+pub fn leaves(path: &Path, root: &Path) -> bool {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    // The part that exists may itself go through links.
+    let real = plain.ancestors().find_map(|part| {
+        let resolved = fs::canonicalize(part).ok()?;
+        Some(resolved.join(plain.strip_prefix(part).ok()?))
+    });
+    let root = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
+    !real.unwrap_or(plain).starts_with(root)
+}
+
+/// The map's text from a base backup's tar: the server sends it among the first members, before any data
+/// (`perform_base_backup`, `src/backend/backup/basebackup.c`).
+fn map_in_tar(stream: impl Read) -> io::Result<String> {
+    let mut archive = tar::Archive::new(stream);
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        match entry.path()?.to_str() {
+            Some(MAP) => {
+                let mut text = String::new();
+                entry.read_to_string(&mut text)?;
+                return Ok(text);
+            }
+            Some("backup_label") => {}
+            _ => break,
+        }
+    }
+    Ok(String::new())
+}
+
+fn parse(path: &Path, map: &str) -> Result<Vec<Mapping>, Unreadable> {
+    tablespace::read(map).map_err(|error| Unreadable::new(path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use rstest::rstest;
+    use std::io::Write;
+
+    fn tar_with_map() -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, text) in [("backup_label", "START WAL"), (MAP, "16400 /srv/live\n"), ("PG_VERSION", "15\n")] {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o600);
+            header.set_cksum();
+            builder.append_data(&mut header, name, text.as_bytes()).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    #[rstest]
+    fn the_map_is_found_in_a_tar_without_unpacking_it(#[values(false, true)] gzip: bool) {
+        let directory = tempfile::tempdir().unwrap();
+        if gzip {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(&tar_with_map()).unwrap();
+            fs::write(directory.path().join("base.tar.gz"), encoder.finish().unwrap()).unwrap();
+        } else {
+            fs::write(directory.path().join("base.tar"), tar_with_map()).unwrap();
+        }
+        let expected = Mapping { oid: "16400".to_owned(), path: "/srv/live".to_owned() };
+        assert_eq!(of_backup(directory.path()).unwrap(), [expected]);
+    }
+
+    #[test]
+    fn a_tar_that_is_cut_is_unreadable() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("base.tar"), &tar_with_map()[..700]).unwrap();
+        assert!(of_backup(directory.path()).is_err());
+    }
+
+    #[test]
+    fn links_of_a_data_directory_are_found() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("pg_tblspc")).unwrap();
+        std::os::unix::fs::symlink("/srv/live", directory.path().join("pg_tblspc/16400")).unwrap();
+        assert_eq!(of_data_directory(directory.path()).unwrap()[0].path, "/srv/live");
+    }
+
+    #[test]
+    fn a_path_leaves_by_text_or_through_a_link() {
+        let root = tempfile::tempdir().unwrap();
+        let inside = root.path().join("inside");
+        fs::create_dir(&inside).unwrap();
+        std::os::unix::fs::symlink("/srv", root.path().join("link")).unwrap();
+        assert!(!leaves(&inside, root.path()));
+        assert!(!leaves(&inside.join("not/there/yet"), root.path()));
+        assert!(leaves(&inside.join("../../out"), root.path()));
+        assert!(leaves(&root.path().join("link/ts"), root.path()));
+        assert!(leaves(Path::new("/srv/ts"), root.path()));
+    }
+}

@@ -1,0 +1,24 @@
+//! The trading fixture: its SQL, its deterministic rows, and how they get into a server.
+//!
+//! Rows come in [`block`]s that depend on nothing but the seed and the block's number, so that any part of the data
+//! can be made anywhere, in any order, in bounded memory; [`copy`] writes them in PostgreSQL's binary COPY format;
+//! [`load`] sends the streams.
+
+pub mod block;
+pub mod copy;
+pub mod load;
+
+/// Types and tables, without keys.
+pub const SCHEMA_SQL: &str = include_str!("../../../../fixtures/trading/schema.sql");
+
+/// Keys, indexes, foreign keys and sequence positions.
+pub const CONSTRAINTS_SQL: &str = include_str!("../../../../fixtures/trading/constraints.sql");
+
+/// The application's role and its grants.
+pub const GRANTS_SQL: &str = include_str!("../../../../fixtures/trading/grants.sql");
+
+/// The database that holds the fixture.
+pub const DATABASE: &str = "trading";
+
+/// The role that the application connects as.
+pub const APPLICATION_ROLE: &str = "trading_app";

@@ -1,0 +1,150 @@
+//! Data pages: their checksum and the sanity of their header (`src/include/storage/checksum_impl.h`,
+//! `src/include/storage/bufpage.h`, `PageIsVerified` in `src/backend/storage/page/bufpage.c`).
+
+use std::fmt;
+
+/// Bytes of a page header before the line pointers.
+const HEADER_SIZE: usize = 24;
+
+/// All page flags that exist (`PD_VALID_FLAG_BITS`).
+const VALID_FLAGS: u16 = 0x0007;
+
+const LANES: usize = 32;
+const FNV_PRIME: u32 = 16_777_619;
+
+/// Where the 32 parallel sums begin (`checksumBaseOffsets`).
+const OFFSETS: [u32; LANES] = [
+    0x5B1F_36E9, 0xB852_5960, 0x02AB_50AA, 0x1DE6_6D2A, 0x79FF_467A, 0x9BB9_F8A3, 0x217E_7CD2, 0x83E1_3D2C,
+    0xF8D4_474F, 0xE39E_B970, 0x42C6_AE16, 0x9932_16FA, 0x7B09_3B5D, 0x98DA_FF3C, 0xF718_902A, 0x0B1C_9CDB,
+    0xE58F_764B, 0x1876_36BC, 0x5D7B_3BB1, 0xE73D_E7DE, 0x92BE_C979, 0xCCA6_C0B2, 0x304A_0979, 0x85AA_43D4,
+    0x7831_25BB, 0x6CA8_EAA2, 0xE407_EAC6, 0x4B5C_FC3E, 0x9FBF_8C76, 0x15CA_20BE, 0xF2CA_9FD3, 0x959B_D756,
+];
+
+/// What is wrong with a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// Its checksum does not match its content.
+    Checksum {
+        /// The checksum in its header.
+        stored: u16,
+        /// The checksum of its content.
+        computed: u16,
+    },
+    /// Its header is not possible.
+    Header,
+    /// Its header says that it is new, but it is not all zeros.
+    NewWithContent,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Checksum { stored, computed } => {
+                write!(f, "its checksum is {stored:04x}, and its content gives {computed:04x}")
+            }
+            Self::Header => f.write_str("its header is not possible"),
+            Self::NewWithContent => f.write_str("its header says that it is new, but it is not all zeros"),
+        }
+    }
+}
+
+/// The checksum of a page (`pg_checksum_page`). `page` is a whole page, a multiple of 128 bytes; `block` is its
+/// number within the relation, counted over all its files.
+pub fn checksum(page: &[u8], block: u32) -> u16 {
+    let mut sums = OFFSETS;
+    for (row_number, row) in page.chunks_exact(LANES * 4).enumerate() {
+        let mut lanes = [0_u32; LANES];
+        for (lane, word) in lanes.iter_mut().zip(row.chunks_exact(4)) {
+            let mut four = [0; 4];
+            four.copy_from_slice(word);
+            *lane = u32::from_le_bytes(four);
+        }
+        if row_number == 0 {
+            // The checksum's own two bytes count as zero.
+            lanes[2] &= 0xFFFF_0000;
+        }
+        for (sum, lane) in sums.iter_mut().zip(lanes) {
+            *sum = mix(*sum, lane);
+        }
+    }
+    let mut folded = 0;
+    for sum in sums {
+        folded ^= mix(mix(sum, 0), 0);
+    }
+    ((folded ^ block) % 65_535 + 1) as u16
+}
+
+fn mix(sum: u32, value: u32) -> u32 {
+    let mixed = sum ^ value;
+    mixed.wrapping_mul(FNV_PRIME) ^ (mixed >> 17)
+}
+
+/// Verifies a page. A page of zeros is good: the server extends files with them.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn verify(page: &[u8], block: u32) -> Result<(), Damage> {
+    let half = |at: usize| u16::from_le_bytes([page[at], page[at + 1]]);
+    let upper = half(14);
+    if upper == 0 {
+        return if page.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(Damage::NewWithContent) };
+    }
+    let (stored, computed) = (half(8), checksum(page, block));
+    if stored != computed {
+        return Err(Damage::Checksum { stored, computed });
+    }
+    let (flags, lower, special) = (half(10), usize::from(half(12)), usize::from(half(16)));
+    let upper = usize::from(upper);
+    let possible = flags & !VALID_FLAGS == 0
+        && lower >= HEADER_SIZE
+        && lower <= upper
+        && upper <= special
+        && special <= page.len()
+        && special.is_multiple_of(8);
+    if possible { Ok(()) } else { Err(Damage::Header) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page() -> Vec<u8> {
+        let mut page = vec![0; 8192];
+        for (i, byte) in page.iter_mut().enumerate().skip(HEADER_SIZE) {
+            *byte = (i % 251) as u8;
+        }
+        page[12..18].copy_from_slice(&[24, 0, 0, 2, 0, 0x20]);
+        let sum = checksum(&page, 7).to_le_bytes();
+        page[8..10].copy_from_slice(&sum);
+        page
+    }
+
+    #[test]
+    fn a_good_page_is_good_at_its_own_place_only() {
+        assert_eq!(verify(&page(), 7), Ok(()));
+        assert!(matches!(verify(&page(), 8), Err(Damage::Checksum { .. })));
+        assert_eq!(verify(&[0; 8192], 7), Ok(()));
+    }
+
+    #[test]
+    fn every_single_bit_counts() {
+        for at in (0..8192).step_by(61) {
+            let mut damaged = page();
+            damaged[at] ^= 0x10;
+            assert!(verify(&damaged, 7).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_not_possible_is_damage_although_its_checksum_matches() {
+        let mut damaged = page();
+        damaged[12] = 3;
+        let sum = checksum(&damaged, 7).to_le_bytes();
+        damaged[8..10].copy_from_slice(&sum);
+        assert_eq!(verify(&damaged, 7), Err(Damage::Header));
+        let mut new = vec![0; 8192];
+        new[8000] = 1;
+        assert_eq!(verify(&new, 7), Err(Damage::NewWithContent));
+    }
+}

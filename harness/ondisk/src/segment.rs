@@ -1,0 +1,79 @@
+//! Names of WAL segments and their neighbours in an archive (`src/include/access/xlog_internal.h`).
+
+/// What a file in a WAL archive is, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArchiveFile {
+    /// A whole segment.
+    Segment {
+        /// Its timeline.
+        timeline: u32,
+        /// Its number: position divided by the segment size.
+        number: u64,
+    },
+    /// A segment that was not filled; PostgreSQL never reads it.
+    Partial,
+    /// A timeline's history.
+    History {
+        /// The timeline.
+        timeline: u32,
+    },
+    /// A backup's label, kept for people.
+    BackupLabel,
+}
+
+/// The name of the segment that holds the byte at `position`.
+pub fn name(timeline: u32, position: u64, segment_size: u64) -> String {
+    let per_id = 0x1_0000_0000 / segment_size;
+    let number = position / segment_size;
+    format!("{timeline:08X}{:08X}{:08X}", number / per_id, number % per_id)
+}
+
+/// Reads a file's name; none when it is no file that PostgreSQL archives.
+pub fn parse(name: &str, segment_size: u64) -> Option<ArchiveFile> {
+    let hex = |text: &str| -> Option<u64> {
+        let upper = text.bytes().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte));
+        upper.then(|| u64::from_str_radix(text, 16).ok())?
+    };
+    if let Some(timeline) = name.strip_suffix(".history") {
+        let timeline = (timeline.len() == 8).then(|| hex(timeline))??;
+        return Some(ArchiveFile::History { timeline: timeline as u32 });
+    }
+    let (stem, rest) = name.split_at_checked(24)?;
+    let (timeline, high, low) = (hex(&stem[..8])?, hex(&stem[8..16])?, hex(&stem[16..])?);
+    match rest {
+        "" => Some(ArchiveFile::Segment {
+            timeline: timeline as u32,
+            number: high * (0x1_0000_0000 / segment_size) + low,
+        }),
+        ".partial" => Some(ArchiveFile::Partial),
+        _ if rest.len() == 16 && rest.starts_with('.') && rest.ends_with(".backup") => Some(ArchiveFile::BackupLabel),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const SIZE: u64 = 16 << 20;
+
+    #[test]
+    fn a_position_is_in_the_segment_of_its_name() {
+        assert_eq!(name(1, 0x300_0060, SIZE), "000000010000000000000003");
+        assert_eq!(name(2, 0x1_FF00_0000, SIZE), "0000000200000001000000FF");
+        assert_eq!(name(1, 0x1_0000_0000, 1 << 20), "000000010000000100000000");
+    }
+
+    #[rstest]
+    #[case("0000000200000001000000FF", Some(ArchiveFile::Segment { timeline: 2, number: 511 }))]
+    #[case("0000000200000001000000FF.partial", Some(ArchiveFile::Partial))]
+    #[case("000000010000000000000003.00000028.backup", Some(ArchiveFile::BackupLabel))]
+    #[case("00000002.history", Some(ArchiveFile::History { timeline: 2 }))]
+    #[case("0000000200000001000000ff", None)]
+    #[case(".pgdrill", None)]
+    #[case("0000000200000001000000FF.gz", None)]
+    fn names(#[case] text: &str, #[case] expected: Option<ArchiveFile>) {
+        assert_eq!(parse(text, SIZE), expected);
+    }
+}
