@@ -50,7 +50,12 @@ pub struct DamagedPage {
 /// # Errors
 ///
 /// A directory or file that cannot be read. A file that goes away meanwhile is no error.
-pub fn verify(data: &Path, block_size: u32, blocks_per_file: u32, threads: usize) -> Result<Report, Unreadable> {
+pub fn verify(
+    data: &Path,
+    block_size: u32,
+    blocks_per_file: u32,
+    threads: usize,
+) -> Result<Report, Unreadable> {
     let files = relation_files(data)?;
     let queue = Mutex::new(files.into_iter());
     let results: Vec<Result<Report, Unreadable>> = thread::scope(|scope| {
@@ -68,7 +73,9 @@ pub fn verify(data: &Path, block_size: u32, blocks_per_file: u32, threads: usize
             .collect();
         workers
             .into_iter()
-            .map(|worker| worker.join().unwrap_or_else(|_| Err(Unreadable::new(data, "a reading thread died"))))
+            .map(|worker| {
+                worker.join().unwrap_or_else(|_| Err(Unreadable::new(data, "a reading thread died")))
+            })
             .collect()
     });
     let mut all = Report::default();
@@ -139,7 +146,8 @@ fn verify_file(
             } else {
                 report.pages += 1;
                 if page::verify(page, number).is_err()
-                    && let Some(damage) = stays_damaged(&file, offset_of(block, block_size), number, block_size)
+                    && let Some(damage) =
+                        stays_damaged(&file, offset_of(block, block_size), number, block_size)
                 {
                     report.damaged.push(DamagedPage { file: name.clone(), block, what: damage.to_string() });
                 }
@@ -215,7 +223,8 @@ mod tests {
         fs::write(data.path().join("global/1262"), &pages).unwrap();
         let report = verify(data.path(), 8192, 131_072, 2).unwrap();
         assert_eq!((report.files, report.pages), (3, 80));
-        let places: Vec<(&str, u32)> = report.damaged.iter().map(|page| (page.file.as_str(), page.block)).collect();
+        let places: Vec<(&str, u32)> =
+            report.damaged.iter().map(|page| (page.file.as_str(), page.block)).collect();
         assert_eq!(places, [("global/1262", 33), ("global/1262", 39)]);
         assert!(report.damaged[1].what.contains("ends 8187 bytes into the block"));
     }

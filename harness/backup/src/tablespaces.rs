@@ -108,7 +108,9 @@ mod tests {
 
     fn tar_with_map() -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
-        for (name, text) in [("backup_label", "START WAL"), (MAP, "16400 /srv/live\n"), ("PG_VERSION", "15\n")] {
+        for (name, text) in
+            [("backup_label", "START WAL"), (MAP, "16400 /srv/live\n"), ("PG_VERSION", "15\n")]
+        {
             let mut header = tar::Header::new_ustar();
             header.set_size(text.len() as u64);
             header.set_mode(0o600);

@@ -1,3 +1,22 @@
-//! The verbs of a restore drill.
+//! The verbs of a restore drill: executes a plan, and asks the world through model's traits.
+//!
+//! [`execute`] is the one loop; `step/`, `check/` and `tool/` hold one file per thing, named as in the scenario
+//! language; what they share is in `drill`.
 
+mod check;
+mod content;
 pub mod data;
+mod drill;
+mod log;
+mod record;
+mod recovery;
+mod server;
+mod session;
+mod settings;
+mod step;
+mod tool;
+
+pub mod clock;
+pub mod execute;
+pub mod journal;
+pub mod workspace;

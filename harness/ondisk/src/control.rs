@@ -58,7 +58,10 @@ impl Control {
     /// A file that is too short, of an unknown version, or whose CRC does not match.
     pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
         if bytes.len() < SMALLEST {
-            return Err(Malformed::new(FORMAT, format!("{} bytes, at least {SMALLEST} are needed", bytes.len())));
+            return Err(Malformed::new(
+                FORMAT,
+                format!("{} bytes, at least {SMALLEST} are needed", bytes.len()),
+            ));
         }
         let control_version = u32_at(bytes, 8);
         let crc_at = match control_version {
@@ -140,7 +143,9 @@ mod tests {
         let mut flipped = sample(1300, 288);
         flipped[40] ^= 1;
         assert!(Control::read(&flipped).unwrap_err().to_string().contains("its CRC is"));
-        assert!(Control::read(&sample(900, 288)).unwrap_err().to_string().contains("unknown control version 900"));
+        assert!(
+            Control::read(&sample(900, 288)).unwrap_err().to_string().contains("unknown control version 900")
+        );
         assert!(Control::read(&[0; 20]).unwrap_err().to_string().contains("20 bytes"));
     }
 }

@@ -28,7 +28,8 @@ pub fn read(text: &str) -> Result<Vec<Ancestor>, Malformed> {
         }
         let wrong = |what: &str| Malformed::new(FORMAT, format!("line {}: {what}", index + 1));
         let mut words = line.split_whitespace();
-        let timeline = words.next().and_then(|word| word.parse().ok()).ok_or_else(|| wrong("no timeline number"))?;
+        let timeline =
+            words.next().and_then(|word| word.parse().ok()).ok_or_else(|| wrong("no timeline number"))?;
         let switched_at = words
             .next()
             .and_then(|word| word.split_once('/'))
@@ -60,8 +61,14 @@ mod tests {
 
     #[test]
     fn garbage_is_told_with_its_line() {
-        assert_eq!(read("1 0/1 x\nnonsense").unwrap_err().to_string(), "timeline history: line 2: no timeline number");
-        assert_eq!(read("2 0/1\n1 0/2").unwrap_err().to_string(), "timeline history: line 2: timelines must ascend");
+        assert_eq!(
+            read("1 0/1 x\nnonsense").unwrap_err().to_string(),
+            "timeline history: line 2: no timeline number"
+        );
+        assert_eq!(
+            read("2 0/1\n1 0/2").unwrap_err().to_string(),
+            "timeline history: line 2: timelines must ascend"
+        );
         assert_eq!(read("1 zzz").unwrap_err().to_string(), "timeline history: line 1: no position");
     }
 }

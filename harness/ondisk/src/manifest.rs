@@ -68,7 +68,8 @@ impl Manifest {
     ///
     /// What is not a manifest, is of an unknown version, or does not match its checksum.
     pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
-        let raw: Raw = serde_json::from_slice(bytes).map_err(|error| Malformed::new(FORMAT, error.to_string()))?;
+        let raw: Raw =
+            serde_json::from_slice(bytes).map_err(|error| Malformed::new(FORMAT, error.to_string()))?;
         if !(1..=2).contains(&raw.version) {
             return Err(Malformed::new(FORMAT, format!("unknown version {}", raw.version)));
         }
@@ -89,7 +90,11 @@ impl Manifest {
                     })
                     .ok_or_else(|| Malformed::new(FORMAT, format!("'{text}' is not a log position")))
             };
-            Ok(WalRange { timeline: range.timeline, start: position(&range.start)?, end: position(&range.end)? })
+            Ok(WalRange {
+                timeline: range.timeline,
+                start: position(&range.start)?,
+                end: position(&range.end)?,
+            })
         });
         Ok(Self {
             version: raw.version,

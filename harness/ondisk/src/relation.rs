@@ -18,7 +18,9 @@ pub fn parse(name: &str) -> Option<RelationFile> {
         None => (name, 0),
     };
     let (number_text, fork) = match stem.split_once('_') {
-        Some((number_text, fork)) => (number_text, ["fsm", "vm", "init"].into_iter().find(|name| *name == fork)?),
+        Some((number_text, fork)) => {
+            (number_text, ["fsm", "vm", "init"].into_iter().find(|name| *name == fork)?)
+        }
         None => (stem, "main"),
     };
     Some(RelationFile { number: number(number_text)?, fork, segment })

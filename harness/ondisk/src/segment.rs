@@ -46,7 +46,9 @@ pub fn parse(name: &str, segment_size: u64) -> Option<ArchiveFile> {
             number: high * (0x1_0000_0000 / segment_size) + low,
         }),
         ".partial" => Some(ArchiveFile::Partial),
-        _ if rest.len() == 16 && rest.starts_with('.') && rest.ends_with(".backup") => Some(ArchiveFile::BackupLabel),
+        _ if rest.len() == 16 && rest.starts_with('.') && rest.ends_with(".backup") => {
+            Some(ArchiveFile::BackupLabel)
+        }
         _ => None,
     }
 }

@@ -1,1 +1,16 @@
-//! Being built.
+//! What people and machines read of a run: pure functions from [`pgdrill_model::run::Run`] to text, one file per
+//! face. Nothing here writes a file or prints; the command line does.
+//!
+//! - [`text`]: for a person, at the end of a run
+//! - [`json`]: for a program, exactly one object
+//! - [`junit`]: for a CI server
+//! - [`record`]: the sealed record, which every other face can be rendered from again
+
+pub mod json;
+pub mod junit;
+mod page;
+pub mod record;
+pub mod text;
+mod words;
+
+pub use page::Style;

@@ -1,1 +1,6 @@
-//! Being built.
+//! Places where a drill's processes run, and nothing else.
+//!
+//! [`local::LocalRuntime`] runs them on this host, as an unprivileged account, under a lease that ends them when
+//! pgdrill dies. Every runtime keeps the same promises; `pgdrill-testkit` holds them as one suite of tests.
+
+pub mod local;

@@ -1,1 +1,4 @@
-//! Being built.
+//! What only tests use: contract suites, scripted worlds, sample runs.
+
+pub mod contract;
+pub mod sample;

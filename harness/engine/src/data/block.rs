@@ -151,7 +151,8 @@ pub fn make(seed: u64, number: u64, orders: u64) -> Block {
     let first_order = number * ORDERS_PER_BLOCK;
     let count = ORDERS_PER_BLOCK.min(orders.saturating_sub(first_order));
     let block_ms = EPOCH_MS + (first_order as i64) * ORDER_EVERY_MS;
-    let users: Vec<User> = (0..USERS_PER_BLOCK).map(|i| make_user(&mut chance, number, i, block_ms)).collect();
+    let users: Vec<User> =
+        (0..USERS_PER_BLOCK).map(|i| make_user(&mut chance, number, i, block_ms)).collect();
     let strategies: Vec<Strategy> =
         (0..STRATEGIES_PER_BLOCK).map(|i| make_strategy(&mut chance, number, i, block_ms)).collect();
     let orders: Vec<Order> = (0..count).map(|i| make_order(&mut chance, first_order + i)).collect();
@@ -215,7 +216,7 @@ fn make_strategy(chance: &mut ChaCha8Rng, block: u64, index: usize, block_ms: i6
 fn make_order(chance: &mut ChaCha8Rng, index: u64) -> Order {
     let symbol = chance.random_range(0..SYMBOLS.len());
     let around = SYMBOLS[symbol].1;
-    let mut price = |chance: &mut ChaCha8Rng| Decimal {
+    let price = |chance: &mut ChaCha8Rng| Decimal {
         mantissa: i128::from(around + around / 1_000 * chance.random_range(-40..=40_i64) / 10),
         scale: 8,
     };
@@ -255,7 +256,10 @@ fn make_order(chance: &mut ChaCha8Rng, index: u64) -> Order {
         price: limit,
         filled,
         fill_price,
-        fee: Decimal { mantissa: if traded { i128::from(chance.random_range(1..5_000_000_u32)) } else { 0 }, scale: 8 },
+        fee: Decimal {
+            mantissa: if traded { i128::from(chance.random_range(1..5_000_000_u32)) } else { 0 },
+            scale: 8,
+        },
         created_ms,
         updated_ms: created_ms + if traded { chance.random_range(1..5_000_i64) } else { 0 },
     }
@@ -298,7 +302,10 @@ mod tests {
     fn a_block_depends_on_seed_and_number_alone() {
         assert_eq!(make(42, 3, 10_000), make(42, 3, 4_000));
         assert_ne!(make(42, 3, 10_000), make(43, 3, 10_000));
-        assert_ne!(make(42, 3, 10_000).orders[0].client_order_id, make(42, 4, 10_000).orders[0].client_order_id);
+        assert_ne!(
+            make(42, 3, 10_000).orders[0].client_order_id,
+            make(42, 4, 10_000).orders[0].client_order_id
+        );
     }
 
     #[test]

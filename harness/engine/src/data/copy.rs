@@ -249,7 +249,11 @@ mod tests {
     #[case(20_000, 0, &[1, 1, 0, 0, 2])]
     #[case(1, 8, &[1, -2, 0, 8, 1])]
     #[case(6_850_012_345_678, 8, &[4, 1, 0, 8, 6, 8500, 1234, 5678])]
-    fn numbers_are_sent_as_postgresql_sends_them(#[case] mantissa: i128, #[case] scale: u16, #[case] sent: &[i16]) {
+    fn numbers_are_sent_as_postgresql_sends_them(
+        #[case] mantissa: i128,
+        #[case] scale: u16,
+        #[case] sent: &[i16],
+    ) {
         assert_eq!(numeric(mantissa, scale), sent);
     }
 

@@ -1,12 +1,26 @@
 //! What a scenario file says, once it has been read without a mistake.
 //!
-//! `parse` turns text into a [`Scenario`] or into every mistake that can be told at once; `plan::compile` turns a
-//! `Scenario` into what will be done.
+//! `parse` turns text into a [`Scenario`] or into every mistake that can be told at once; `plan::compile`
+//! turns a `Scenario` into what will be done.
+
+mod fault;
+mod file;
+mod meaning;
+mod mistake;
+mod schema;
+mod setting;
+mod slot;
+mod syntax;
+mod tree;
+mod value;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::check::Check;
 use crate::code::Code;
@@ -14,10 +28,36 @@ use crate::finding::Stage;
 use crate::units::MajorRange;
 use crate::verdict::Verdict;
 
+pub use mistake::{Mistake, Mistakes};
+pub use schema::schema;
+
+/// Reads the text of a scenario file. `id` is the scenario's, `file` is what messages call the file.
+///
+/// Mistakes of YAML itself come first, then everything that is written wrongly, then everything that makes no
+/// sense: each group is told whole, and hides the ones after it.
+pub fn parse(id: &str, file: &str, text: &str) -> Result<Scenario, Mistakes> {
+    let mistakes = |text: &str, notes: Vec<mistake::Note>| Mistakes::place(file, text, notes);
+    // Some editors put a byte order mark there; it means nothing.
+    let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let root = tree::read(body).map_err(|notes| mistakes(body, notes))?;
+    if matches!(root.kind, tree::Kind::Null) {
+        return Err(mistakes(body, vec![tree::empty()]));
+    }
+    let (written, notes) = walk::Walk::whole::<file::File>(&root);
+    let Some(written) = written.filter(|_| notes.is_empty()) else {
+        return Err(mistakes(body, notes));
+    };
+    let lines = mistake::Lines::of(body);
+    let scenario = meaning::scenario(written, &lines).map_err(|notes| mistakes(body, notes))?;
+    let sha256 = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Scenario { id: id.to_owned(), sha256, ..scenario })
+}
+
 /// A scenario without a mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scenario {
-    /// The path of its file without the ending, relative to where it was looked for: `smoke/restore-tar-gzip`.
+    /// The path of its file without the ending, relative to where it was looked for:
+    /// `smoke/restore-tar-gzip`.
     pub id: String,
     /// SHA-256 of the file's text, in hexadecimal: a changed scenario is another drill.
     pub sha256: String,
@@ -67,7 +107,7 @@ pub struct Archive {
 }
 
 /// The means of archiving WAL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ArchiveBy {
     /// `archive_command` with pgdrill's own atomic and durable script.
@@ -112,7 +152,7 @@ pub struct Backup {
 }
 
 /// A program that takes base backups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BackupTool {
     /// PostgreSQL's own.
@@ -120,7 +160,7 @@ pub enum BackupTool {
 }
 
 /// The form of a base backup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BackupFormat {
     /// A directory like a data directory.
@@ -130,7 +170,7 @@ pub enum BackupFormat {
 }
 
 /// The compression of a base backup in tar format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Compress {
     /// None.
@@ -156,7 +196,7 @@ pub struct SwitchWal {
 }
 
 /// How the primary is lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Disaster {
     /// SIGKILL of the postmaster; its files stay.
@@ -177,7 +217,7 @@ pub struct Recover {
 }
 
 /// How a backup is unpacked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RecoverBy {
     /// `tar`, as an operator would.
@@ -187,7 +227,7 @@ pub enum RecoverBy {
 }
 
 /// Where recovery stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// At the end of the archive.

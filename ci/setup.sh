@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# What the other scripts need of a machine; sourced by them. Run alone, it only prepares the machine.
+set -euo pipefail
+
+say() {
+    printf '==> %s\n' "$*"
+}
+
+# Runs a command as root, or fails where that is not possible without asking somebody.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo -n "$@"
+    fi
+}
+
+# The newest directory that holds PostgreSQL's server programs, searched for as pgdrill does.
+postgres_bin() {
+    local candidate
+    for candidate in "${PGDRILL_PG_BIN:-}" \
+        $(printf '%s\n' /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/local/pgsql/bin | sort -rV) \
+        "$(dirname "$(command -v postgres || true)")"; do
+        if [ -n "$candidate" ] && [ -x "$candidate/postgres" ] && [ -x "$candidate/initdb" ]; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+# Installs PostgreSQL's server programs where there are none. The distribution would start a server of its own as
+# well; nothing here talks to it, but it would take memory, so it is told not to.
+need_postgres() {
+    local bin conf=/etc/postgresql-common/createcluster.conf
+    if bin=$(postgres_bin); then
+        say "PostgreSQL: $("$bin/postgres" --version), in $bin"
+        return
+    fi
+    if ! command -v apt-get >/dev/null; then
+        say "PostgreSQL: no server programs found, and no apt-get; install them, or name their directory in PGDRILL_PG_BIN"
+        return 1
+    fi
+    if ! as_root true 2>/dev/null; then
+        say "PostgreSQL: no server programs found, and no root to install them; run: sudo apt-get install postgresql"
+        return 1
+    fi
+    say "PostgreSQL: no server programs found, installing the distribution's"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql-common
+    if [ -f "$conf" ]; then
+        as_root sed -i -E 's/^#?[[:space:]]*create_main_cluster.*/create_main_cluster = false/' "$conf"
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql
+    bin=$(postgres_bin)
+    say "PostgreSQL: $("$bin/postgres" --version), in $bin"
+}
+
+# Rust is the one thing that must be there: how it is installed is not for a script to decide.
+need_rust() {
+    if ! command -v cargo >/dev/null; then
+        say "Rust: cargo is not in PATH; install Rust first"
+        return 1
+    fi
+    say "Rust: $(cargo --version)"
+    if { ! cargo fmt --version || ! cargo clippy --version; } >/dev/null 2>&1 && command -v rustup >/dev/null; then
+        say "Rust: adding rustfmt and clippy"
+        rustup component add rustfmt clippy
+    fi
+}
+
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+    need_postgres
+    need_rust
+fi

@@ -1,0 +1,161 @@
+//! The command line, as it is written. What it means is for the commands to say.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand, ValueEnum};
+use pgdrill_model::units::Major;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    proven
+  1    disproven: the backup, the restore or an objective failed
+  2    could not verify
+  64   usage, or a mistake in a scenario file
+  70   a bug in pgdrill
+  130  interrupted
+Of several drills the worst decides, in the order 130, 70, 1, 2, 0.";
+
+/// Prove that PostgreSQL backups restore.
+#[derive(Debug, Parser)]
+#[command(name = "pgdrill", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Rehearse: start disposable servers, back up, lose them, restore, compare, time
+    Run(Run),
+    /// Tell what of the machine pgdrill can use, what is missing, and how to mend it
+    Doctor(Doctor),
+    /// Remove what dead or kept drills have left, and seal the records of dead ones
+    Clean(Clean),
+    /// Explain a finding code or a check; without one, list them all
+    Explain {
+        /// For example ROW_COUNT_MISMATCH, or row-counts
+        name: Option<String>,
+    },
+    /// Print the scenario schema, shell completions or the manual page
+    #[command(hide = true)]
+    Print {
+        #[command(subcommand)]
+        what: Print,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// Scenario files, or directories of them [default: scenarios]
+    pub paths: Vec<PathBuf>,
+
+    /// PostgreSQL majors to run on, separated by commas [default: the newest that is there]
+    #[arg(long, value_delimiter = ',', value_name = "MAJORS", help_heading = "What to run")]
+    pub postgres: Vec<Major>,
+
+    /// Where all chance comes from, instead of the scenario's own
+    #[arg(long, help_heading = "What to run")]
+    pub seed: Option<u64>,
+
+    /// Show what would be done, and do nothing
+    #[arg(long, conflicts_with = "list", help_heading = "What to run")]
+    pub plan: bool,
+
+    /// List the scenarios, and do nothing
+    #[arg(long, help_heading = "What to run")]
+    pub list: bool,
+
+    /// Write the runs as one JSON object to a file, or to standard output with -
+    #[arg(long, value_name = "PATH|-", help_heading = "Output")]
+    pub json: Option<PathBuf>,
+
+    /// Write a JUnit report
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    pub junit: Option<PathBuf>,
+
+    /// The directory of sealed records
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "PGDRILL_EVIDENCE",
+        default_value = ".pgdrill/runs",
+        help_heading = "Output"
+    )]
+    pub evidence: PathBuf,
+
+    /// No progress and no report; only errors and what is asked for by other flags
+    #[arg(long, short, help_heading = "Output")]
+    pub quiet: bool,
+
+    /// Whether to keep the workspace for a look at it
+    #[arg(long, value_enum, default_value_t = Keep::Never, help_heading = "Files")]
+    pub keep: Keep,
+
+    #[command(flatten)]
+    pub workspace: Workspace,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Keep {
+    Always,
+    OnFailure,
+    Never,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub workspace: Workspace,
+
+    /// The directory of sealed records
+    #[arg(long, value_name = "DIR", env = "PGDRILL_EVIDENCE", default_value = ".pgdrill/runs")]
+    pub evidence: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Clean {
+    #[command(flatten)]
+    pub workspace: Workspace,
+
+    /// The directory of sealed records
+    #[arg(long, value_name = "DIR", env = "PGDRILL_EVIDENCE", default_value = ".pgdrill/runs")]
+    pub evidence: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Workspace {
+    /// The directory in which drills make their workspaces [default: pgdrill-UID in the temporary directory]
+    #[arg(long, value_name = "DIR", env = "PGDRILL_WORKSPACE", help_heading = "Files")]
+    pub workspace: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Print {
+    /// The JSON Schema of scenario files, for editors
+    Schema,
+    /// Completions for a shell
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// The manual page
+    Man,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

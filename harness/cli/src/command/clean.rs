@@ -1,0 +1,94 @@
+//! `pgdrill clean`: removes what dead or kept drills have left, and seals the records of dead ones. What living
+//! drills hold, and what belongs to anybody else, is not touched.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pgdrill_engine::{journal, workspace};
+use pgdrill_model::redact::Redactor;
+use pgdrill_model::run::fold;
+use pgdrill_model::world::Runtime;
+use pgdrill_report::record;
+
+use crate::args::Clean;
+use crate::exit::Exit;
+use crate::{files, place, printer};
+
+pub(super) fn run(args: &Clean) -> anyhow::Result<Exit> {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let base = args.workspace.workspace.clone().unwrap_or_else(files::default_base);
+    let mode = files::make_private();
+    let runtime = place::local_runtime();
+    let swept = tokio.block_on(sweep(&runtime, &base, &args.evidence, mode, true));
+    let Swept { done, failed } = swept;
+    let mut text = String::new();
+    done.iter().for_each(|line| text.push_str(&format!("{line}\n")));
+    if done.is_empty() && failed.is_empty() {
+        text.push_str("nothing to clean\n");
+    }
+    printer::out(&text)?;
+    failed.iter().for_each(|line| printer::say(&format!("pgdrill: {line}")));
+    Ok(if failed.is_empty() { Exit::Proven } else { Exit::Unverified })
+}
+
+/// What a sweep did, in words.
+pub(super) struct Swept {
+    /// What was removed or sealed.
+    pub done: Vec<String>,
+    /// What could not be.
+    pub failed: Vec<String>,
+}
+
+/// Removes what nobody holds: processes, workspaces (kept ones only when asked to), and journals of dead runs, each
+/// of which becomes a sealed record first.
+pub(super) async fn sweep(
+    runtime: &dyn Runtime,
+    base: &Path,
+    evidence: &Path,
+    mode: u32,
+    kept: bool,
+) -> Swept {
+    let mut swept = Swept { done: Vec::new(), failed: Vec::new() };
+    match runtime.strays().await {
+        Ok(strays) => {
+            for stray in strays {
+                match runtime.reap(&stray).await {
+                    Ok(()) => swept.done.push(format!("ended {} of run {}", stray.what, stray.run_id)),
+                    Err(unable) => swept.failed.push(unable.message),
+                }
+            }
+        }
+        Err(unable) => swept.failed.push(unable.message),
+    }
+    for leftover in workspace::leftovers(base).into_iter().filter(|leftover| kept || !leftover.kept) {
+        match workspace::remove_leftover(&leftover) {
+            Ok(()) => swept.done.push(format!("removed {}", leftover.path.display())),
+            Err(unable) => swept.failed.push(unable.message),
+        }
+    }
+    for dead in journal::dead(evidence) {
+        match seal(&dead, evidence, mode) {
+            Ok(Some(path)) => {
+                swept.done.push(format!("sealed the record of a dead drill: {}", path.display()))
+            }
+            Ok(None) => {}
+            Err(error) => {
+                swept.failed.push(format!("cannot seal the record of a dead drill: {error}"));
+                continue;
+            }
+        }
+        if let Err(error) = dead.end() {
+            swept.failed.push(format!("cannot remove the journal of a dead drill: {error}"));
+        }
+    }
+    swept
+}
+
+/// Seals the record of a dead run; none when it died before its first event.
+fn seal(dead: &journal::DeadJournal, evidence: &Path, mode: u32) -> std::io::Result<Option<PathBuf>> {
+    let Some(run) = fold(&dead.events) else { return Ok(None) };
+    // The journal's events were cleaned when they were written.
+    let path = journal::store(evidence, &record::file_name(&run), &record::seal(&run, &Redactor::default()))?;
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+    Ok(Some(path))
+}

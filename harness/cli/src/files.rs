@@ -1,0 +1,34 @@
+//! Files that pgdrill writes for others, and the umask under which everything else is made.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use rustix::fs::Mode;
+
+/// Makes everything that is made from now on private: servers and their programs inherit it. Gives the mode of
+/// files that are for others, as the caller's own umask would have it.
+pub fn make_private() -> u32 {
+    let theirs = rustix::process::umask(Mode::from_raw_mode(0o077));
+    0o666 & !theirs.as_raw_mode()
+}
+
+/// Writes a report, whole or not at all.
+pub fn write_report(path: &Path, content: &[u8], mode: u32) -> anyhow::Result<()> {
+    let shown = path.display();
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make the directory of {shown}"))?;
+    }
+    let part = path.with_extension("part");
+    fs::write(&part, content)
+        .and_then(|()| fs::set_permissions(&part, Permissions::from_mode(mode)))
+        .and_then(|()| fs::rename(&part, path))
+        .with_context(|| format!("cannot write {shown}"))
+}
+
+/// Where drills make their workspaces when nobody says otherwise: short, because a socket's path must be.
+pub fn default_base() -> PathBuf {
+    let uid = rustix::process::geteuid().as_raw();
+    std::env::temp_dir().join(format!("pgdrill-{uid}"))
+}

@@ -1,0 +1,61 @@
+//! What pgdrill takes from its own surroundings: environment, machine, identity.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pgdrill_model::redact::Redactor;
+use pgdrill_model::run::Host;
+use pgdrill_runtime::local::{LocalRuntime, LocalSettings};
+
+/// The local runtime, with what the environment says about it.
+pub fn local_runtime() -> LocalRuntime {
+    LocalRuntime::new(LocalSettings::from_env(|name| std::env::var_os(name)))
+}
+
+/// A redactor for what the environment holds of secrets.
+pub fn redactor() -> Redactor {
+    let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
+    Redactor::for_environment(std::env::vars_os().map(|(name, value)| (text(name), text(value))))
+}
+
+/// The machine.
+pub fn host() -> Host {
+    let memory = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    Host {
+        os: std::env::consts::OS.to_owned(),
+        arch: std::env::consts::ARCH.to_owned(),
+        cpus: std::thread::available_parallelism().map_or(1, |count| count.get() as u64),
+        memory_bytes: memory.unwrap_or(0) * 1024,
+    }
+}
+
+/// A fresh run id: ten characters that no other run has, on this host or, as good as certainly, on another.
+pub fn run_id() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+    let machine = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
+    let mut mixed =
+        nanos ^ u64::from(std::process::id()) << 40 ^ u64::from(COUNT.fetch_add(1, Ordering::Relaxed));
+    for byte in machine.bytes() {
+        mixed = (mixed ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3).rotate_left(23);
+    }
+    (0..10).map(|place| char::from(DIGITS[(mixed >> (place * 5) & 31) as usize])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_ids_do_not_repeat() {
+        let mut ids: Vec<String> = (0..10_000).map(|_| run_id()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 10_000);
+        assert!(ids.iter().all(|id| id.len() == 10));
+    }
+}

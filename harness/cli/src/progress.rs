@@ -1,0 +1,168 @@
+//! Tells on standard error what happens while it happens: with a moving line on a terminal, with plain lines
+//! elsewhere.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pgdrill_model::event::{Event, Happening, StepStatus, Unit};
+use pgdrill_model::run::Header;
+use pgdrill_model::units::{show_bytes, show_count, show_duration};
+use pgdrill_model::world::Listener;
+
+use crate::printer;
+
+/// How often a long step says something where there is no terminal.
+const PLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// A listener that tells nothing.
+pub struct Silent;
+
+impl Listener for Silent {
+    fn hear(&self, _event: &Event) {}
+}
+
+/// A listener that tells a person.
+pub struct Teller {
+    bar: Option<ProgressBar>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    header: Option<Header>,
+    step: usize,
+    last_plain: Option<Instant>,
+}
+
+impl Teller {
+    /// Moving on a terminal, plain elsewhere.
+    pub fn new() -> Self {
+        let bar = std::io::IsTerminal::is_terminal(&std::io::stderr()).then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("  {spinner} {wide_msg} {elapsed:>4}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self { bar, state: Mutex::new(State::default()) }
+    }
+
+    fn line(&self, text: &str) {
+        let text = clean(text);
+        match &self.bar {
+            Some(bar) => bar.suspend(|| printer::say(&text)),
+            None => printer::say(&text),
+        }
+    }
+}
+
+impl Listener for Teller {
+    fn hear(&self, event: &Event) {
+        let Ok(mut state) = self.state.lock() else { return };
+        match &event.what {
+            Happening::RunStarted(header) => {
+                self.line(&format!(
+                    "drill {} on PostgreSQL {} ({}), seed {}, run {}",
+                    header.scenario, header.postgres, header.runtime, header.seed, header.id
+                ));
+                state.header = Some(Header::clone(header));
+            }
+            Happening::StepStarted { step } => {
+                state.step = *step;
+                state.last_plain = Some(Instant::now());
+                if let Some(bar) = &self.bar {
+                    bar.reset_elapsed();
+                    bar.enable_steady_tick(Duration::from_millis(100));
+                    bar.set_message(state.name());
+                }
+            }
+            Happening::Progress { what, done, total, unit } => {
+                let text = format!("{}: {}", state.name(), progress(what, *done, *total, *unit));
+                if let Some(bar) = &self.bar {
+                    bar.set_message(clean(&text));
+                } else if state.last_plain.is_none_or(|last| last.elapsed() >= PLAIN_EVERY) {
+                    state.last_plain = Some(Instant::now());
+                    self.line(&format!("  ...  {text}"));
+                }
+            }
+            Happening::StepEnded { status, took_us, .. } => {
+                let mark = match status {
+                    StepStatus::Done => "ok",
+                    StepStatus::Failed => "FAILED",
+                    StepStatus::NotRun => "not run",
+                    StepStatus::Interrupted => "interrupted",
+                };
+                let took = show_duration(Duration::from_micros(*took_us));
+                self.line(&format!("  {mark:<6} {:<16} {took:>9}  {}", state.name(), state.does()));
+            }
+            Happening::Found(finding) => self.line(&format!("  {}: {}", finding.code, finding.message)),
+            Happening::TeardownStarted => {
+                if let Some(bar) = &self.bar {
+                    bar.set_message("teardown");
+                }
+            }
+            Happening::RunEnded { .. } => {
+                if let Some(bar) = &self.bar {
+                    bar.finish_and_clear();
+                }
+            }
+            Happening::PlaceOpened { .. } | Happening::Measured(_) | Happening::TornDown(_) => {}
+        }
+    }
+}
+
+impl State {
+    fn name(&self) -> String {
+        self.planned(|step| step.name.clone())
+    }
+
+    fn does(&self) -> String {
+        self.planned(|step| step.does.clone())
+    }
+
+    fn planned(&self, of: impl Fn(&pgdrill_model::event::PlannedStep) -> String) -> String {
+        self.header.as_ref().and_then(|header| header.plan.get(self.step)).map(of).unwrap_or_default()
+    }
+}
+
+fn progress(what: &str, done: u64, total: Option<u64>, unit: Unit) -> String {
+    let show = |amount: u64| match unit {
+        Unit::Bytes => show_bytes(amount),
+        Unit::Rows => format!("{} rows", show_count(amount)),
+        Unit::Tables => format!("{} tables", show_count(amount)),
+        Unit::Segments => format!("{} segments", show_count(amount)),
+    };
+    match total {
+        Some(total) if total > 0 => {
+            format!("{what}, {} of {} ({} %)", show(done), show(total), done.min(total) * 100 / total)
+        }
+        _ if done > 0 => format!("{what}, {}", show(done)),
+        _ => what.to_owned(),
+    }
+}
+
+/// A line without what a terminal would obey.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_in_words() {
+        assert_eq!(
+            progress("unpack", 5 << 20, Some(20 << 20), Unit::Bytes),
+            "unpack, 5.0 MiB of 20.0 MiB (25 %)"
+        );
+        assert_eq!(progress("replay", 3, None, Unit::Segments), "replay, 3 segments");
+        assert_eq!(progress("wait", 0, None, Unit::Segments), "wait");
+    }
+
+    #[test]
+    fn no_line_can_command_a_terminal() {
+        assert_eq!(clean("a\u{1b}[2Jb\nc"), "a [2Jb c");
+    }
+}

@@ -1,0 +1,26 @@
+//! `archive-untouched`: the WAL archive is what it was before the restore.
+
+use pgdrill_backup::archive;
+use pgdrill_model::code::Code;
+use pgdrill_model::finding::Unable;
+
+use super::{Outcome, finding};
+use crate::drill::{Drill, on_a_thread};
+
+pub(super) async fn run(drill: &mut Drill<'_>) -> Result<Outcome, Unable> {
+    let Some(before) = drill.archive.clone() else {
+        return Ok(Outcome::not_run("the archive was not looked at before the restore"));
+    };
+    let directory = drill.workspace.path("archive");
+    let after = match on_a_thread(move || archive::snapshot(&directory)).await? {
+        Ok(after) => after,
+        Err(error) => return Ok(Outcome::not_run(error.to_string())),
+    };
+    let found = archive::differences(&before, &after)
+        .into_iter()
+        .map(|(name, what)| {
+            finding(Code::ArchiveChanged, format!("{name} in the archive: {what}")).about(name)
+        })
+        .collect();
+    Ok(Outcome::of(after.len() as u64, format!("{} files", after.len()), found))
+}

@@ -1,0 +1,156 @@
+//! The state of a drill that is under way: what the steps share, and nothing else.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pgdrill_backup::archive::Snapshot;
+use pgdrill_model::code::Code;
+use pgdrill_model::finding::Unable;
+use pgdrill_model::plan::Server as Name;
+use pgdrill_model::units::{Lsn, Major};
+use pgdrill_model::world::{Clock, Need, Place, Runtime};
+use tokio::task::JoinHandle;
+
+use crate::content::Content;
+use crate::data::DATABASE;
+use crate::record::Recorder;
+use crate::server::Server;
+use crate::session::{Door, Session, describe};
+use crate::workspace::Workspace;
+
+/// A drill that is under way.
+pub struct Drill<'a> {
+    /// Where servers run.
+    pub runtime: &'a dyn Runtime,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// Takes down what happens.
+    pub recorder: &'a Recorder<'a>,
+    /// The run's id.
+    pub run_id: &'a str,
+    /// The major version.
+    pub postgres: Major,
+    /// Where all chance comes from.
+    pub seed: u64,
+    /// Its files.
+    pub workspace: &'a Workspace,
+    /// The server that is lost.
+    pub primary: Option<Server>,
+    /// The server that is recovered.
+    pub restored: Option<Server>,
+    /// What was there before the disaster.
+    pub baseline: Option<Baseline>,
+    /// When the primary was lost, and when that was noticed.
+    pub lost: Option<Lost>,
+    /// The removal of the lost primary's files, while it goes on.
+    pub losing: Option<JoinHandle<Result<(), Unable>>>,
+    /// The archive as it was when the restore began.
+    pub archive: Option<Snapshot>,
+    /// The drill's own first write on the recovered server, or why it failed.
+    pub first_write: Option<Result<FirstWrite, String>>,
+}
+
+/// What was there before the disaster.
+pub struct Baseline {
+    /// The primary's position in the WAL.
+    pub lsn: Lsn,
+    /// Its content.
+    pub content: Content,
+}
+
+/// The loss of the primary.
+#[derive(Clone, Copy, Debug)]
+pub struct Lost {
+    /// When.
+    pub at: Duration,
+    /// When a client could tell.
+    pub noticed: Duration,
+}
+
+/// The drill's own first write.
+#[derive(Clone, Debug)]
+pub struct FirstWrite {
+    /// The transaction, by which its rows are told from the others.
+    pub xid: String,
+    /// The order that it placed.
+    pub order_id: i64,
+}
+
+impl Drill<'_> {
+    /// The server that is there.
+    ///
+    /// # Errors
+    ///
+    /// A bug: no plan uses a server that its own steps did not start.
+    pub fn server(&mut self, name: Name) -> Result<&mut Server, Unable> {
+        let server = match name {
+            Name::Primary => self.primary.as_mut(),
+            Name::Restored => self.restored.as_mut(),
+        };
+        server.ok_or_else(|| Unable::bug(format!("the plan uses the {} before it is there", name.name())))
+    }
+
+    /// A session with the fixture's database, or another, of a running server.
+    ///
+    /// # Errors
+    ///
+    /// `SERVER_LOST`.
+    pub async fn session(&mut self, name: Name, database: Option<&str>) -> Result<Session, Unable> {
+        let server = self.server(name)?;
+        let door = Door::superuser(&server.socket, database.unwrap_or(DATABASE));
+        match door.open().await {
+            Ok(session) => Ok(session),
+            Err(error) if server.running() => {
+                let message = format!("cannot connect to the {}: {}", name.name(), describe(&error));
+                Err(Unable::new(Code::ServerLost, message))
+            }
+            Err(_) => {
+                let message = format!("the {} went away: {}", name.name(), server.last_words());
+                Err(Unable::new(Code::ServerLost, message))
+            }
+        }
+    }
+
+    /// Opens a place for a server: it may write its own directories, and `writable` beside them, and read the rest.
+    ///
+    /// # Errors
+    ///
+    /// What the runtime cannot do.
+    pub async fn open_place(
+        &self,
+        server: Name,
+        writable: &[&str],
+        readable: &[&str],
+    ) -> Result<Box<dyn Place>, Unable> {
+        let paths =
+            |parts: &[&str]| -> Vec<PathBuf> { parts.iter().map(|part| self.workspace.path(part)).collect() };
+        let mut own = paths(writable);
+        own.extend([self.workspace.data(server), self.workspace.socket(server), self.workspace.path("log")]);
+        let mut others = paths(readable);
+        others.extend(paths(&["bin", "conf"]));
+        self.runtime
+            .open(&Need {
+                run_id: self.run_id.to_owned(),
+                server: server.name().to_owned(),
+                major: self.postgres,
+                workspace: self.workspace.root().to_owned(),
+                writable: own,
+                readable: others,
+            })
+            .await
+    }
+}
+
+/// What a program's words about a full disk mean, wherever they are met.
+pub fn disk_full(words: &str) -> bool {
+    words.contains("No space left on device") || words.contains("Disk quota exceeded")
+}
+
+/// Runs something that reads many files on a thread of its own.
+///
+/// # Errors
+///
+/// A bug, when the thread died.
+pub async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Unable> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Unable::bug(format!("a thread died: {error}")))
+}

@@ -1,0 +1,268 @@
+//! The one loop: does the steps of a plan in order, and tears down whatever happened.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pgdrill_model::code::{Code, Weight};
+use pgdrill_model::event::{Event, Happening, StepStatus, Teardown};
+use pgdrill_model::finding::{Finding, Stage, Unable};
+use pgdrill_model::plan::{Act, Plan};
+use pgdrill_model::redact::Redactor;
+use pgdrill_model::run::{Header, Host};
+use pgdrill_model::world::{Clock, Listener, Runtime};
+use tokio_util::sync::CancellationToken;
+
+use crate::drill::Drill;
+use crate::journal::Journal;
+use crate::record::Recorder;
+use crate::server::Server;
+use crate::step;
+use crate::workspace::Workspace;
+
+/// When a workspace is kept for a person to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Always.
+    Always,
+    /// When the drill ended with a finding against it.
+    OnFailure,
+    /// Never.
+    Never,
+}
+
+/// Everything that a drill asks of the world, and who hears of it.
+pub struct World<'a> {
+    /// Where servers run.
+    pub runtime: &'a dyn Runtime,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// Hears events as they happen.
+    pub listener: &'a dyn Listener,
+    /// Takes secrets out of everything that is taken down.
+    pub redactor: &'a Redactor,
+    /// Cancelled when a person ends the drill.
+    pub interrupt: CancellationToken,
+    /// The machine, for the record.
+    pub host: Host,
+    /// pgdrill's version, for the record.
+    pub version: &'static str,
+}
+
+/// Where a drill puts its files.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The directory in which workspaces are made.
+    pub base: PathBuf,
+    /// The directory of records and journals; none writes neither.
+    pub evidence: Option<PathBuf>,
+    /// When the workspace is kept.
+    pub keep: Keep,
+}
+
+/// Executes a plan as run `id`. Always gives events that make a record; the journal, where there is one, must be
+/// ended by the caller once that record is stored.
+pub async fn execute(
+    plan: &Plan,
+    id: &str,
+    world: &World<'_>,
+    files: &Files,
+) -> (Vec<Event>, Option<Journal>) {
+    let journal = files.evidence.as_ref().map(|directory| (directory, Journal::begin(directory, id)));
+    let (journal, trouble) = match journal {
+        None => (None, None),
+        Some((_, Ok(journal))) => (Some(journal), None),
+        Some((directory, Err(error))) => (None, Some(no_evidence(directory, &error))),
+    };
+    let recorder = Recorder::new(world.clock, world.listener, world.redactor, journal);
+    recorder.happened(Happening::RunStarted(Box::new(header(plan, id, world))));
+    // A drill whose record cannot be written would prove nothing to anybody: it is not begun.
+    let interrupted = match trouble {
+        Some(unable) => {
+            recorder.found(unable.into_finding(Stage::Prepare));
+            recorder.happened(Happening::TornDown(Teardown::default()));
+            false
+        }
+        None => in_workspace(plan, id, world, files, &recorder).await,
+    };
+    recorder.happened(Happening::RunEnded { interrupted });
+    recorder.end()
+}
+
+/// The events of a drill that cannot be begun: they make a record that says why.
+pub fn refuse(header: Header, unable: Unable, world: &World<'_>) -> Vec<Event> {
+    let recorder = Recorder::new(world.clock, world.listener, world.redactor, None);
+    recorder.happened(Happening::RunStarted(Box::new(header)));
+    recorder.found(unable.into_finding(Stage::Prepare));
+    recorder.happened(Happening::TornDown(Teardown::default()));
+    recorder.happened(Happening::RunEnded { interrupted: false });
+    recorder.end().0
+}
+
+fn no_evidence(directory: &Path, error: &std::io::Error) -> Unable {
+    Unable::new(Code::WorkspaceUnusable, format!("cannot write evidence to {}: {error}", directory.display()))
+        .hint("name a writable directory with --evidence DIR")
+}
+
+fn header(plan: &Plan, id: &str, world: &World<'_>) -> Header {
+    Header {
+        id: id.to_owned(),
+        version: world.version.to_owned(),
+        scenario: plan.scenario.clone(),
+        title: plan.title.clone(),
+        scenario_sha256: plan.scenario_sha256.clone(),
+        postgres: plan.postgres,
+        runtime: plan.runtime.clone(),
+        seed: plan.seed,
+        plan: plan.outline(),
+        checks: plan.checks(),
+        rto_us: plan.rto.map(|rto| rto.as_micros() as u64),
+        expect: plan.expect,
+        host: world.host.clone(),
+    }
+}
+
+/// Makes the workspace, does the steps in it, and removes it; tells whether a person ended the drill.
+async fn in_workspace(
+    plan: &Plan,
+    id: &str,
+    world: &World<'_>,
+    files: &Files,
+    recorder: &Recorder<'_>,
+) -> bool {
+    let made = world.runtime.owner().and_then(|owner| Workspace::create(&files.base, id, owner, space(plan)));
+    let workspace = match made {
+        Ok(workspace) => workspace,
+        Err(unable) => {
+            recorder.found(unable.into_finding(Stage::Prepare));
+            recorder.happened(Happening::TornDown(Teardown::default()));
+            return false;
+        }
+    };
+    let mut drill = Drill {
+        runtime: world.runtime,
+        clock: world.clock,
+        recorder,
+        run_id: id,
+        postgres: plan.postgres,
+        seed: plan.seed,
+        workspace: &workspace,
+        primary: None,
+        restored: None,
+        baseline: None,
+        lost: None,
+        losing: None,
+        archive: None,
+        first_write: None,
+    };
+    let ended = steps(plan, &mut drill, world).await;
+    let keep = match files.keep {
+        Keep::Always => true,
+        Keep::Never => false,
+        Keep::OnFailure => ended == Ended::Failed,
+    };
+    let servers = [drill.primary.take(), drill.restored.take()];
+    tear_down(servers, workspace, world, recorder, keep).await;
+    ended == Ended::Interrupted
+}
+
+/// How the steps ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// All were done and nothing speaks against the backup.
+    Well,
+    /// Something speaks against the backup, or a step could not be done.
+    Failed,
+    /// A person ended the drill.
+    Interrupted,
+}
+
+async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> Ended {
+    let mut ended = Ended::Well;
+    for (index, planned) in plan.steps.iter().enumerate() {
+        drill.recorder.happened(Happening::StepStarted { step: index });
+        let began = world.clock.elapsed();
+        let left = plan.time_limit.saturating_sub(began);
+        let outcome = tokio::select! {
+            // The end of a step that is there counts, also when a person interrupts at the same moment.
+            biased;
+            outcome = step::run(drill, &planned.act) => outcome,
+            () = world.interrupt.cancelled() => {
+                end_step(drill, index, StepStatus::Interrupted, began);
+                return Ended::Interrupted;
+            }
+            () = tokio::time::sleep(left) => Err(Unable::new(
+                Code::TimeLimit,
+                format!("the drill reached its time limit of {} s", plan.time_limit.as_secs()),
+            )),
+        };
+        match outcome {
+            Ok(findings) => {
+                let fatal = findings.iter().any(|finding| ends_the_drill(&planned.act, finding));
+                if findings.iter().any(|finding| finding.weight > Weight::Notes) {
+                    ended = Ended::Failed;
+                }
+                findings.into_iter().for_each(|finding| drill.recorder.found(finding));
+                end_step(drill, index, if fatal { StepStatus::Failed } else { StepStatus::Done }, began);
+                if fatal {
+                    return Ended::Failed;
+                }
+            }
+            Err(mut unable) => {
+                if let Some(line) = planned.line {
+                    unable.message = format!("{}, line {line}: {}", plan.scenario, unable.message);
+                }
+                drill.recorder.found(unable.into_finding(planned.act.stage()));
+                end_step(drill, index, StepStatus::Failed, began);
+                return Ended::Failed;
+            }
+        }
+    }
+    ended
+}
+
+/// Whether a finding of a step leaves nothing to go on with: a recovery that did not end in a server that can be
+/// asked.
+fn ends_the_drill(act: &Act, finding: &Finding) -> bool {
+    matches!(act, Act::Recover { .. })
+        && matches!(finding.code, Code::UnpackFailed | Code::RecoveryFailed | Code::QuarantineBroken)
+}
+
+fn end_step(drill: &Drill<'_>, step: usize, status: StepStatus, began: Duration) {
+    let took_us = drill.clock.elapsed().saturating_sub(began).as_micros() as u64;
+    drill.recorder.happened(Happening::StepEnded { step, status, took_us });
+}
+
+/// Stops the servers and removes the files; what would not stop or go is a finding.
+async fn tear_down(
+    servers: [Option<Server>; 2],
+    workspace: Workspace,
+    world: &World<'_>,
+    recorder: &Recorder<'_>,
+    keep: bool,
+) {
+    recorder.happened(Happening::TeardownStarted);
+    let began = world.clock.elapsed();
+    let mut teardown = Teardown::default();
+    for server in servers.into_iter().flatten() {
+        teardown.servers.push(server.name.name().to_owned());
+        // Files that somebody will look at are left as after an orderly stop.
+        server.close(keep).await.into_iter().for_each(|finding| recorder.found(finding));
+    }
+    teardown.workspace_bytes = pgdrill_backup::inspect::size(workspace.root());
+    if keep {
+        teardown.kept = Some(workspace.keep().display().to_string());
+    } else if let Err(unable) = workspace.remove() {
+        recorder.found(unable.into_finding(Stage::Teardown));
+    }
+    teardown.took_us = world.clock.elapsed().saturating_sub(began).as_micros() as u64;
+    recorder.happened(Happening::TornDown(teardown));
+}
+
+/// About how many bytes a drill needs: two clusters, a backup of one, and the WAL of the load, kept twice.
+fn space(plan: &Plan) -> u64 {
+    const OF_EVERY_DRILL: u64 = 400 << 20;
+    const PER_ORDER: u64 = 2_600;
+    let orders: u64 =
+        plan.steps.iter().map(|step| if let Act::LoadData(data) = &step.act { data.orders } else { 0 }).sum();
+    OF_EVERY_DRILL + orders * PER_ORDER
+}

@@ -1,0 +1,73 @@
+//! The first write of the application on the recovered server: what ends the recovery time. It places an order as
+//! the application does, with the application's own role.
+//!
+//! Its rows carry its transaction's number, by which the content checks leave them out; so the checks may run at any
+//! time after it, and see everything else that happened to the server.
+
+use pgdrill_model::code::Code;
+use pgdrill_model::evidence::RecoveryEvidence;
+use pgdrill_model::finding::{Finding, Stage, Unable};
+use pgdrill_model::plan::Server as Name;
+use sha2::{Digest, Sha256};
+
+use crate::data::{APPLICATION_ROLE, DATABASE};
+use crate::drill::{Drill, FirstWrite};
+use crate::recovery::phases::Clocked;
+use crate::session::{Door, describe};
+
+const WRITE: &str = include_str!("../sql/first_write.sql");
+
+/// Writes, and takes down when.
+///
+/// # Errors
+///
+/// None so far: a write that fails is a finding.
+pub async fn write(
+    drill: &mut Drill<'_>,
+    clocked: &mut Clocked,
+    evidence: &mut RecoveryEvidence,
+) -> Result<Vec<Finding>, Unable> {
+    let socket = drill.server(Name::Restored)?.socket.clone();
+    let written = place_order(
+        &Door { role: APPLICATION_ROLE.to_owned(), ..Door::superuser(&socket, DATABASE) },
+        drill.run_id,
+    )
+    .await;
+    let findings = match &written {
+        Ok(_) => {
+            clocked.written(drill.clock.elapsed());
+            evidence.rto_us = Some(clocked.total().as_micros() as u64);
+            Vec::new()
+        }
+        Err(words) => {
+            let message =
+                format!("the application could not place an order on the recovered server: {words}");
+            vec![Finding::new(Code::FirstWriteFailed, Stage::Recover, message).about(APPLICATION_ROLE)]
+        }
+    };
+    drill.first_write = Some(written);
+    Ok(findings)
+}
+
+async fn place_order(door: &Door, run_id: &str) -> Result<FirstWrite, String> {
+    let session = door.open().await.map_err(|error| describe(&error))?;
+    let row =
+        session.query_one(WRITE, &[&client_order_id(run_id)]).await.map_err(|error| describe(&error))?;
+    let order_id: Option<i64> = row.get("order_id");
+    let rows: (i64, i64) = (row.get("positions"), row.get("audits"));
+    match order_id {
+        Some(order_id) if rows == (1, 1) => Ok(FirstWrite { xid: xid(row.get("xid")), order_id }),
+        _ => Err("there is no strategy to place an order for".to_owned()),
+    }
+}
+
+/// The part of a transaction's number that rows carry: its last 32 bits.
+fn xid(full: &str) -> String {
+    full.parse::<u64>().map_or_else(|_| full.to_owned(), |number| (number & 0xFFFF_FFFF).to_string())
+}
+
+/// A UUID that belongs to this run alone.
+fn client_order_id(run_id: &str) -> String {
+    let digest = Sha256::digest(run_id.as_bytes());
+    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,109 @@
+//! A connection to a drill's server through its Unix socket.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio_postgres::{Client, Config, Error, NoTls};
+
+use crate::settings::PORT;
+
+/// The role that the cluster belongs to.
+pub const SUPERUSER: &str = "postgres";
+
+/// Settings under which the text of a row is the same on every server of every version.
+const FIXED_TEXT: &str = "-c TimeZone=UTC -c DateStyle=ISO,MDY -c IntervalStyle=postgres -c extra_float_digits=1 \
+                          -c bytea_output=hex -c search_path=pg_catalog -c default_transaction_read_only=off \
+                          -c lock_timeout=60s";
+
+/// Where to connect, and as whom.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// The directory of the socket.
+    pub socket: PathBuf,
+    /// The database.
+    pub database: String,
+    /// The role.
+    pub role: String,
+    /// Whether the text of rows must be the same everywhere.
+    pub fixed_text: bool,
+}
+
+impl Door {
+    /// The superuser's door to `database`, with the server's own settings.
+    pub fn superuser(socket: &Path, database: &str) -> Self {
+        Self {
+            socket: socket.to_owned(),
+            database: database.to_owned(),
+            role: SUPERUSER.to_owned(),
+            fixed_text: false,
+        }
+    }
+
+    /// The same for reading content.
+    pub fn reading(socket: &Path, database: &str) -> Self {
+        Self { fixed_text: true, ..Self::superuser(socket, database) }
+    }
+
+    /// Opens a session.
+    ///
+    /// # Errors
+    ///
+    /// What the server, or the socket, answered.
+    pub async fn open(&self) -> Result<Session, Error> {
+        let mut config = Config::new();
+        config
+            .host_path(&self.socket)
+            .port(PORT)
+            .user(&self.role)
+            .dbname(&self.database)
+            .application_name("pgdrill")
+            .connect_timeout(Duration::from_secs(10));
+        if self.fixed_text {
+            config.options(FIXED_TEXT);
+        }
+        let (client, connection) = config.connect(NoTls).await?;
+        // It ends by itself once the client is dropped, after it has said so to the server: a connection that is
+        // cut makes the server log a FATAL line, which would be taken for trouble.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!("a connection ended: {}", describe(&error));
+            }
+        });
+        Ok(Session { client })
+    }
+}
+
+/// An open connection; it closes when it is dropped.
+pub struct Session {
+    client: Client,
+}
+
+impl Deref for Session {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Session {
+    /// The client, where a mutable one is needed.
+    pub fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+}
+
+/// An error in one line, without the detail, which may quote rows.
+pub fn describe(error: &Error) -> String {
+    if let Some(server) = error.as_db_error() {
+        return format!("{}: {} (SQLSTATE {})", server.severity(), server.message(), server.code().code());
+    }
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

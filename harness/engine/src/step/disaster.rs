@@ -1,0 +1,70 @@
+//! `disaster`: loses the primary, and waits until a client can tell.
+
+use std::path::Path;
+use std::time::Duration;
+use std::{fs, io, thread};
+
+use pgdrill_model::code::Code;
+use pgdrill_model::finding::{Finding, Unable};
+use pgdrill_model::plan::Server as Name;
+use pgdrill_model::scenario::Disaster;
+use pgdrill_model::world::Signal;
+use tokio::time::sleep;
+
+use crate::drill::{Drill, Lost};
+use crate::server::LOOK_AGAIN;
+use crate::session::Door;
+use crate::workspace::trouble;
+
+/// A killed postmaster is gone at once; its children notice within a second or two.
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub(super) async fn run(drill: &mut Drill<'_>, disaster: Disaster) -> Result<Vec<Finding>, Unable> {
+    let clock = drill.clock;
+    let server =
+        drill.primary.take().ok_or_else(|| Unable::bug("the plan loses a primary that is not there"))?;
+    let at = clock.elapsed();
+    server.signal(Signal::Kill).await?;
+    if disaster == Disaster::LosePrimary {
+        lose_files(drill)?;
+    }
+    let door = Door::superuser(&server.socket, crate::data::DATABASE);
+    while door.open().await.is_ok() {
+        if clock.elapsed() > at + LIMIT {
+            drill.primary = Some(server);
+            let message = format!("the primary still answers {} s after SIGKILL", LIMIT.as_secs());
+            return Err(Unable::new(Code::TimeLimit, message));
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+    let noticed = clock.elapsed();
+    // Everything else that ran in the primary's place ends with it, as it would with its machine.
+    let findings = server.close(false).await;
+    drill.lost = Some(Lost { at, noticed });
+    Ok(findings)
+}
+
+/// Takes the data directory away in one move, as a disaster does, and begins to remove what was in it. That takes
+/// time which no disaster takes, so recovery does not wait for it, but nothing is started before it is done.
+fn lose_files(drill: &mut Drill<'_>) -> Result<(), Unable> {
+    let (data, lost) = (drill.workspace.data(Name::Primary), drill.workspace.path("lost"));
+    fs::rename(&data, &lost).map_err(|error| trouble(&data, &error))?;
+    drill.losing = Some(tokio::task::spawn_blocking(move || remove(&lost)));
+    Ok(())
+}
+
+/// Removes a directory in which dying processes may still make files.
+fn remove(directory: &Path) -> Result<(), Unable> {
+    const ATTEMPTS: usize = 100;
+    let mut removed = fs::remove_dir_all(directory);
+    for _ in 0..ATTEMPTS {
+        match &removed {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                thread::sleep(LOOK_AGAIN);
+                removed = fs::remove_dir_all(directory);
+            }
+            _ => break,
+        }
+    }
+    removed.map_err(|error| trouble(directory, &error))
+}

@@ -1,0 +1,39 @@
+//! `load-data`: the trading schema and its deterministic data.
+
+use std::time::Duration;
+
+use pgdrill_model::code::Code;
+use pgdrill_model::evidence::Evidence;
+use pgdrill_model::finding::{Finding, Unable};
+use pgdrill_model::plan::Server as Name;
+use pgdrill_model::scenario::Data;
+
+use crate::data::load;
+use crate::drill::{Drill, disk_full};
+use crate::session::describe;
+
+pub(super) async fn run(drill: &mut Drill<'_>, data: Data) -> Result<Vec<Finding>, Unable> {
+    let socket = drill.server(Name::Primary)?.socket.clone();
+    let before = drill.clock.elapsed();
+    let loaded = load::load(&socket, drill.seed, data.orders, drill.recorder).await;
+    match loaded {
+        Ok(mut evidence) => {
+            evidence.took_us = drill.clock.elapsed().saturating_sub(before).as_micros() as u64;
+            drill.recorder.measured(Evidence::Load(evidence));
+            Ok(Vec::new())
+        }
+        Err(error) => {
+            let words = describe(&error);
+            let server = drill.server(Name::Primary)?;
+            // A server that is being ended says so a moment before it is gone.
+            let _ = server.gone(Duration::from_millis(200)).await;
+            let words = if server.running() {
+                words
+            } else {
+                format!("{words}; the server said: {}", server.last_words())
+            };
+            let code = if disk_full(&words) { Code::DiskFull } else { Code::LoadFailed };
+            Err(Unable::new(code, format!("the trading data could not be loaded: {words}")))
+        }
+    }
+}

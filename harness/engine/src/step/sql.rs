@@ -1,0 +1,19 @@
+//! `sql`: runs the scenario's own statements on the server that is there.
+
+use pgdrill_model::code::Code;
+use pgdrill_model::finding::{Finding, Unable};
+use pgdrill_model::plan::Server as Name;
+use pgdrill_model::scenario::Sql;
+
+use crate::drill::Drill;
+use crate::session::describe;
+
+pub(super) async fn run(drill: &mut Drill<'_>, sql: &Sql, on: Name) -> Result<Vec<Finding>, Unable> {
+    let session = drill.session(on, sql.database.as_deref()).await?;
+    match session.batch_execute(&sql.run).await {
+        Ok(()) => Ok(Vec::new()),
+        Err(error) => {
+            Err(Unable::new(Code::SqlFailed, format!("on the {}: {}", on.name(), describe(&error))))
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! `cp -a`, as an operator would put a plain base backup in place with it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use pgdrill_model::world::Command;
+
+const LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// The command that copies the plain backup in `source` into the data directory `data`.
+pub fn command(source: &Path, data: &Path) -> Command {
+    let arguments = ["-a".to_owned(), format!("{}/.", source.display()), data.display().to_string()];
+    Command::system("cp", arguments).within(LIMIT)
+}

@@ -1,0 +1,5 @@
+//! The programs that take backups and unpack them: one file each, and this table of them.
+
+pub mod copy;
+pub mod pg_basebackup;
+pub mod tar;

@@ -1,0 +1,295 @@
+//! The scenario file as it is written: the types from which both the reading and the JSON Schema come.
+//!
+//! Their comments are what editors show to the people who write scenarios.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+
+use super::fault::Words;
+use super::mistake::quote;
+use super::slot::{Slot, TextOr, text_or};
+use super::value::{
+    CheckName, Database, FindingCode, Majors, Orders, Seed, SettingName, SettingValue, Span, Statement, Title,
+};
+use super::{ArchiveBy, BackupFormat, BackupTool, Compress, Disaster, RecoverBy, Target};
+use crate::finding::Stage;
+use crate::verdict::Verdict;
+
+/// A restore drill: what is loaded, what is done, and what must come out.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(extend("required" = ["title", "steps"]))]
+pub(super) struct File {
+    /// What the drill shows, in one line for people.
+    pub(super) title: Slot<Title>,
+    /// The PostgreSQL majors on which the scenario makes sense: 15, '>=13', '>=13 <18'. Default: everywhere.
+    pub(super) postgres: Slot<Majors>,
+    /// Where all chance comes from; the same seed gives the same data. Default: 42.
+    pub(super) seed: Slot<Seed>,
+    /// What is loaded before the first step.
+    pub(super) data: Slot<DataArguments>,
+    /// How WAL is archived.
+    pub(super) archive: Slot<ArchiveArguments>,
+    /// Settings of the primary, by name, beside those that pgdrill makes itself.
+    pub(super) settings: Slot<Entries<SettingName, SettingValue>>,
+    /// How long the whole drill may take, as in 30m. Default: 1h.
+    pub(super) time_limit: Slot<Span>,
+    /// What is done, in order: one disaster, one recovery after it, and at least one check after that.
+    #[schemars(extend("minItems" = 1))]
+    pub(super) steps: Slot<Vec<Slot<Step>>>,
+    /// What the recovery must achieve.
+    pub(super) objectives: Slot<ObjectivesArguments>,
+    /// How the drill must end, when that is not `proven`.
+    pub(super) expect: Slot<ExpectArguments>,
+}
+
+/// What is loaded before the first step.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct DataArguments {
+    /// Rows of the table "Order", as in 200_000; all other tables follow from it. Default: 10_000.
+    pub(super) orders: Slot<Orders>,
+}
+
+/// How WAL is archived.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct ArchiveArguments {
+    /// By which means. Default: command.
+    pub(super) by: Slot<ArchiveBy>,
+}
+
+/// What the recovery must achieve.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct ObjectivesArguments {
+    /// The longest time from the disaster to the first application write on the recovered server, as in 30s.
+    pub(super) rto: Slot<Span>,
+}
+
+/// How the drill must end, when that is not `proven`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(extend("required" = ["verdict"], "dependentRequired" = { "stage": ["finding"] }))]
+pub(super) struct ExpectArguments {
+    /// With which verdict.
+    pub(super) verdict: Slot<Verdict>,
+    /// With which finding, as in RTO_EXCEEDED.
+    pub(super) finding: Slot<FindingCode>,
+    /// At which stage of the drill that finding at the latest.
+    pub(super) stage: Slot<Stage>,
+}
+
+/// One step of the drill: an object with exactly one property.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(transform = super::schema::one_property)]
+pub(super) enum Step {
+    /// Takes a base backup.
+    Backup(BackupArguments),
+    /// Runs SQL on the server that is there: the primary, and after the recovery the recovered one.
+    Sql(SqlArguments),
+    /// Switches to a new WAL segment and waits until everything before it is in the archive.
+    SwitchWal(SwitchWalArguments),
+    /// Loses the primary.
+    Disaster(Disaster),
+    /// Restores the newest backup and recovers.
+    Recover(RecoverArguments),
+    /// Compares the recovered server with what was there.
+    Check(CheckArguments),
+}
+
+impl Step {
+    /// The name in the scenario language.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Backup(_) => "backup",
+            Self::Sql(_) => "sql",
+            Self::SwitchWal(_) => "switch-wal",
+            Self::Disaster(_) => "disaster",
+            Self::Recover(_) => "recover",
+            Self::Check(_) => "check",
+        }
+    }
+}
+
+/// A base backup.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct BackupArguments {
+    /// With which program. Default: pg_basebackup.
+    pub(super) tool: Slot<BackupTool>,
+    /// In which form. Default: tar.
+    pub(super) format: Slot<BackupFormat>,
+    /// Compressed how. Default: gzip for tar, none for plain.
+    pub(super) compress: Slot<Compress>,
+}
+
+/// SQL and where it runs.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(extend("required" = ["run"]))]
+pub(super) struct SqlMapping {
+    /// One or more statements.
+    pub(super) run: Slot<Statement>,
+    /// In which database. Default: the fixture's own.
+    pub(super) database: Slot<Database>,
+}
+
+/// SQL alone, or with the database in which it runs.
+#[derive(Debug)]
+pub(super) enum SqlArguments {
+    Run(Statement),
+    Mapping(SqlMapping),
+}
+
+impl<'de> Deserialize<'de> for SqlArguments {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or(deserializer)
+    }
+}
+
+impl TextOr<'_> for SqlArguments {
+    type Arguments = SqlMapping;
+    const WANTED: &'static str = "SQL, or a mapping with the keys run, database";
+    const HINT: &'static str = "write `sql: DELETE FROM ...`; several statements are separated by semicolons";
+
+    fn text(text: &str) -> Result<Self, Words> {
+        Statement::read(text).map(Self::Run)
+    }
+
+    fn arguments(arguments: SqlMapping) -> Self {
+        Self::Mapping(arguments)
+    }
+}
+
+/// A switch of the WAL segment.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct SwitchWalArguments {
+    /// How long the archiver may take, as in 60s. Default: 60s.
+    pub(super) within: Slot<Span>,
+}
+
+/// A recovery.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct RecoverArguments {
+    /// How the backup is unpacked. Default: tar for a tar backup, copy for a plain one.
+    pub(super) by: Slot<RecoverBy>,
+    /// Where recovery stops. Default: latest.
+    pub(super) to: Slot<Target>,
+    /// How long it may take, as in 10m. Default: 10m.
+    pub(super) within: Slot<Span>,
+}
+
+/// All checks, or the chosen ones.
+#[derive(Debug)]
+pub(super) enum CheckArguments {
+    All,
+    Chosen(Entries<CheckName, NoArguments>),
+}
+
+impl<'de> Deserialize<'de> for CheckArguments {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or(deserializer)
+    }
+}
+
+impl TextOr<'_> for CheckArguments {
+    type Arguments = Entries<CheckName, NoArguments>;
+    const WANTED: &'static str = "'all' or a mapping of checks, as in { row-counts: all, fingerprints: all }";
+    const HINT: &'static str = "write `check: all`";
+
+    fn text(text: &str) -> Result<Self, Words> {
+        if text == "all" {
+            return Ok(Self::All);
+        }
+        let hint = if CheckName::read(text).is_ok() {
+            format!("write check: {{ {text}: all }}")
+        } else {
+            String::new()
+        };
+        Err(Words::predicate(format!("must be {}; found {}", Self::WANTED, quote(text)), hint))
+    }
+
+    fn arguments(chosen: Self::Arguments) -> Self {
+        Self::Chosen(chosen)
+    }
+}
+
+/// The arguments of a check, which has none so far: `all`, `{}` or nothing.
+#[derive(Debug)]
+pub(super) struct NoArguments;
+
+impl<'de> Deserialize<'de> for NoArguments {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = NoArguments;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("'all' or {}")
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<NoArguments, E> {
+                Ok(NoArguments)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<NoArguments, E> {
+                match text {
+                    "all" => Ok(NoArguments),
+                    _ => Err(E::custom(Words::predicate(
+                        format!("must be 'all' or {{}}; found {}", quote(text)),
+                        "a check looks at everything; leave it out if it should not run",
+                    ))),
+                }
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<NoArguments, A::Error> {
+                match map.next_key::<String>()? {
+                    None => Ok(NoArguments),
+                    Some(key) => Err(de::Error::custom(Words::predicate(
+                        format!("takes no arguments so far; found {}", quote(&key)),
+                        "write all or {}",
+                    ))),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+/// A mapping whose keys are not those of a struct, in the order of the file.
+#[derive(Debug)]
+pub(super) struct Entries<K, V>(pub(super) Vec<(Slot<K>, Slot<V>)>);
+
+impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Entries<K, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader<K, V>(PhantomData<(K, V)>);
+
+        impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Visitor<'de> for Reader<K, V> {
+            type Value = Entries<K, V>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Reader(PhantomData))
+    }
+}

@@ -1,0 +1,213 @@
+//! The JSON Schema of scenario files, for editors and validators.
+//!
+//! It is generated from the types that read the file, and shaped so that validators can say what is wrong: a
+//! step is one object with exactly one property, not a choice of objects, and a set of words is an `enum`.
+
+use std::borrow::Cow;
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::{RecursiveTransform, Transform};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+
+use super::file::{CheckArguments, Entries, File, NoArguments, SqlArguments, SqlMapping};
+use super::slot::Slot;
+use super::value::{
+    Database, FindingCode, MOST_ORDERS, Majors, Orders, Seed, SettingName, SettingValue, Span, Statement,
+    Title,
+};
+use crate::check::CHECKS;
+use crate::code::CODES;
+use crate::units::Major;
+
+/// A duration as humantime reads it, with a digit that is not zero. Months and years are longer than any
+/// drill.
+const DURATION: &str = concat!(
+    "^(?=.*[1-9])\\s*([0-9]+(\\.[0-9]+)?\\s*",
+    "(nsec|ns|usec|us|msec|ms|seconds|second|secs|sec|s|minutes|minute|mins|min|m|",
+    "hours|hour|hrs|hr|h|days|day|d|weeks|week|wks|wk|w)\\s*)+$",
+);
+/// A whole number with underscores between its digits.
+const NUMBER: &str = "^(0|[1-9][0-9]*(_[0-9]+)*)$";
+/// One end or both ends of a range of majors.
+const MAJORS: &str = "^\\s*(>=|>|<=|<|=)?[0-9]{1,3}(\\s+(>=|>|<=|<)[0-9]{1,3})?\\s*$";
+
+/// The JSON Schema (draft 2020-12) of scenario files.
+pub fn schema() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<File>();
+    RecursiveTransform(words).transform(&mut schema);
+    schema.insert("title".to_owned(), json!("pgdrill scenario"));
+    schema.to_value()
+}
+
+/// Turns a choice of constants, which is how an enum with comments arrives, into a set of words.
+fn words(schema: &mut Schema) {
+    let Some(Value::Array(choices)) = schema.get("oneOf") else {
+        return;
+    };
+    let choice = |choice: &Value| Some((choice.get("const")?.clone(), choice.get("description")?.clone()));
+    let Some(choices) = choices.iter().map(choice).collect::<Option<Vec<_>>>() else {
+        return;
+    };
+    let (constants, descriptions): (Vec<Value>, Vec<Value>) = choices.into_iter().unzip();
+    schema.remove("oneOf");
+    schema.insert("type".to_owned(), json!("string"));
+    schema.insert("enum".to_owned(), Value::Array(constants));
+    schema.insert("enumDescriptions".to_owned(), Value::Array(descriptions));
+}
+
+/// Turns a choice of objects with one property each into one object that has exactly one of the properties.
+pub(super) fn one_property(schema: &mut Schema) {
+    let Some(Value::Array(choices)) = schema.remove("oneOf") else {
+        return;
+    };
+    let mut properties = Map::new();
+    let mut bare = Vec::new();
+    for choice in choices {
+        let Some(Value::Object(choice_properties)) = choice.get("properties") else {
+            continue;
+        };
+        for (name, arguments) in choice_properties {
+            let mut arguments = arguments.clone();
+            if let (Some(arguments), Some(description)) =
+                (arguments.as_object_mut(), choice.get("description"))
+            {
+                arguments.insert("description".to_owned(), description.clone());
+                // Where every argument has a default, the arguments may be left out, and the bare name will
+                // do.
+                if arguments.get("type") == Some(&json!("object")) && !arguments.contains_key("required") {
+                    arguments.insert("type".to_owned(), json!(["object", "null"]));
+                    bare.push(name.clone());
+                }
+            }
+            properties.insert(name.clone(), arguments);
+        }
+    }
+    schema.insert("type".to_owned(), json!(["object", "string"]));
+    schema.insert("pattern".to_owned(), json!(format!("^({})$", bare.join("|"))));
+    schema.insert("properties".to_owned(), Value::Object(properties));
+    schema.insert("minProperties".to_owned(), json!(1));
+    schema.insert("maxProperties".to_owned(), json!(1));
+    schema.insert("additionalProperties".to_owned(), json!(false));
+}
+
+impl<T: JsonSchema> JsonSchema for Slot<T> {
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+impl<V: JsonSchema> JsonSchema for Entries<SettingName, V> {
+    fn schema_name() -> Cow<'static, str> {
+        "Settings".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_.]*$" },
+            "additionalProperties": V::json_schema(generator),
+        })
+    }
+}
+
+macro_rules! value_schemas {
+    ($($value:ty => $schema:expr;)+) => {
+        $(impl JsonSchema for $value {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($value).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                $schema
+            }
+        })+
+    };
+}
+
+value_schemas! {
+    Title => json_schema!({
+        "type": "string",
+        "pattern": "^\\s*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*\\s*$",
+        "examples": ["Restore a compressed tar backup"],
+    });
+    Majors => json_schema!({
+        "type": ["integer", "string"],
+        "minimum": Major::OLDEST.0,
+        "maximum": 999,
+        "pattern": MAJORS,
+        "examples": [15, ">=13", ">=13 <18"],
+    });
+    Seed => json_schema!({
+        "type": ["integer", "string"],
+        "minimum": 0,
+        "maximum": u64::MAX,
+        "pattern": NUMBER,
+        "default": 42,
+    });
+    Orders => json_schema!({
+        "type": ["integer", "string"],
+        "minimum": 1,
+        "maximum": MOST_ORDERS,
+        "pattern": "^[1-9][0-9]*(_[0-9]+)*$",
+        "default": 10_000,
+    });
+    Span => json_schema!({ "type": "string", "pattern": DURATION, "examples": ["30s", "1m 30s", "10m"] });
+    Statement => json_schema!({ "type": "string", "pattern": "\\S" });
+    Database => json_schema!({ "type": "string", "minLength": 1, "maxLength": 63 });
+    SettingValue => json_schema!({ "type": ["string", "number", "boolean"], "pattern": "^[^\\r\\n]*$" });
+    FindingCode => json_schema!({
+        "type": "string",
+        "enum": CODES.iter().map(|entry| entry.name).collect::<Vec<_>>(),
+        "enumDescriptions": CODES.iter().map(|entry| entry.meaning).collect::<Vec<_>>(),
+    });
+    NoArguments => json_schema!({
+        "type": ["string", "object", "null"],
+        "pattern": "^all$",
+        "maxProperties": 0,
+    });
+}
+
+impl JsonSchema for SqlArguments {
+    fn schema_name() -> Cow<'static, str> {
+        "SqlArguments".into()
+    }
+
+    /// The mapping's schema, for which a text also does.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = SqlMapping::json_schema(generator);
+        schema.insert("type".to_owned(), json!(["string", "object"]));
+        schema.insert("pattern".to_owned(), json!("\\S"));
+        schema
+    }
+}
+
+impl JsonSchema for CheckArguments {
+    fn schema_name() -> Cow<'static, str> {
+        "CheckArguments".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut properties = Map::new();
+        for entry in CHECKS {
+            let mut arguments = NoArguments::json_schema(generator);
+            arguments.insert(
+                "description".to_owned(),
+                json!(format!("{} Does not see: {}", entry.doc, entry.blind)),
+            );
+            properties.insert(entry.name.to_owned(), arguments.to_value());
+        }
+        json_schema!({
+            "type": ["string", "object"],
+            "pattern": "^all$",
+            "properties": properties,
+            "additionalProperties": false,
+            "minProperties": 1,
+        })
+    }
+}

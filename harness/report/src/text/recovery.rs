@@ -1,0 +1,207 @@
+//! The part of a report that tells from what, how far and how fast it was recovered.
+
+use pgdrill_model::evidence::RecoveryEvidence;
+use pgdrill_model::run::{Objective, Run};
+
+use crate::page::{Cell, Column, Page, TIE, Tone};
+use crate::words;
+
+pub(super) fn backups(page: &mut Page, run: &Run) {
+    if run.backups.is_empty() {
+        return;
+    }
+    page.heading("Backup");
+    for backup in &run.backups {
+        let form = match (backup.format.as_str(), backup.compress.as_str()) {
+            (format, "none") => format.to_owned(),
+            (format, compress) => format!("{format}, {compress}"),
+        };
+        page.fact(
+            &backup.name,
+            &format!("{} ({form}), taken in {}", backup.tool, words::time(backup.took_us)),
+        );
+        page.fact(
+            "size",
+            &format!(
+                "{} on disk; {} of {} together",
+                words::bytes(backup.bytes),
+                words::count(backup.files, "files"),
+                words::bytes(backup.content_bytes)
+            ),
+        );
+        page.fact(
+            "WAL",
+            &format!(
+                "replay from {}, consistent at {}, timeline{TIE}{}",
+                backup.start_lsn, backup.end_lsn, backup.timeline
+            ),
+        );
+        page.fact("manifest", &backup.manifest_sha256);
+    }
+}
+
+pub(super) fn recoveries(page: &mut Page, run: &Run) {
+    for (index, recovery) in run.recoveries.iter().enumerate() {
+        if run.recoveries.len() > 1 {
+            page.heading(&format!("Recovery {} of {}", index + 1, run.recoveries.len()));
+        } else {
+            page.heading("Recovery");
+        }
+        page.fact("target", &format!("{}, unpacked by {}", recovery.target, recovery.by));
+        let mut state = recovery.state.clone().unwrap_or_else(|| "did not reach an end state".to_owned());
+        if let Some(timeline) = recovery.timeline {
+            state.push_str(&format!(" on timeline{TIE}{timeline}"));
+        }
+        page.fact("state", &state);
+        page.fact("reached", &reached(run, recovery));
+        let mut wal = format!("{} from the archive", words::count(recovery.segments, "segments"));
+        if let Some(last) = &recovery.last_segment {
+            wal.push_str(&format!(", the last {last}"));
+        }
+        page.fact("WAL", &wal);
+        if !recovery.quarantine.is_empty() {
+            let settings: Vec<String> = recovery
+                .quarantine
+                .iter()
+                .map(|(name, value)| format!("{name}={}", if value.is_empty() { "''" } else { value }))
+                .collect();
+            page.fact("quarantine", &format!("the server says {}", settings.join(", ")));
+        }
+    }
+}
+
+/// How far recovery came, measured against where the expected content was captured.
+fn reached(run: &Run, recovery: &RecoveryEvidence) -> String {
+    match (recovery.reached_lsn, run.baseline.as_ref().map(|baseline| baseline.lsn)) {
+        (None, _) => "no position in the WAL".to_owned(),
+        (Some(reached), None) => reached.to_string(),
+        (Some(reached), Some(captured)) if reached < captured => format!(
+            "{reached}, which is {} of WAL short of {captured}, where the primary's content was captured",
+            words::bytes(captured.0 - reached.0)
+        ),
+        (Some(reached), Some(captured)) if reached == captured => {
+            format!("{reached}, exactly where the primary's content was captured")
+        }
+        (Some(reached), Some(captured)) => {
+            format!("{reached}; the primary's content was captured at {captured}")
+        }
+    }
+}
+
+fn rto(run: &Run) -> Option<&Objective> {
+    run.objectives.iter().find(|objective| objective.name == "rto")
+}
+
+/// `11.3 s / 30.0 s`: what was measured, of the target where there is one.
+pub(super) fn of_objective(run: &Run) -> String {
+    let Some(objective) = rto(run) else {
+        return "-".to_owned();
+    };
+    let shown = |us: Option<u64>| us.map_or_else(|| "-".to_owned(), words::time);
+    match objective.target_us {
+        Some(target) => format!("{}{TIE}/{TIE}{}", shown(objective.measured_us), words::time(target)),
+        None => shown(objective.measured_us),
+    }
+}
+
+pub(super) fn time(page: &mut Page, run: &Run) {
+    let phases = run.recoveries.last().map(|recovery| recovery.phases.as_slice()).unwrap_or_default();
+    if phases.is_empty() && rto(run).is_none() {
+        return;
+    }
+    page.heading("Recovery time");
+    let total: u64 = phases.iter().map(|phase| phase.took_us).sum();
+    let longest = phases.iter().map(|phase| phase.took_us).max().unwrap_or(0);
+    let binding = phases.iter().position(|phase| longest > 0 && phase.took_us == longest);
+    let widest = page.width().saturating_sub(40).clamp(4, 50);
+    let rows: Vec<Vec<Cell>> = phases
+        .iter()
+        .enumerate()
+        .map(|(index, phase)| {
+            let binding = binding == Some(index);
+            let tone = if binding { Tone::Strong } else { Tone::Plain };
+            let mut bar = bar(phase.took_us, longest, widest);
+            if binding {
+                bar.push_str(" longest");
+            }
+            vec![
+                Cell::new(tone, &phase.name),
+                Cell::new(tone, if phase.took_us == 0 { "-".to_owned() } else { words::time(phase.took_us) }),
+                Cell::new(tone, format!("{}{TIE}%", percent(phase.took_us, total))),
+                Cell::new(tone, bar),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        page.table(
+            &[Column::left("phase"), Column::right("time"), Column::right("share"), Column::left("")],
+            &rows,
+        );
+    }
+    let (tone, line) = match rto(run) {
+        None => (Tone::Doubt, "not measured: the application wrote nothing on a recovered server".to_owned()),
+        Some(Objective { measured_us: None, target_us, .. }) => {
+            let of = target_us
+                .map_or_else(String::new, |us| format!(", and the objective is {}", words::time(us)));
+            (Tone::Doubt, format!("NOT MEASURED: the application wrote nothing on a recovered server{of}"))
+        }
+        Some(Objective { measured_us: Some(us), target_us: None, .. }) => {
+            (Tone::Plain, format!("{} in all; the scenario sets no objective", words::time(*us)))
+        }
+        Some(Objective { measured_us: Some(us), target_us: Some(target), .. }) => {
+            let share = percent(*us, *target);
+            if us <= target {
+                let target = words::time(*target);
+                (
+                    Tone::Good,
+                    format!(
+                        "{} in all, within the objective of {target} ({share}{TIE}% of it)",
+                        words::time(*us)
+                    ),
+                )
+            } else {
+                let over = words::time(us - target);
+                let target = words::time(*target);
+                (
+                    Tone::Bad,
+                    format!("{} in all: OBJECTIVE MISSED, {over} more than {target}", words::time(*us)),
+                )
+            }
+        }
+    };
+    page.paragraph(2, tone, &line);
+    if let Some(objective) = rto(run) {
+        page.paragraph(2, Tone::Faint, &objective.definition);
+    }
+}
+
+/// A bar in eighths of a column, as long as the share of `value` in `whole`.
+fn bar(value: u64, whole: u64, width: usize) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    if whole == 0 || value == 0 {
+        return String::new();
+    }
+    let eighths =
+        usize::try_from(u128::from(value) * (width as u128 * 8) / u128::from(whole)).unwrap_or(0).max(1);
+    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
+}
+
+/// Rounded to whole percents.
+fn percent(part: u64, whole: u64) -> u128 {
+    let whole = u128::from(whole.max(1));
+    (u128::from(part) * 100 + whole / 2) / whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_never_empty_for_something_and_never_longer_than_its_width() {
+        assert_eq!(bar(0, 10, 4), "");
+        assert_eq!(bar(1, 1_000_000, 4), "▏");
+        assert_eq!(bar(10, 10, 4), "████");
+        assert_eq!(bar(5, 10, 3), "█▌");
+        assert_eq!(bar(u64::MAX, u64::MAX, 50), "█".repeat(50));
+    }
+}

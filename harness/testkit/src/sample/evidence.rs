@@ -1,0 +1,196 @@
+//! What the sample runs are made of: a plan, and the evidence of a drill in which everything went well.
+
+use pgdrill_model::check::Check;
+use pgdrill_model::event::{Happening, PlannedStep};
+use pgdrill_model::evidence::{
+    BackupEvidence, BaselineEvidence, CheckRecord, CheckStatus, LoadEvidence, Phase, RecoveryEvidence,
+    TableContent,
+};
+use pgdrill_model::finding::Stage;
+use pgdrill_model::run::{Header, Host};
+use pgdrill_model::units::{Lsn, Major};
+use pgdrill_model::world::PlaceFacts;
+
+/// The steps of the sample plan: name, stage, line of the scenario file, what it does.
+const PLAN: [(&str, Stage, Option<usize>, &str); 9] = [
+    (
+        "create-cluster",
+        Stage::Prepare,
+        None,
+        "initdb with page checksums, archive_command into archive/, start primary",
+    ),
+    ("load-data", Stage::Prepare, None, "trading schema and 200 000 orders by binary COPY"),
+    (
+        "backup",
+        Stage::Backup,
+        Some(8),
+        "pg_basebackup (tar, gzip, SHA256 manifest, WAL streamed) into backup/backup-1",
+    ),
+    ("sql", Stage::Backup, Some(9), "on primary: UPDATE \"Order\" SET status = 'cancelled' WHERE id % 97..."),
+    ("switch-wal", Stage::Backup, Some(10), "pg_switch_wal(), wait up to 60.0 s for the archive"),
+    ("capture", Stage::Capture, None, "content of the quiet primary, with its position in the WAL"),
+    (
+        "disaster",
+        Stage::Disaster,
+        Some(11),
+        "SIGKILL the primary and remove its data directory with all WAL in it",
+    ),
+    (
+        "recover",
+        Stage::Recover,
+        Some(12),
+        "unpack backup/backup-1 by tar, replay the archive to its end on timeline latest, promote, first write \
+         as trading_app; within 10 min 00 s",
+    ),
+    (
+        "check",
+        Stage::Check,
+        Some(13),
+        "row-counts, fingerprints, read-all, catalog, conservation, page-checksums, server-log, first-write, \
+         archive-untouched",
+    ),
+];
+
+/// What each check of the samples looks at, how much of it, and for how many milliseconds.
+const CHECKS: [(Check, u64, u64, &str); 9] = [
+    (Check::RowCounts, 5, 310, "401 500 rows in 5 tables, as on the primary"),
+    (Check::Fingerprints, 401_500, 1_420, "401 500 rows in 5 tables have the primary's fingerprints"),
+    (Check::ReadAll, 73, 980, "5 tables and 68 system tables read to the last row"),
+    (Check::Catalog, 214, 90, "214 definitions, as on the primary"),
+    (Check::Conservation, 500, 640, "500 positions equal the sums of their fills"),
+    (Check::PageChecksums, 13_204, 2_610, "13 204 pages in 311 files match their checksums"),
+    (Check::ServerLog, 24, 4, "24 lines, none worse than LOG"),
+    (Check::FirstWrite, 1, 12, "order 200 001 written and read back as trading_app"),
+    (Check::ArchiveUntouched, 9, 380, "9 files have the names, times and contents of before"),
+];
+
+/// What the samples know when they begin.
+pub fn header() -> Header {
+    Header {
+        id: "m8k2q7x4".to_owned(),
+        version: "0.1.0".to_owned(),
+        scenario: "smoke/restore-tar-gzip".to_owned(),
+        title: "Restore a compressed tar backup and all archived WAL after losing the primary".to_owned(),
+        scenario_sha256: "3f6c0d5be1a94f27c8b5a1e07d92f4638be07a1c55d0f9e2b7416c83ad9025ef".to_owned(),
+        postgres: Major(15),
+        runtime: "local".to_owned(),
+        seed: 42,
+        plan: PLAN
+            .iter()
+            .map(|(name, stage, line, does)| PlannedStep {
+                name: (*name).to_owned(),
+                stage: *stage,
+                line: *line,
+                does: (*does).to_owned(),
+            })
+            .collect(),
+        checks: Check::all(),
+        rto_us: Some(30_000_000),
+        expect: None,
+        host: Host { os: "linux".to_owned(), arch: "x86_64".to_owned(), cpus: 2, memory_bytes: 8 << 30 },
+    }
+}
+
+/// The place of a server.
+pub fn place(server: &str) -> Happening {
+    Happening::PlaceOpened {
+        server: server.to_owned(),
+        facts: PlaceFacts {
+            runtime: "local".to_owned(),
+            postgres: "postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)".to_owned(),
+            bin_dir: "/usr/lib/postgresql/15/bin".into(),
+            user: "postgres".to_owned(),
+            shared: vec!["the host's file system".to_owned(), "the host's processes".to_owned()],
+        },
+    }
+}
+
+/// What was loaded.
+pub fn load() -> LoadEvidence {
+    let rows =
+        [("User", 500), ("Strategy", 500), ("Order", 200_000), ("Position", 500), ("AuditLog", 200_000)];
+    LoadEvidence {
+        rows: rows.map(|(table, rows)| (table.to_owned(), rows)).into(),
+        bytes: 57_410_233,
+        sha256: "a4e1900c6be5f7738d2f0db4b7c9e65a10f3d2c8975b64e0f1a82c3d4e5f6071".to_owned(),
+        took_us: 4_610_000,
+    }
+}
+
+/// The backup that was taken.
+pub fn backup() -> BackupEvidence {
+    BackupEvidence {
+        name: "backup-1".to_owned(),
+        tool: "pg_basebackup".to_owned(),
+        format: "tar".to_owned(),
+        compress: "gzip".to_owned(),
+        bytes: 21_304_115,
+        files: 1_287,
+        content_bytes: 124_880_441,
+        manifest_sha256: "b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c".to_owned(),
+        start_lsn: Lsn(0x0600_0028),
+        end_lsn: Lsn(0x0600_0138),
+        timeline: 1,
+        took_us: 3_050_000,
+    }
+}
+
+/// What was there before the disaster.
+pub fn baseline() -> BaselineEvidence {
+    let content = load()
+        .rows
+        .into_iter()
+        .map(|(table, rows)| {
+            let fingerprint = format!("{}:{}", rows * 7_919, rows * 104_729);
+            (format!("trading.public.{table}"), TableContent { rows, fingerprint })
+        })
+        .collect();
+    BaselineEvidence {
+        lsn: Lsn(0x0900_0060),
+        tables: 5,
+        rows: 401_500,
+        definitions: 214,
+        content,
+        took_us: 1_890_000,
+    }
+}
+
+/// A recovery that went well, in 11.3 s.
+pub fn recovery() -> RecoveryEvidence {
+    let phases = [
+        ("detect", 140),
+        ("fetch", 0),
+        ("unpack", 1_980),
+        ("start", 610),
+        ("replay", 7_940),
+        ("promote", 590),
+        ("first-write", 14),
+    ];
+    RecoveryEvidence {
+        by: "tar".to_owned(),
+        target: "latest".to_owned(),
+        state: Some("promoted".to_owned()),
+        reached_lsn: Some(Lsn(0x0900_0060)),
+        timeline: Some(2),
+        segments: 3,
+        last_segment: Some("000000010000000000000008".to_owned()),
+        phases: phases.map(|(name, millis)| Phase { name: name.to_owned(), took_us: millis * 1_000 }).into(),
+        rto_us: Some(11_274_000),
+        quarantine: [("archive_mode", "off"), ("primary_conninfo", ""), ("shared_preload_libraries", "")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+    }
+}
+
+/// A check that held, in its usual words.
+pub fn held(check: Check) -> CheckRecord {
+    let (_, examined, millis, summary) =
+        CHECKS.into_iter().find(|row| row.0 == check).expect("every check has a row here");
+    CheckRecord {
+        check,
+        status: CheckStatus::Held,
+        examined,
+        summary: summary.to_owned(),
+        took_us: millis * 1_000,
+    }
+}
