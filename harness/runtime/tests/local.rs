@@ -1,5 +1,5 @@
-//! The local runtime against the contract that every runtime keeps, and what is its own: finding PostgreSQL, the
-//! process group, and what becomes of it when somebody interferes.
+//! The local runtime against the contract that every runtime keeps, and what is its own: finding PostgreSQL,
+//! the process group, and what becomes of it when somebody interferes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 

@@ -1,4 +1,5 @@
-//! The account that processes run as. PostgreSQL refuses to run as root, and a drill has no use for root either.
+//! The account that processes run as. PostgreSQL refuses to run as root, and a drill has no use for root
+//! either.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -86,7 +87,8 @@ fn id(settings: &LocalSettings, args: &[&str]) -> Result<String, String> {
         match child.try_wait().map_err(failed)? {
             Some(status) => break status,
             None if started.elapsed() > LOOKUP_LIMIT => {
-                // The answer no longer matters, and neither does whether the program was still there to be ended.
+                // The answer no longer matters, and neither does whether the program was still there to be
+                // ended.
                 let _ = child.kill();
                 let _ = child.wait();
                 return Err("cannot be looked up: `id` did not answer".to_owned());

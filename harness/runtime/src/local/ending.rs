@@ -1,8 +1,9 @@
 //! Ending what runs in a place, and knowing that it has ended.
 //!
-//! A process belongs to a place when it carries the place's mark, when it is in the group of the place's lease,
-//! when it descends from such a one, or when it is a backend that outlived its postmaster. The group alone does
-//! not do: backends have sessions of their own. Nor does the mark alone: backends write their title over it.
+//! A process belongs to a place when it carries the place's mark, when it is in the group of the place's
+//! lease, when it descends from such a one, or when it is a backend that outlived its postmaster. The group
+//! alone does not do: backends have sessions of their own. Nor does the mark alone: backends write their
+//! title over it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,8 +15,8 @@ use rustix::process::{Pid, kill_process, kill_process_group};
 use super::lease::{MARK, Mark};
 use super::table::{Entry, Identity, Table};
 
-/// A postmaster in immediate shutdown kills its stubborn backends after five seconds (`SIGKILL_CHILDREN_AFTER_SECS`
-/// in `postmaster.c`); killed before that it would leave them behind.
+/// A postmaster in immediate shutdown kills its stubborn backends after five seconds
+/// (`SIGKILL_CHILDREN_AFTER_SECS` in `postmaster.c`); killed before that it would leave them behind.
 const PATIENCE_WITH_SERVER: Duration = Duration::from_secs(7);
 
 /// What is no server has nobody to say goodbye to.
@@ -57,7 +58,8 @@ impl Reach {
         entry.program().is_some_and(|program| program == self.postgres)
     }
 
-    /// Backends whose postmaster was killed. Their program and where they work tells them from anybody else's.
+    /// Backends whose postmaster was killed. Their program and where they work tells them from anybody
+    /// else's.
     fn orphans(&self, table: &Table) -> Vec<Entry> {
         let orphaned = |entry: &&Entry| {
             let parent_is_one = table.get(entry.parent).is_some_and(|parent| self.is_postgres(parent));
@@ -90,8 +92,8 @@ impl Reach {
                 return Vec::new();
             }
             for root in roots.iter().filter(|root| !told.contains(&root.id)) {
-                // An immediate shutdown for a postmaster, which does not hear the SIGTERM after it; what a shell
-                // has put in the background ignores the SIGQUIT. SIGCONT wakes what was stopped.
+                // An immediate shutdown for a postmaster, which does not hear the SIGTERM after it; what a
+                // shell has put in the background ignores the SIGQUIT. SIGCONT wakes what was stopped.
                 for signal in [QUIT, TERM, CONT] {
                     send(root.id.pid, signal);
                 }
@@ -139,8 +141,8 @@ pub(super) async fn kill_all(uid: u32, which: impl Fn(&Table) -> Vec<Entry> + Se
     }
 }
 
-/// Stops what `which` finds until it finds nothing new, and only then kills: a process that is killed while its
-/// parent still runs may be replaced, and one whose parent is killed first can no longer be told.
+/// Stops what `which` finds until it finds nothing new, and only then kills: a process that is killed while
+/// its parent still runs may be replaced, and one whose parent is killed first can no longer be told.
 pub(super) fn freeze_and_kill(uid: u32, which: impl Fn(&Table) -> Vec<Entry>) -> Vec<Entry> {
     const ROUNDS: usize = 50;
     let mut frozen: Vec<Entry> = Vec::new();
@@ -210,8 +212,8 @@ pub(super) fn signal(pid: u32, signal: Signal) -> rustix::io::Result<()> {
     )
 }
 
-/// Kills a whole process group, waits until it is gone, and returns what would not go. The caller knows that the
-/// leader is there, if only for its parent to look at, so that the number is not another group's.
+/// Kills a whole process group, waits until it is gone, and returns what would not go. The caller knows that
+/// the leader is there, if only for its parent to look at, so that the number is not another group's.
 pub(super) async fn kill_group(uid: u32, group: u32) -> Vec<Entry> {
     if let Some(group) = i32::try_from(group).ok().filter(|group| *group > 1).and_then(Pid::from_raw) {
         // Whether anybody was left does not matter; what matters is looked at below.

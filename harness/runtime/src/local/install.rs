@@ -19,9 +19,9 @@ pub const NEEDED: [&str; 5] = ["postgres", "initdb", "pg_basebackup", "pg_waldum
 /// `postgres --version` takes milliseconds; on a disk that no longer answers it takes for ever.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
 
-/// Where distributions put the programs of one major, as a parent directory, the beginning of the next name, and
-/// the rest: Debian and Ubuntu, the PostgreSQL project's RPMs, source builds, Homebrew, MacPorts, Postgres.app,
-/// SUSE, Alpine.
+/// Where distributions put the programs of one major, as a parent directory, the beginning of the next name,
+/// and the rest: Debian and Ubuntu, the PostgreSQL project's RPMs, source builds, Homebrew, MacPorts,
+/// Postgres.app, SUSE, Alpine.
 const VERSIONED: [(&str, &str, &str); 9] = [
     ("/usr/lib/postgresql", "", "bin"),
     ("/usr", "pgsql-", "bin"),
@@ -105,7 +105,8 @@ pub(super) async fn survey(settings: &LocalSettings, account: Result<Option<Owne
     }
     for dir in along_path(settings).into_iter().chain(versioned(Path::new("/"))) {
         if known.insert(real(&dir)) {
-            // Nobody asked for this directory, so that it is worth a word only if there is a PostgreSQL in it.
+            // Nobody asked for this directory, so that it is worth a word only if there is a PostgreSQL in
+            // it.
             match examine(&dir).await {
                 Ok(found) => survey.installations.push(found),
                 Err(why) => tracing::debug!(dir = %dir.display(), why, "no PostgreSQL"),
@@ -156,7 +157,8 @@ fn leading_number(text: &str) -> Option<u16> {
     digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// What is in a directory, or why there is no PostgreSQL in it, as the rest of a sentence about the directory.
+/// What is in a directory, or why there is no PostgreSQL in it, as the rest of a sentence about the
+/// directory.
 async fn examine(dir: &Path) -> Result<Installation, String> {
     match fs::metadata(dir) {
         Err(error) => return Err(format!("cannot be read: {error}")),

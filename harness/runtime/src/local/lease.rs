@@ -2,8 +2,9 @@
 //!
 //! A leader process waits at the other end of a pipe that only pgdrill holds open. The kernel closes it when
 //! pgdrill is gone, and the leader ends the place. It is a pipe and not a FIFO, because with a FIFO a leader
-//! whose pgdrill died before it had opened its end would wait for ever. A child that was being started when pgdrill
-//! died cannot slip away: until it executes its program it holds the pipe open itself, and by then it is a member.
+//! whose pgdrill died before it had opened its end would wait for ever. A child that was being started when
+//! pgdrill died cannot slip away: until it executes its program it holds the pipe open itself, and by then it
+//! is a member.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -32,8 +33,8 @@ const NAME: &str = "pgdrill-lease";
 /// What the leader runs.
 const SCRIPT: &str = include_str!("lease.sh");
 
-/// Which place a process belongs to, and who holds it. Written `RUN/SERVER/PID-START-NUMBER/`; the slash at the
-/// end keeps one mark from being the beginning of another.
+/// Which place a process belongs to, and who holds it. Written `RUN/SERVER/PID-START-NUMBER/`; the slash at
+/// the end keeps one mark from being the beginning of another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Mark {
     pub(super) run_id: String,
@@ -147,15 +148,16 @@ impl Lease {
         Ok(Self { group, leader })
     }
 
-    /// Whether the lease still stands. A leader that has ended is left to be waited for, because until then the
-    /// number of its group cannot become another's.
+    /// Whether the lease still stands. A leader that has ended is left to be waited for, because until then
+    /// the number of its group cannot become another's.
     pub(super) fn stands(&self) -> bool {
         let leader = i32::try_from(self.group).ok().and_then(Pid::from_raw);
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         leader.is_some_and(|leader| matches!(waitid(WaitId::Pid(leader), options), Ok(None)))
     }
 
-    /// Ends the leader and what little is in its group, when all else has ended, and returns what would not end.
+    /// Ends the leader and what little is in its group, when all else has ended, and returns what would not
+    /// end.
     pub(super) async fn end(mut self, uid: u32) -> Vec<Entry> {
         if !table::there() {
             // Nobody can be looked for, so that the leader does what it does when pgdrill dies.

@@ -1,9 +1,10 @@
-# The lease of a local place, as the leader of its process group. Standard input is a pipe that pgdrill holds open
-# and never writes to: `cat` returns when pgdrill is gone, however it went, and then everything in the place ends.
-# Arguments: the run, the server, the holder, the program `postgres`, and the directories of the server's own.
-# Nothing but `cat` and `sleep` is started, so that little can be missing where it matters.
+# The lease of a local place, as the leader of its process group. Standard input is a pipe that pgdrill holds
+# open and never writes to: `cat` returns when pgdrill is gone, however it went, and then everything in the
+# place ends. Arguments: the run, the server, the holder, the program `postgres`, and the directories of the
+# server's own. Nothing but `cat` and `sleep` is started, so that little can be missing where it matters.
 
-# A signal from a stranger does not end the lease without its duty done: `cat` dies of it, and the rest follows.
+# A signal from a stranger does not end the lease without its duty done: `cat` dies of it, and the rest
+# follows.
 trap : HUP INT QUIT TERM
 cat >/dev/null
 trap '' HUP INT QUIT TERM
@@ -22,17 +23,17 @@ marked() {
     done
 }
 
-# SIGQUIT is the immediate shutdown of a postmaster, which then ends its backends; they are in sessions of their
-# own. It takes no notice of the SIGTERM that follows, unlike what a shell has put in the background, which ignores
-# SIGQUIT. SIGCONT wakes what was stopped.
+# SIGQUIT is the immediate shutdown of a postmaster, which then ends its backends; they are in sessions of
+# their own. It takes no notice of the SIGTERM that follows, unlike what a shell has put in the background,
+# which ignores SIGQUIT. SIGCONT wakes what was stopped.
 others=$(marked)
 for signal in QUIT TERM CONT; do
     kill -$signal 0
     [ -n "$others" ] && kill -$signal $others
 done
 
-# A postmaster kills stubborn backends after five seconds; killed before that, it would leave them behind. Where
-# there is no process table to look at, nothing tells that it has ended earlier.
+# A postmaster kills stubborn backends after five seconds; killed before that, it would leave them behind.
+# Where there is no process table to look at, nothing tells that it has ended earlier.
 [ -r /proc/self/environ ] || { sleep 7; kill -KILL 0; }
 
 server() {

@@ -24,7 +24,8 @@ use super::process::{COMMAND, LocalProcess, Running};
 use super::table::{self, Entry, Table};
 use super::{executable, program_in};
 
-/// Sets the file mode mask, which is a property of a process and cannot be set from outside, and becomes the program.
+/// Sets the file mode mask, which is a property of a process and cannot be set from outside, and becomes the
+/// program.
 const WRAP: &str = r#"umask 077; exec "$0" "$@""#;
 
 /// Refuses a symbolic link where a log file should be.
@@ -138,7 +139,8 @@ impl LocalPlace {
         Unable::new(
             Code::ServerLost,
             format!(
-                "the lease of the server '{}' (process {}) was ended by somebody, so nothing more is started under it",
+                "the lease of the server '{}' (process {}) was ended by somebody, so nothing more is \
+                 started under it",
                 self.reach.mark.server, self.lease.group
             ),
         )
@@ -186,7 +188,8 @@ impl LocalPlace {
         if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) {
             return self.lost();
         }
-        // The shell is there, since the lease runs in it. What else can be missing, or closed, is the directory.
+        // The shell is there, since the lease runs in it. What else can be missing, or closed, is the
+        // directory.
         let about_files = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
         let (code, place) = if about_files {
             (Code::WorkspaceUnusable, format!(" in {}", self.workspace.display()))
@@ -213,8 +216,8 @@ impl LocalPlace {
         }
     }
 
-    /// Opens a log file for appending. The directory may belong to the account, so that a link or another's file
-    /// in its place must not lead root to write elsewhere.
+    /// Opens a log file for appending. The directory may belong to the account, so that a link or another's
+    /// file in its place must not lead root to write elsewhere.
     fn log_file(&self, path: &Path) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.append(true).mode(0o600).custom_flags(NO_LINKS);
@@ -269,8 +272,8 @@ impl Place for LocalPlace {
     }
 
     async fn signal(&self, pid: u32, signal: Signal) -> Result<(), Unable> {
-        // A number that was a process of this place may be somebody else's by now: ours is gone then, which is
-        // what success means here.
+        // A number that was a process of this place may be somebody else's by now: ours is gone then, which
+        // is what success means here.
         let table = Table::read(self.account.uid);
         if table::there() && !self.reach.members(&table).iter().any(|entry| entry.id.pid == pid) {
             return Ok(());

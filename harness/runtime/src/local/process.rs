@@ -24,8 +24,9 @@ pub(super) const COMMAND: &str = "PGDRILL_COMMAND";
 /// How much of each stream is kept.
 const KEPT: usize = 64 * 1024;
 
-/// How long a stream may stay silent after its command has ended before it is taken for finished. What the command
-/// printed is in the pipe by then; what keeps the pipe open is something that it left in the background.
+/// How long a stream may stay silent after its command has ended before it is taken for finished. What the
+/// command printed is in the pipe by then; what keeps the pipe open is something that it left in the
+/// background.
 const SILENCE: Duration = Duration::from_millis(250);
 
 /// The last part of a stream.
@@ -158,8 +159,8 @@ impl Process for LocalProcess {
 }
 
 /// Which processes are those of one command: it, what descends from it, and what was started by it and now
-/// descends from nobody. They are in the place's process group like all others, since they must end with the lease;
-/// so the group cannot tell them, and the number of the command in their environment does.
+/// descends from nobody. They are in the place's process group like all others, since they must end with the
+/// lease; so the group cannot tell them, and the number of the command in their environment does.
 #[derive(Clone, Debug)]
 struct Family {
     mark: Mark,
@@ -180,7 +181,8 @@ impl Family {
     }
 }
 
-/// A command that is being run to its end. When it is dropped before that, everything that it started is killed.
+/// A command that is being run to its end. When it is dropped before that, everything that it started is
+/// killed.
 pub(super) struct Running {
     process: LocalProcess,
     family: Option<Family>,

@@ -92,8 +92,8 @@ fn abandoned(uid: u32) -> BTreeMap<Mark, Found> {
     places
 }
 
-/// Whether nobody holds the place any more. In a container the numbers of processes are others, so that its holder
-/// cannot be looked up from here, and it is left alone.
+/// Whether nobody holds the place any more. In a container the numbers of processes are others, so that its
+/// holder cannot be looked up from here, and it is left alone.
 fn dead(mark: &Mark, carrier: &Entry) -> bool {
     !mark.holder.alive() && carrier.same_numbers()
 }

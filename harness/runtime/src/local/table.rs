@@ -41,8 +41,8 @@ impl Entry {
         parse_stat(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// The environment that it was started with, `NAME=value` by `NAME=value`. Empty for a PostgreSQL backend,
-    /// which writes its title over it.
+    /// The environment that it was started with, `NAME=value` by `NAME=value`. Empty for a PostgreSQL
+    /// backend, which writes its title over it.
     fn environment(&self) -> Vec<u8> {
         fs::read(format!("/proc/{}/environ", self.id.pid)).unwrap_or_default()
     }

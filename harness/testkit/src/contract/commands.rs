@@ -188,7 +188,8 @@ pub async fn a_missing_program_is_named(fixture: &dyn Fixture) {
 pub async fn the_time_limit_ends_a_command_and_its_children(fixture: &dyn Fixture) {
     let bench = Bench::new(fixture).await;
     let place = bench.open().await;
-    // One that is deaf, one in a session of its own, one whose parent has ended, and one that forgot who it is.
+    // One that is deaf, one in a session of its own, one whose parent has ended, and one that forgot who it
+    // is.
     let script = "echo 'so far' >&2; (trap '' QUIT TERM; sleep 7101 & wait) & setsid sleep 7102 & \
                   (sleep 7103 &); env -i sleep 7104 & sleep 7105";
     let started = Instant::now();

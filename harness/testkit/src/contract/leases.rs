@@ -1,7 +1,8 @@
-//! Promises about the lease: nothing outlives the process that holds a place, in whatever way that process dies.
+//! Promises about the lease: nothing outlives the process that holds a place, in whatever way that process
+//! dies.
 //!
-//! The holder is this test program once more, started for the one ignored test that `runtime_contract!` adds, and
-//! told by its environment what to do.
+//! The holder is this test program once more, started for the one ignored test that `runtime_contract!` adds,
+//! and told by its environment what to do.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};

@@ -1,5 +1,5 @@
-//! What every runtime promises, as one suite of tests. A runtime's own tests hand in a [`Fixture`] and get all of
-//! them by `runtime_contract!`, so that a promise that is added here is asked of every runtime.
+//! What every runtime promises, as one suite of tests. A runtime's own tests hand in a [`Fixture`] and get
+//! all of them by `runtime_contract!`, so that a promise that is added here is asked of every runtime.
 //!
 //! That a place cannot be closed twice needs no test: closing consumes it.
 
@@ -26,8 +26,8 @@ pub trait Fixture: Send + Sync {
     /// The command lines of whatever still runs of a run, told by other means than the runtime's own.
     fn remaining(&self, run_id: &str, workspace: &Path) -> Vec<String>;
 
-    /// Makes the lease of a run fail, in the way in which it can: until the returned value is dropped, the death
-    /// of the run's holder goes unnoticed.
+    /// Makes the lease of a run fail, in the way in which it can: until the returned value is dropped, the
+    /// death of the run's holder goes unnoticed.
     fn blind_lease(&self, run_id: &str) -> Box<dyn Any>;
 }
 

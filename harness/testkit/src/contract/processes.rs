@@ -94,7 +94,9 @@ pub async fn closing_ends_what_ignores_every_polite_signal(fixture: &dyn Fixture
 pub async fn closing_ends_what_has_left_for_a_session_of_its_own(fixture: &dyn Fixture) {
     let bench = Bench::new(fixture).await;
     let place = bench.open().await;
-    succeed(&*place, "setsid sleep 7601 >/dev/null 2>&1 </dev/null & setsid sh -c 'sleep 7602 & sleep 7603' >/dev/null 2>&1 &").await;
+    let quiet = "</dev/null >/dev/null 2>&1";
+    let script = format!("setsid sleep 7601 {quiet} & setsid sh -c 'sleep 7602 & sleep 7603' {quiet} &");
+    succeed(&*place, &script).await;
     until("both run", Duration::from_secs(10), || bench.remaining().iter().any(|line| line.contains("7603")))
         .await;
     bench.close(place).await;

@@ -1,4 +1,5 @@
-//! Promises about real PostgreSQL servers: their backends are in sessions of their own and survive what ends others.
+//! Promises about real PostgreSQL servers: their backends are in sessions of their own and survive what ends
+//! others.
 
 use std::path::Path;
 use std::time::Duration;

@@ -65,7 +65,8 @@ fn walked(top: &Path) -> Vec<String> {
         for entry in std::fs::read_dir(&directory).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap_or_default();
-            if path.is_dir() && name != "target" && name != ".git" {
+            let made = ["target", ".git", ".pgdrill"].iter().any(|made| name == *made);
+            if path.is_dir() && !made {
                 directories.push(path);
             } else if path.is_file() {
                 paths.push(path.strip_prefix(top).unwrap().to_string_lossy().into_owned());

@@ -1,0 +1,195 @@
+//! What users do wrong, and what machines lack: clear words, the documented exit code, nothing left behind.
+
+use std::fs;
+
+use rstest::rstest;
+
+use crate::desk::{Desk, Done, findings};
+
+const DRILL: &str =
+    "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - disaster: kill\n  - recover\n  - check: all\n";
+
+fn finding_of(desk: &Desk) -> (String, String) {
+    let (code, _, message) = findings(&desk.record()).into_iter().next().unwrap();
+    (code, message)
+}
+
+#[test]
+fn a_major_that_is_not_there_could_not_be_verified() {
+    let desk = Desk::new();
+    desk.drill(DRILL, &["--postgres", "99"]).ends_with(2);
+    let (code, message) = finding_of(&desk);
+    assert_eq!(code, "POSTGRES_MISSING");
+    assert!(message.contains("99"), "{message}");
+}
+
+#[test]
+fn a_major_that_makes_no_sense_could_not_be_verified() {
+    let desk = Desk::new();
+    desk.drill(&format!("postgres: '>=90'\n{DRILL}"), &["--postgres", "15"]).ends_with(2);
+    assert_eq!(finding_of(&desk).0, "MAJOR_OUT_OF_RANGE");
+}
+
+#[test]
+fn no_postgresql_at_all_is_told_with_what_to_install() {
+    let desk = Desk::new();
+    let scenario = desk.scenario(DRILL);
+    let mut command = desk.command(&["run", scenario.to_str().unwrap()]);
+    // An existing directory without programs hides what the machine has.
+    fs::create_dir(desk.path("empty")).unwrap();
+    command.env("PGDRILL_PG_BIN", desk.path("empty"));
+    let done = Done::of(&command.output().unwrap());
+    done.ends_with(2);
+    desk.assert_clean();
+    assert_eq!(finding_of(&desk).0, "POSTGRES_MISSING");
+}
+
+#[test]
+fn an_objective_of_one_millisecond_is_missed() {
+    let desk = Desk::new();
+    let done = desk.drill(&format!("{DRILL}objectives: {{ rto: 1ms }}\n"), &[]);
+    done.ends_with(1);
+    assert_eq!(finding_of(&desk).0, "RTO_EXCEEDED");
+    assert!(done.stdout.contains("promote"), "{}", done.stdout);
+}
+
+#[rstest]
+#[case::a_typo("title: t\nsteps:\n  - backup: { formt: tar }\n", "did you mean 'format'?")]
+#[case::not_yaml("title: [t\n", "scenario.yaml:")]
+#[case::empty("", "empty")]
+#[case::a_duplicate_key("title: a\ntitle: b\nsteps: []\n", "scenario.yaml:2:1")]
+#[case::an_unknown_step("title: t\nsteps:\n  - bakup: {}\n", "did you mean 'backup'?")]
+#[case::a_negative_duration("title: t\ntime-limit: -3s\nsteps: []\n", "scenario.yaml:2:13")]
+fn a_mistake_in_a_scenario_is_shown_where_it_is(#[case] text: &str, #[case] words: &str) {
+    let desk = Desk::new();
+    let done = desk.drill(text, &[]);
+    done.ends_with(64);
+    assert!(done.stderr.contains(words), "{}", done.stderr);
+    assert!(!desk.path("e").exists(), "nothing was run, so nothing is recorded");
+}
+
+#[rstest]
+#[case::missing("nothing-there.yaml", "cannot read nothing-there.yaml: No such file or directory")]
+#[case::a_directory_without_scenarios("bare", "there is no scenario (*.yaml) in bare")]
+fn a_path_that_holds_no_scenario_is_named(#[case] path: &str, #[case] words: &str) {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("bare")).unwrap();
+    let done = desk.pgdrill(&["run", path]);
+    done.ends_with(64);
+    assert!(done.stderr.contains(words), "{}", done.stderr);
+}
+
+#[test]
+fn without_a_path_and_without_scenarios_it_says_what_to_name() {
+    let desk = Desk::new();
+    let done = desk.pgdrill(&["run"]);
+    done.ends_with(64);
+    assert!(done.stderr.contains("there is no directory 'scenarios' here"), "{}", done.stderr);
+}
+
+#[rstest]
+#[case(&["frobnicate"])]
+#[case(&["run", "--no-such-flag"])]
+#[case(&["run", "--postgres", "fifteen"])]
+fn usage_is_64_and_not_could_not_verify(#[case] args: &[&str]) {
+    Desk::new().pgdrill(args).ends_with(64);
+}
+
+#[test]
+fn a_workspace_path_too_long_for_a_socket_is_refused() {
+    let desk = Desk::new();
+    let long = desk.path(&"x".repeat(90));
+    let done = desk.drill(DRILL, &["--workspace", long.to_str().unwrap()]);
+    done.ends_with(2);
+    let (code, message) = finding_of(&desk);
+    assert_eq!(code, "WORKSPACE_UNUSABLE");
+    assert!(message.contains("too long"), "{message}");
+    assert!(!long.exists());
+}
+
+#[test]
+fn a_workspace_that_is_a_file_is_refused() {
+    let desk = Desk::new();
+    fs::write(desk.path("file"), "mine").unwrap();
+    desk.drill(DRILL, &["--workspace", desk.path("file").to_str().unwrap()]).ends_with(2);
+    assert_eq!(finding_of(&desk).0, "WORKSPACE_UNUSABLE");
+    assert_eq!(fs::read_to_string(desk.path("file")).unwrap(), "mine");
+}
+
+#[test]
+fn a_workspace_on_a_read_only_file_system_is_refused() {
+    let desk = Desk::new();
+    // The kernel's own: nobody can write there, root neither.
+    desk.drill(DRILL, &["--workspace", "/sys/pgdrill"]).ends_with(2);
+    assert_eq!(finding_of(&desk).0, "WORKSPACE_UNUSABLE");
+}
+
+#[test]
+fn data_that_cannot_fit_on_the_disk_is_refused_before_anything_is_written() {
+    let desk = Desk::new();
+    let text = DRILL.replace("orders: 10 ", "orders: 1_000_000_000 ");
+    desk.drill(&text, &[]).ends_with(2);
+    assert_eq!(finding_of(&desk).0, "DISK_FULL");
+}
+
+#[test]
+fn a_setting_that_the_server_refuses_is_quoted_with_its_line() {
+    let desk = Desk::new();
+    let done = desk.drill(&format!("{DRILL}settings: {{ shared_buffers: banana }}\n"), &[]);
+    done.ends_with(2);
+    let (code, message) = finding_of(&desk);
+    assert_eq!(code, "SERVER_START_FAILED");
+    assert!(message.contains("shared_buffers"), "{message}");
+    assert!(done.stdout.contains("shared_buffers (line 8)"), "{}", done.stdout);
+}
+
+#[test]
+fn sql_that_fails_is_quoted_with_its_line() {
+    let desk = Desk::new();
+    let text = DRILL.replace("  - disaster", "  - sql: SELEKT 1\n  - disaster");
+    desk.drill(&text, &[]).ends_with(2);
+    let (code, message) = finding_of(&desk);
+    assert_eq!(code, "SQL_FAILED");
+    assert!(message.contains("line 5") && message.contains("syntax error"), "{message}");
+}
+
+/// A tablespace outside the workspace, made before the backup (so it is in it) or after (so it is in the WAL). The
+/// restored server must not be started on it; the live directory stays as it was.
+#[rstest]
+#[case::in_the_backup("  - sql: {sql}\n  - backup: {format: tar}\n", "backup leads to")]
+#[case::in_the_wal("  - backup: {format: tar}\n  - sql: {sql}\n  - switch-wal\n", "WAL to be replayed")]
+fn a_tablespace_outside_the_workspace_is_refused(#[case] steps: &str, #[case] words: &str) {
+    let desk = Desk::new();
+    let live = desk.path("live");
+    fs::create_dir(&live).unwrap();
+    fs::set_permissions(&live, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    // The directory must belong to the server's account: the server makes its own below it.
+    let make = format!("COPY (SELECT 1) TO PROGRAM 'mkdir -p {0}/ts'; CREATE TABLESPACE ts LOCATION '{0}/ts'; ", live.display());
+    // CREATE TABLESPACE cannot stand beside other statements.
+    let (first, second) = make.split_once("; ").unwrap();
+    let steps = steps.replace("  - sql: {sql}\n", &format!("  - sql: \"{first}\"\n  - sql: \"{}\"\n", second.trim_end_matches("; ")));
+    let text = format!("title: t\ndata: {{ orders: 10 }}\nsteps:\n{steps}  - disaster: kill\n  - recover\n  - check: all\n");
+    desk.drill(&text, &[]).ends_with(2);
+    let (code, message) = finding_of(&desk);
+    assert_eq!(code, "TABLESPACE_OUTSIDE", "{message}");
+    assert!(message.contains(words), "{message}");
+    assert_eq!(fs::read_dir(live.join("ts")).unwrap().count(), 1, "the live tablespace is still there");
+}
+
+#[test]
+fn a_secret_of_the_environment_is_in_no_record_and_no_output() {
+    let desk = Desk::new();
+    let secret = "hunter2-swordfish";
+    // The scenario itself quotes it, so that it has every chance to be written down.
+    let text = DRILL.replace("  - disaster", &format!("  - sql: SELECT '{secret}' / 0\n  - disaster"));
+    let scenario = desk.scenario(&text);
+    let mut command = desk.command(&["run", scenario.to_str().unwrap(), "--json", "-"]);
+    let done = Done::of(&command.env("PGPASSWORD", secret).output().unwrap());
+    done.ends_with(2);
+    desk.assert_clean();
+    let record = fs::read_to_string(&desk.files("json")[0]).unwrap();
+    assert!(record.contains("[redacted]"), "the statement is in the record, without the secret");
+    for text in [&record, &done.stdout, &done.stderr] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}

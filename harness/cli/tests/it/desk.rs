@@ -1,0 +1,170 @@
+//! A desk to run pgdrill at: directories of its own, and the question what is left after a run.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long what must go away may take to do so.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Directories of one test.
+pub struct Desk {
+    directory: TempDir,
+}
+
+/// What a run left to look at.
+pub struct Done {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Desk {
+    pub fn new() -> Self {
+        // Short, because a socket's path must be; open, because servers run as another account.
+        let directory = tempfile::Builder::new().prefix("pgd").tempdir_in("/tmp").unwrap();
+        fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        Self { directory }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes a scenario file of this test.
+    pub fn scenario(&self, text: &str) -> PathBuf {
+        let path = self.path("scenario.yaml");
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("pgdrill"));
+        command
+            .args(args)
+            .current_dir(self.directory.path())
+            .env("PGDRILL_WORKSPACE", self.path("w"))
+            .env("PGDRILL_EVIDENCE", self.path("e"))
+            .env_remove("PGDRILL_LOG")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs pgdrill to its end.
+    pub fn pgdrill(&self, args: &[&str]) -> Done {
+        Done::of(&self.command(args).output().unwrap())
+    }
+
+    /// Runs one scenario to its end, and asks what is left.
+    pub fn drill(&self, text: &str, args: &[&str]) -> Done {
+        let scenario = self.scenario(text);
+        let all: Vec<&str> = ["run", scenario.to_str().unwrap()].into_iter().chain(args.iter().copied()).collect();
+        let done = self.pgdrill(&all);
+        self.assert_clean();
+        done
+    }
+
+    /// Starts one scenario in the background.
+    pub fn start(&self, text: &str) -> Child {
+        let scenario = self.scenario(text);
+        let mut command = self.command(&["run", scenario.to_str().unwrap()]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Waits until the only run of this desk has begun step `step` of its plan.
+    pub fn wait_for_step(&self, child: &mut Child, step: usize) {
+        let needle = format!("\"step-started\":{{\"step\":{step}}}");
+        let begun = || self.files("journal").iter().any(|path| fs::read_to_string(path).is_ok_and(|t| t.contains(&needle)));
+        wait_until(&format!("step {step} to begin"), Duration::from_secs(120), || {
+            if let Some(status) = child.try_wait().unwrap() {
+                let mut words = String::new();
+                child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
+                panic!("pgdrill ended ({status}) before step {step}: {words}");
+            }
+            begun()
+        });
+    }
+
+    /// The only record of this desk.
+    pub fn record(&self) -> Value {
+        let records = self.files("json");
+        assert_eq!(records.len(), 1, "{records:?}");
+        serde_json::from_slice(&fs::read(&records[0]).unwrap()).unwrap()
+    }
+
+    /// Files of the evidence directory with this ending.
+    pub fn files(&self, ending: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path("e")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|found| found == ending)).collect()
+    }
+
+    /// Nothing runs, no workspace is there, no journal is there.
+    pub fn assert_clean(&self) {
+        self.assert_nothing_left();
+        assert_eq!(self.files("journal"), Vec::<PathBuf>::new());
+    }
+
+    /// Nothing runs, no workspace is there: also right after a `kill -9`, when the journal still waits for its seal.
+    pub fn assert_nothing_left(&self) {
+        let base = self.path("w");
+        wait_until("the processes and the workspace to go away", PATIENCE, || {
+            processes_that_name(&base).is_empty() && !base.exists()
+        });
+    }
+}
+
+impl Done {
+    pub fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Asserts the exit code, and shows everything where it is another.
+    pub fn ends_with(&self, code: i32) -> &Self {
+        assert_eq!(self.code, code, "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+/// The findings of a record: code, check or stage, and message.
+pub fn findings(record: &Value) -> Vec<(String, String, String)> {
+    let text = |finding: &Value, name: &str| finding[name].as_str().unwrap_or_default().to_owned();
+    let findings = record["findings"].as_array().unwrap();
+    findings.iter().map(|finding| (text(finding, "code"), text(finding, "check"), text(finding, "message"))).collect()
+}
+
+/// Processes whose command line or working directory is below `path`.
+fn processes_that_name(path: &Path) -> Vec<String> {
+    let named = path.to_str().unwrap();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let process = entry.path();
+        if !entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        let command = fs::read(process.join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        let directory = fs::read_link(process.join("cwd")).unwrap_or_default();
+        if command.contains(named) || directory.starts_with(path) {
+            found.push(command);
+        }
+    }
+    found
+}
+
+/// Waits for a condition, bounded.
+pub fn wait_until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < limit, "waited {limit:?} for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

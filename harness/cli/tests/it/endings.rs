@@ -1,0 +1,92 @@
+//! Drills that do not come to their own end: killed or interrupted at each step. Nothing is left, and a record says
+//! what happened.
+
+use std::process::Command;
+use std::time::Duration;
+
+use rstest::rstest;
+
+use crate::desk::{Desk, Done, findings, wait_until};
+
+const DRILL: &str = "title: a drill that is not left in peace
+data: { orders: 20_000 }
+steps:
+  - backup: { format: tar, compress: gzip }
+  - sql: SELECT pg_sleep(1)
+  - switch-wal
+  - disaster: lose-primary
+  - recover: { by: tar }
+  - check: all
+";
+
+fn signal(pid: u32, name: &str) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap().success());
+}
+
+/// Steps of the plan: create-cluster, load-data, backup, sql, switch-wal, capture, disaster, recover, check.
+#[rstest]
+fn killed_at_each_step_nothing_is_left(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8)] step: usize) {
+    let desk = Desk::new();
+    let mut child = desk.start(DRILL);
+    desk.wait_for_step(&mut child, step);
+    signal(child.id(), "KILL");
+    child.wait().unwrap();
+    desk.assert_nothing_left();
+    // The next command seals what the journal holds.
+    let clean = desk.pgdrill(&["clean"]);
+    clean.ends_with(0);
+    assert!(clean.stdout.contains("sealed the record of a dead drill"), "{}", clean.stdout);
+    desk.assert_clean();
+    let record = desk.record();
+    assert_eq!(record["verdict"], "unverified");
+    assert!(findings(&record).iter().any(|(code, _, _)| code == "RUN_DIED"));
+    assert_eq!(record["steps"][step]["status"], "interrupted");
+}
+
+#[rstest]
+fn interrupted_it_tears_down_and_seals(#[values("INT", "TERM")] name: &str, #[values(1, 7)] step: usize) {
+    let desk = Desk::new();
+    let mut child = desk.start(DRILL);
+    desk.wait_for_step(&mut child, step);
+    signal(child.id(), name);
+    let done = Done::of(&child.wait_with_output().unwrap());
+    done.ends_with(130);
+    desk.assert_clean();
+    let record = desk.record();
+    assert_eq!((&record["verdict"], &record["interrupted"]), (&"unverified".into(), &true.into()));
+    assert_eq!(record["steps"][step]["status"], "interrupted");
+    assert!(record["teardown"].is_object());
+}
+
+#[test]
+fn interrupted_twice_it_leaves_at_once_and_nothing_is_left_all_the_same() {
+    let desk = Desk::new();
+    let mut child = desk.start(DRILL);
+    desk.wait_for_step(&mut child, 3);
+    signal(child.id(), "INT");
+    signal(child.id(), "INT");
+    let mut status = None;
+    wait_until("pgdrill to end", Duration::from_secs(20), || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(130));
+    desk.assert_nothing_left();
+    desk.pgdrill(&["clean"]).ends_with(0);
+    desk.assert_clean();
+}
+
+#[test]
+fn a_kept_workspace_stays_until_it_is_cleaned() {
+    let desk = Desk::new();
+    let text = "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - disaster: kill\n  - recover\n  - sql: DELETE FROM \"AuditLog\"\n  - check: all\n";
+    let scenario = desk.scenario(text);
+    desk.pgdrill(&["run", scenario.to_str().unwrap(), "--keep", "on-failure"]).ends_with(1);
+    let kept = desk.record()["teardown"]["kept"].as_str().unwrap().to_owned();
+    assert!(std::path::Path::new(&kept).join("log/restored.log").exists());
+    // Another run leaves it alone.
+    desk.pgdrill(&["run", scenario.to_str().unwrap(), "--plan"]).ends_with(0);
+    assert!(std::path::Path::new(&kept).exists());
+    desk.pgdrill(&["clean"]).ends_with(0);
+    desk.assert_clean();
+}

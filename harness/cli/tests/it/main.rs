@@ -1,0 +1,10 @@
+//! Whole drills through the command line, on real PostgreSQL. Each ends by asking what is left: no process, no
+//! workspace, no journal, one sealed record.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod bad_input;
+mod commands;
+mod desk;
+mod endings;
+mod proven;
+mod tampered;
