@@ -1,1 +1,2 @@
-//! Benches.
+//! Criterion benches of the hot parts; the benches themselves are in `benches/`, and `drill-vs-bash` beside them
+//! measures whole drills. Nothing here needs docker, and nothing here is a test.

@@ -33,10 +33,11 @@ pub struct Entry {
 /// A directory or file that cannot be read.
 pub fn snapshot(directory: &Path) -> Result<Snapshot, Unreadable> {
     let mut files = Snapshot::new();
-    let entries = fs::read_dir(directory).map_err(|error| Unreadable::new(directory, error))?;
+    let entries = fs::read_dir(directory).map_err(|error| Unreadable::new(directory, error.to_string()))?;
     for entry in entries {
-        let path = entry.map_err(|error| Unreadable::new(directory, error))?.path();
-        let metadata = fs::symlink_metadata(&path).map_err(|error| Unreadable::new(&path, error))?;
+        let path = entry.map_err(|error| Unreadable::new(directory, error.to_string()))?.path();
+        let metadata =
+            fs::symlink_metadata(&path).map_err(|error| Unreadable::new(&path, error.to_string()))?;
         let sha256 = if metadata.is_file() { hash(&path)? } else { String::new() };
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         files.insert(
@@ -72,11 +73,11 @@ pub fn differences(before: &Snapshot, after: &Snapshot) -> Vec<(String, String)>
 
 /// SHA-256 of a file's content, in hexadecimal.
 pub(crate) fn hash(path: &Path) -> Result<String, Unreadable> {
-    let mut file = File::open(path).map_err(|error| Unreadable::new(path, error))?;
+    let mut file = File::open(path).map_err(|error| Unreadable::new(path, error.to_string()))?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 256 << 10];
     loop {
-        match file.read(&mut buffer).map_err(|error| Unreadable::new(path, error))? {
+        match file.read(&mut buffer).map_err(|error| Unreadable::new(path, error.to_string()))? {
             0 => return Ok(hex(&hash.finalize())),
             read => hash.update(&buffer[..read]),
         }

@@ -26,8 +26,8 @@ pub struct Summary {
 /// A directory without a good manifest, or that cannot be read.
 pub fn summary(directory: &Path) -> Result<Summary, Unreadable> {
     let path = directory.join("backup_manifest");
-    let bytes = fs::read(&path).map_err(|error| Unreadable::new(&path, error))?;
-    let manifest = Manifest::read(&bytes).map_err(|error| Unreadable::new(&path, error))?;
+    let bytes = fs::read(&path).map_err(|error| Unreadable::new(&path, error.to_string()))?;
+    let manifest = Manifest::read(&bytes).map_err(|error| Unreadable::new(&path, error.to_string()))?;
     Ok(Summary { bytes: size(directory), manifest, manifest_sha256: hex(&Sha256::digest(&bytes)) })
 }
 

@@ -19,8 +19,8 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    fn new(path: &Path, what: impl ToString) -> Self {
-        Self { path: path.to_owned(), what: what.to_string() }
+    fn new(path: &Path, what: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), what: what.into() }
     }
 }
 

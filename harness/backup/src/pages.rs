@@ -101,7 +101,8 @@ fn relation_files(data: &Path) -> Result<Vec<(PathBuf, u32)>, Unreadable> {
     }
     let mut files = Vec::new();
     for directory in directories {
-        let entries = fs::read_dir(&directory).map_err(|error| Unreadable::new(&directory, error))?;
+        let entries =
+            fs::read_dir(&directory).map_err(|error| Unreadable::new(&directory, error.to_string()))?;
         for entry in entries.flatten() {
             if let Some(file) = entry.file_name().to_str().and_then(relation::parse) {
                 files.push((entry.path(), file.segment));
@@ -113,7 +114,7 @@ fn relation_files(data: &Path) -> Result<Vec<(PathBuf, u32)>, Unreadable> {
 }
 
 fn sub_directories(directory: &Path) -> Result<Vec<PathBuf>, Unreadable> {
-    let entries = fs::read_dir(directory).map_err(|error| Unreadable::new(directory, error))?;
+    let entries = fs::read_dir(directory).map_err(|error| Unreadable::new(directory, error.to_string()))?;
     Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect())
 }
 
@@ -129,7 +130,7 @@ fn verify_file(
         Ok(file) => file,
         // Dropped since it was listed.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Unreadable::new(path, error)),
+        Err(error) => return Err(Unreadable::new(path, error.to_string())),
     };
     report.files += 1;
     let name = path.strip_prefix(data).unwrap_or(path).to_string_lossy().into_owned();
@@ -137,7 +138,8 @@ fn verify_file(
     let mut block = 0_u32;
     loop {
         let offset = u64::from(block) * block_size as u64;
-        let read = read_at(&file, &mut chunk, offset).map_err(|error| Unreadable::new(path, error))?;
+        let read =
+            read_at(&file, &mut chunk, offset).map_err(|error| Unreadable::new(path, error.to_string()))?;
         for page in chunk[..read].chunks(block_size) {
             let number = segment * blocks_per_file + block;
             if page.len() < block_size {

@@ -21,9 +21,10 @@ pub fn of_backup(directory: &Path) -> Result<Vec<Mapping>, Unreadable> {
     for (name, gzip) in [("base.tar", false), ("base.tar.gz", true)] {
         let path = directory.join(name);
         if path.exists() {
-            let file = BufReader::new(File::open(&path).map_err(|error| Unreadable::new(&path, error))?);
+            let file =
+                BufReader::new(File::open(&path).map_err(|error| Unreadable::new(&path, error.to_string()))?);
             let map = if gzip { map_in_tar(MultiGzDecoder::new(file)) } else { map_in_tar(file) };
-            return parse(&path, &map.map_err(|error| Unreadable::new(&path, error))?);
+            return parse(&path, &map.map_err(|error| Unreadable::new(&path, error.to_string()))?);
         }
     }
     of_data_directory(directory)
@@ -39,7 +40,7 @@ pub fn of_data_directory(directory: &Path) -> Result<Vec<Mapping>, Unreadable> {
     let map = match fs::read_to_string(&path) {
         Ok(map) => map,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(Unreadable::new(&path, error)),
+        Err(error) => return Err(Unreadable::new(&path, error.to_string())),
     };
     let mut found = parse(&path, &map)?;
     let links = directory.join("pg_tblspc");
@@ -96,7 +97,7 @@ fn map_in_tar(stream: impl Read) -> io::Result<String> {
 }
 
 fn parse(path: &Path, map: &str) -> Result<Vec<Mapping>, Unreadable> {
-    tablespace::read(map).map_err(|error| Unreadable::new(path, error))
+    tablespace::read(map).map_err(|error| Unreadable::new(path, error.to_string()))
 }
 
 #[cfg(test)]

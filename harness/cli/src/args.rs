@@ -147,6 +147,17 @@ pub enum Print {
     },
     /// The manual page
     Man,
+    /// The trading data as binary COPY files, one per table, for other programs to load
+    Copy {
+        /// Where to put them; made if need be
+        directory: PathBuf,
+        /// Rows of "Order"
+        #[arg(long, default_value_t = 200_000)]
+        orders: u64,
+        /// Where all chance comes from
+        #[arg(long, default_value_t = 42)]
+        seed: u64,
+    },
 }
 
 #[cfg(test)]

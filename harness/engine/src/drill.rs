@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pgdrill_backup::archive::Snapshot;
 use pgdrill_model::code::Code;
-use pgdrill_model::finding::Unable;
+use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::Server as Name;
 use pgdrill_model::units::{Lsn, Major};
 use pgdrill_model::world::{Clock, Need, Place, Runtime};
@@ -42,8 +42,8 @@ pub struct Drill<'a> {
     pub baseline: Option<Baseline>,
     /// When the primary was lost, and when that was noticed.
     pub lost: Option<Lost>,
-    /// The removal of the lost primary's files, while it goes on.
-    pub losing: Option<JoinHandle<Result<(), Unable>>>,
+    /// The ending of what is left of the lost primary, while it goes on.
+    pub losing: Option<JoinHandle<Result<Vec<Finding>, Unable>>>,
     /// The archive as it was when the restore began.
     pub archive: Option<Snapshot>,
     /// The drill's own first write on the recovered server, or why it failed.
@@ -108,6 +108,18 @@ impl Drill<'_> {
                 let message = format!("the {} went away: {}", name.name(), server.last_words());
                 Err(Unable::new(Code::ServerLost, message))
             }
+        }
+    }
+
+    /// Waits until nothing is left of the lost primary; gives what would not go.
+    ///
+    /// # Errors
+    ///
+    /// `WORKSPACE_UNUSABLE`: files that cannot be removed.
+    pub async fn primary_is_gone(&mut self) -> Result<Vec<Finding>, Unable> {
+        match self.losing.take() {
+            Some(losing) => losing.await.map_err(|error| Unable::bug(format!("a task died: {error}")))?,
+            None => Ok(Vec::new()),
         }
     }
 

@@ -160,6 +160,10 @@ async fn in_workspace(
         Keep::Never => false,
         Keep::OnFailure => ended == Ended::Failed,
     };
+    match drill.primary_is_gone().await {
+        Ok(findings) => findings.into_iter().for_each(|finding| recorder.found(finding)),
+        Err(unable) => recorder.found(unable.into_finding(Stage::Teardown)),
+    }
     let servers = [drill.primary.take(), drill.restored.take()];
     tear_down(servers, workspace, world, recorder, keep).await;
     ended == Ended::Interrupted

@@ -33,7 +33,11 @@ pub fn parse(line: &str) -> Option<Line> {
     let (time, rest) = rest.split_once(' ')?;
     let rest = rest.strip_prefix("UTC [")?;
     let (_pid, rest) = rest.split_once("] ")?;
-    let (sqlstate, rest) = rest.split_once(' ')?;
+    // Until a server has read its configuration, it writes lines without the SQLSTATE.
+    let (sqlstate, rest) = match rest.split_once(' ')? {
+        (word, _) if word.ends_with(':') => ("", rest),
+        split => split,
+    };
     let (severity, message) = rest.split_once(':')?;
     Some(Line {
         unix_us: unix_micros(date, time)?,
@@ -57,9 +61,13 @@ pub fn read(path: &Path) -> Vec<Line> {
 pub fn last_words(path: &Path) -> String {
     let text = tail(path);
     let lines: Vec<Line> = text.lines().filter_map(parse).collect();
-    let fatal = lines.iter().rfind(|line| matches!(line.severity.as_str(), "FATAL" | "PANIC"));
-    match fatal.or_else(|| lines.iter().rfind(|line| line.is_error())) {
-        Some(line) => format!("{}: {}", line.severity, line.message),
+    let fatal = lines.iter().rposition(|line| matches!(line.severity.as_str(), "FATAL" | "PANIC"));
+    match fatal.or_else(|| lines.iter().rposition(Line::is_error)) {
+        // Which line of the configuration is wrong stands before the line that gives up.
+        Some(at) if at > 0 && lines[at].message.starts_with("configuration file ") => {
+            format!("{}: {}", lines[at].severity, lines[at - 1].message)
+        }
+        Some(at) => format!("{}: {}", lines[at].severity, lines[at].message),
         None => {
             text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").trim().to_owned()
         }
@@ -120,6 +128,10 @@ mod tests {
                     2026-11-22 19:15:00.125 UTC [1] 00000 LOG:  database system is shut down\n";
         std::fs::write(file.path(), text).unwrap();
         assert_eq!(last_words(file.path()), "FATAL: could not locate required checkpoint record");
+        let text = "2026-11-22 19:15:00.123 UTC [1] LOG:  invalid value for parameter \"work_mem\": \"x\"\n\
+                    2026-11-22 19:15:00.124 UTC [1] FATAL:  configuration file \"/a/b.conf\" contains errors\n";
+        std::fs::write(file.path(), text).unwrap();
+        assert_eq!(last_words(file.path()), "FATAL: invalid value for parameter \"work_mem\": \"x\"");
         std::fs::write(file.path(), "sh: postgres: not found\n").unwrap();
         assert_eq!(last_words(file.path()), "sh: postgres: not found");
         assert_eq!(last_words(Path::new("/nonexistent")), "it said nothing");

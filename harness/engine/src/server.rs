@@ -119,7 +119,7 @@ impl Server {
     /// # Errors
     ///
     /// What the place cannot do.
-    pub async fn signal(&self, signal: Signal) -> Result<(), Unable> {
+    pub async fn signal(&mut self, signal: Signal) -> Result<(), Unable> {
         match &self.process {
             Some(process) => self.place.signal(process.pid(), signal).await,
             None => Ok(()),

@@ -161,6 +161,9 @@ catalogue! {
     CheckNotRun "CHECK_NOT_RUN" Unverifies
         "A check that the scenario asks for did not run, or had nothing to look at."
         "A check that did not run proves nothing. The finding says why it did not.";
+    EvidenceMissing "EVIDENCE_MISSING" Unverifies
+        "A step of the plan was not done, or left nothing that shows that it was."
+        "Look at the steps in the report; where none failed, please report it with the record of the run.";
     ExpectationMissed "EXPECTATION_MISSED" Disproves
         "The drill did not end in the way that the scenario says it must."
         "The injected trouble was not noticed, or was noticed in another way.";

@@ -106,6 +106,10 @@ impl Finding {
     }
 
     /// Adds one named fact.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a fact is given away, and reads better without an ampersand"
+    )]
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.evidence.insert(name.to_owned(), value.to_string());
         self

@@ -39,6 +39,7 @@ pub struct Header {
     /// What was planned.
     pub plan: Vec<PlannedStep>,
     /// The checks that the plan contains.
+    #[serde(rename = "planned_checks")]
     pub checks: Vec<Check>,
     /// The recovery time objective.
     #[serde(default)]

@@ -114,8 +114,10 @@ impl FromStr for MajorRange {
         for part in text.split_whitespace() {
             parts += 1;
             let digits = part.trim_start_matches(['<', '>', '=']);
-            let number = digits.parse::<u16>().ok().filter(|n| *n > 0).ok_or_else(wrong)?;
+            // No major will ever be so high; the bound keeps the neighbours of a number representable.
+            let number = digits.parse::<u16>().ok().filter(|n| (1..10_000).contains(n)).ok_or_else(wrong)?;
             match &part[..part.len() - digits.len()] {
+                "" | "=" if text.split_whitespace().count() > 1 => return Err(wrong()),
                 "" | "=" => range = Self { from: Major(number), to: Some(Major(number)) },
                 ">=" => range.from = Major(number),
                 ">" => range.from = Major(number + 1),
@@ -213,6 +215,8 @@ mod tests {
     #[case(">=18 <15")]
     #[case("fifteen")]
     #[case("<0")]
+    #[case(">65535")]
+    #[case("15 16")]
     fn version_ranges_that_hold_nothing_are_refused(#[case] text: &str) {
         assert!(text.parse::<MajorRange>().is_err());
     }

@@ -1,5 +1,6 @@
 //! The verdict: three values, never two, and the rules by which a run gets one.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
 
@@ -66,11 +67,17 @@ pub fn judge(run: &mut Run, ended: bool) {
     if ended && run.teardown.is_none() {
         add_missing(run, Code::CleanupFailed, "nothing says that the drill's servers and files are gone");
     }
-    run.findings.sort_by(|a, b| (b.weight, a.stage, a.code).cmp(&(a.weight, b.stage, b.code)));
+    if !complete(run) && !run.findings.iter().any(|finding| finding.weight > Weight::Notes) {
+        add_missing(run, Code::EvidenceMissing, "a step of the plan was not done, or left no evidence");
+    }
+    // The worst first; among equals the cause before what follows from it, then in the catalogue's order, which has
+    // lost data before lost time.
+    run.findings.sort_by_key(|finding| (Reverse(finding.weight), follows(finding.code), finding.code));
     run.observed = observe(run);
     (run.verdict, run.reason) = match run.header.expect {
-        Some(expect) => against_expectation(run, expect),
-        None => (run.observed, reason(run)),
+        // To expect what every drill must end in changes nothing.
+        Some(expect) if expect.verdict != Verdict::Proven => against_expectation(run, expect),
+        _ => (run.observed, reason(run)),
     };
     run.not_tested = not_tested(run);
 }
@@ -170,19 +177,34 @@ fn measure_objectives(run: &mut Run) {
     }];
 }
 
+/// Whether a finding merely follows from a drill that ended early.
+fn follows(code: Code) -> bool {
+    matches!(code, Code::CheckNotRun | Code::ObjectiveUnmeasured)
+}
+
 fn observe(run: &Run) -> Verdict {
     let heaviest =
         run.findings.iter().map(|finding| finding.weight).filter(|weight| *weight != Weight::Bug).max();
-    let complete = run.steps.iter().all(|step| step.status == StepStatus::Done)
-        && !run.checks.is_empty()
-        && run.checks.iter().all(|check| check.status == CheckStatus::Held);
     let bug = run.findings.iter().any(|finding| finding.weight == Weight::Bug);
     match heaviest {
         Some(Weight::Disproves) => Verdict::Disproven,
         Some(Weight::Unverifies) => Verdict::Unverified,
-        _ if bug || !complete => Verdict::Unverified,
+        _ if bug => Verdict::Unverified,
         _ => Verdict::Proven,
     }
+}
+
+/// Whether every step was done and left its evidence, and every check held.
+fn complete(run: &Run) -> bool {
+    let planned = |name: &str| run.steps.iter().any(|step| step.planned.name == name);
+    let recovered = run.recoveries.last().is_some_and(|recovery| recovery.state.is_some());
+    run.steps.iter().all(|step| step.status == StepStatus::Done)
+        && (!planned("backup") || !run.backups.is_empty())
+        && (!planned("capture") || run.baseline.is_some())
+        && planned("recover")
+        && recovered
+        && !run.checks.is_empty()
+        && run.checks.iter().all(|check| check.status == CheckStatus::Held)
 }
 
 fn reason(run: &Run) -> String {
@@ -204,7 +226,6 @@ fn reason(run: &Run) -> String {
             let weight =
                 if run.observed == Verdict::Disproven { Weight::Disproves } else { Weight::Unverifies };
             // What merely follows from a drill that ended early is not counted beside its cause.
-            let follows = |code: Code| matches!(code, Code::CheckNotRun | Code::ObjectiveUnmeasured);
             let same: Vec<&Finding> = run
                 .findings
                 .iter()
@@ -217,7 +238,7 @@ fn reason(run: &Run) -> String {
                     format!("{} (and {} more findings)", finding.message, same.len() - 1)
                 }
                 Some(finding) => finding.message.clone(),
-                None => "a step of the plan was not done".to_owned(),
+                None => "a step of the plan was not done, or left no evidence".to_owned(),
             }
         }
     }
@@ -243,10 +264,12 @@ fn against_expectation(run: &mut Run, expect: Expect) -> (Verdict, String) {
         .findings
         .iter()
         .any(|finding| matches!(finding.code, Code::CleanupFailed | Code::Interrupted | Code::RunDied));
-    if run.observed == expect.verdict && found && !bug && !unclean {
+    let met = run.observed == expect.verdict && found;
+    if met && !bug && !unclean {
         return (Verdict::Proven, format!("as expected: {wanted}"));
     }
-    if run.observed == Verdict::Unverified || bug || unclean {
+    // What was expected came, but so did something that spoils it; or nothing can be told at all.
+    if met || run.observed == Verdict::Unverified {
         return (Verdict::Unverified, format!("expected {wanted}, but could not verify: {}", reason(run)));
     }
     let codes: Vec<&str> = run.findings.iter().map(|finding| finding.code.name()).collect();

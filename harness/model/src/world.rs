@@ -121,7 +121,7 @@ pub struct PlaceFacts {
     pub bin_dir: PathBuf,
     /// The account that processes run as.
     pub user: String,
-    /// What the place does not isolate, each a short sentence; empty for a container without network.
+    /// What the place does not isolate, as nouns; empty for a container without network.
     pub shared: Vec<String>,
 }
 

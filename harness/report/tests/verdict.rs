@@ -198,7 +198,9 @@ fn no_single_event_of_a_step_a_check_or_the_end_can_be_missing() {
             Happening::StepEnded { .. }
                 | Happening::TornDown(_)
                 | Happening::RunEnded { .. }
-                | Happening::Measured(Evidence::Check(_) | Evidence::Recovery(_))
+                | Happening::Measured(
+                    Evidence::Check(_) | Evidence::Recovery(_) | Evidence::Backup(_) | Evidence::Baseline(_)
+                )
         );
         let run = fold(&events).unwrap();
         is_honest(&run);

@@ -69,7 +69,7 @@ pub(super) async fn sweep(
     for dead in journal::dead(evidence) {
         match seal(&dead, evidence, mode) {
             Ok(Some(path)) => {
-                swept.done.push(format!("sealed the record of a dead drill: {}", path.display()))
+                swept.done.push(format!("sealed the record of a dead drill: {}", path.display()));
             }
             Ok(None) => {}
             Err(error) => {

@@ -1,6 +1,12 @@
 //! `pgdrill print`: what is made from pgdrill's own definitions.
 
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
 use clap::CommandFactory;
+use pgdrill_engine::data::copy::{Stream, TABLES};
 
 use crate::args::{Args, Print};
 use crate::exit::Exit;
@@ -16,8 +22,29 @@ pub(super) fn run(what: &Print) -> anyhow::Result<Exit> {
         Print::Completions { shell } => {
             clap_complete::generate(*shell, &mut Args::command(), "pgdrill", &mut bytes);
         }
+        Print::Copy { directory, orders, seed } => copy(directory, *orders, *seed)?,
         Print::Man => clap_mangen::Man::new(Args::command()).render(&mut bytes)?,
     }
     printer::out(&String::from_utf8(bytes)?)?;
     Ok(Exit::Proven)
+}
+
+/// Writes the trading data, a file per table.
+fn copy(directory: &Path, orders: u64, seed: u64) -> anyhow::Result<()> {
+    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    for table in TABLES {
+        let path = directory.join(format!("{}.copy", table.name()));
+        let write = || -> std::io::Result<()> {
+            let mut file = File::create(&path)?;
+            let mut stream = Stream::new(table, seed, orders);
+            let mut chunk = Vec::new();
+            while stream.next_chunk(&mut chunk) {
+                file.write_all(&chunk)?;
+                chunk.clear();
+            }
+            Ok(())
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
 }

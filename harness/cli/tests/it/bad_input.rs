@@ -6,8 +6,7 @@ use rstest::rstest;
 
 use crate::desk::{Desk, Done, findings};
 
-const DRILL: &str =
-    "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - disaster: kill\n  - recover\n  - check: all\n";
+const DRILL: &str = "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - disaster: kill\n  - recover\n  - check: all\n";
 
 fn finding_of(desk: &Desk) -> (String, String) {
     let (code, _, message) = findings(&desk.record()).into_iter().next().unwrap();
@@ -56,7 +55,7 @@ fn an_objective_of_one_millisecond_is_missed() {
 #[rstest]
 #[case::a_typo("title: t\nsteps:\n  - backup: { formt: tar }\n", "did you mean 'format'?")]
 #[case::not_yaml("title: [t\n", "scenario.yaml:")]
-#[case::empty("", "empty")]
+#[case::empty("", "the file holds no scenario")]
 #[case::a_duplicate_key("title: a\ntitle: b\nsteps: []\n", "scenario.yaml:2:1")]
 #[case::an_unknown_step("title: t\nsteps:\n  - bakup: {}\n", "did you mean 'backup'?")]
 #[case::a_negative_duration("title: t\ntime-limit: -3s\nsteps: []\n", "scenario.yaml:2:13")]
@@ -164,11 +163,19 @@ fn a_tablespace_outside_the_workspace_is_refused(#[case] steps: &str, #[case] wo
     fs::create_dir(&live).unwrap();
     fs::set_permissions(&live, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     // The directory must belong to the server's account: the server makes its own below it.
-    let make = format!("COPY (SELECT 1) TO PROGRAM 'mkdir -p {0}/ts'; CREATE TABLESPACE ts LOCATION '{0}/ts'; ", live.display());
+    let make = format!(
+        "COPY (SELECT 1) TO PROGRAM 'mkdir -p {0}/ts'; CREATE TABLESPACE ts LOCATION '{0}/ts'; ",
+        live.display()
+    );
     // CREATE TABLESPACE cannot stand beside other statements.
     let (first, second) = make.split_once("; ").unwrap();
-    let steps = steps.replace("  - sql: {sql}\n", &format!("  - sql: \"{first}\"\n  - sql: \"{}\"\n", second.trim_end_matches("; ")));
-    let text = format!("title: t\ndata: {{ orders: 10 }}\nsteps:\n{steps}  - disaster: kill\n  - recover\n  - check: all\n");
+    let steps = steps.replace(
+        "  - sql: {sql}\n",
+        &format!("  - sql: \"{first}\"\n  - sql: \"{}\"\n", second.trim_end_matches("; ")),
+    );
+    let text = format!(
+        "title: t\ndata: {{ orders: 10 }}\nsteps:\n{steps}  - disaster: kill\n  - recover\n  - check: all\n"
+    );
     desk.drill(&text, &[]).ends_with(2);
     let (code, message) = finding_of(&desk);
     assert_eq!(code, "TABLESPACE_OUTSIDE", "{message}");

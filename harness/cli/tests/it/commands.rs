@@ -5,8 +5,7 @@ use serde_json::Value;
 
 use crate::desk::Desk;
 
-const DRILL: &str =
-    "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - disaster: kill\n  - recover\n  - check: all\n";
+const DRILL: &str = "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - disaster: kill\n  - recover\n  - check: all\n";
 
 #[test]
 fn json_on_standard_output_is_exactly_one_object() {
@@ -46,14 +45,20 @@ fn a_matrix_has_a_run_for_each_cell() {
     let done = desk.drill(DRILL, &["--postgres", "15,99"]);
     done.ends_with(2);
     assert_eq!(desk.files("json").len(), 2);
-    assert!(done.stdout.contains("2 drills: 1 proven, 1 could not be verified") || done.stdout.contains("2 drills"), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("2 drills: 1 proven, 1 could not be verified")
+            || done.stdout.contains("2 drills"),
+        "{}",
+        done.stdout
+    );
 }
 
 #[test]
 fn a_plan_shows_everything_and_does_nothing() {
     let desk = Desk::new();
     let scenario = desk.scenario(DRILL);
-    let done = desk.pgdrill(&["run", scenario.to_str().unwrap(), "--plan", "--postgres", "15", "--seed", "7"]);
+    let done =
+        desk.pgdrill(&["run", scenario.to_str().unwrap(), "--plan", "--postgres", "15", "--seed", "7"]);
     done.ends_with(0);
     for words in ["create-cluster", "load-data", "line 4", "capture", "teardown", "seed 7"] {
         assert!(done.stdout.contains(words), "{words}: {}", done.stdout);
@@ -75,7 +80,11 @@ fn doctor_tells_what_is_there() {
     let desk = Desk::new();
     let done = desk.pgdrill(&["doctor"]);
     done.ends_with(0);
-    assert!(done.stdout.contains("postgresql") && done.stdout.contains("pgdrill can run drills here"), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("postgresql") && done.stdout.contains("pgdrill can run drills here"),
+        "{}",
+        done.stdout
+    );
 }
 
 #[test]

@@ -26,8 +26,12 @@ pub struct Done {
 
 impl Desk {
     pub fn new() -> Self {
-        // Short, because a socket's path must be; open, because servers run as another account.
-        let directory = tempfile::Builder::new().prefix("pgd").tempdir_in("/tmp").unwrap();
+        // Short, because a socket's path must be; open, because servers run as another account; in memory where
+        // that is large enough, because these tests are about verdicts and not about disks.
+        let memory = Path::new("/dev/shm");
+        let room = rustix::fs::statvfs(memory).is_ok_and(|fs| fs.f_bavail * fs.f_frsize > 4 << 30);
+        let parent = if room { memory } else { Path::new("/tmp") };
+        let directory = tempfile::Builder::new().prefix("pgd").tempdir_in(parent).unwrap();
         fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         Self { directory }
     }
@@ -63,7 +67,8 @@ impl Desk {
     /// Runs one scenario to its end, and asks what is left.
     pub fn drill(&self, text: &str, args: &[&str]) -> Done {
         let scenario = self.scenario(text);
-        let all: Vec<&str> = ["run", scenario.to_str().unwrap()].into_iter().chain(args.iter().copied()).collect();
+        let all: Vec<&str> =
+            ["run", scenario.to_str().unwrap()].into_iter().chain(args.iter().copied()).collect();
         let done = self.pgdrill(&all);
         self.assert_clean();
         done
@@ -79,7 +84,11 @@ impl Desk {
     /// Waits until the only run of this desk has begun step `step` of its plan.
     pub fn wait_for_step(&self, child: &mut Child, step: usize) {
         let needle = format!("\"step-started\":{{\"step\":{step}}}");
-        let begun = || self.files("journal").iter().any(|path| fs::read_to_string(path).is_ok_and(|t| t.contains(&needle)));
+        let begun = || {
+            self.files("journal")
+                .iter()
+                .any(|path| fs::read_to_string(path).is_ok_and(|t| t.contains(&needle)))
+        };
         wait_until(&format!("step {step} to begin"), Duration::from_secs(120), || {
             if let Some(status) = child.try_wait().unwrap() {
                 let mut words = String::new();
@@ -100,7 +109,10 @@ impl Desk {
     /// Files of the evidence directory with this ending.
     pub fn files(&self, ending: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.path("e")).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|found| found == ending)).collect()
+        entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|found| found == ending))
+            .collect()
     }
 
     /// Nothing runs, no workspace is there, no journal is there.
@@ -138,7 +150,10 @@ impl Done {
 pub fn findings(record: &Value) -> Vec<(String, String, String)> {
     let text = |finding: &Value, name: &str| finding[name].as_str().unwrap_or_default().to_owned();
     let findings = record["findings"].as_array().unwrap();
-    findings.iter().map(|finding| (text(finding, "code"), text(finding, "check"), text(finding, "message"))).collect()
+    findings
+        .iter()
+        .map(|finding| (text(finding, "code"), text(finding, "check"), text(finding, "message")))
+        .collect()
 }
 
 /// Processes whose command line or working directory is below `path`.

@@ -121,7 +121,7 @@ fn a_changed_archive_is_found() {
 fn an_error_of_the_server_is_found_in_its_log() {
     let desk = Desk::new();
     // Another session's error, as a background job would cause it: the step itself succeeds.
-    let sql = "COPY (SELECT 1) TO PROGRAM 'psql -h ../socket/restored -U postgres -c \"SELECT 1/0\" >/dev/null 2>&1 || true'";
+    let sql = "COPY (SELECT 1) TO PROGRAM 'psql -h $PWD/../socket/restored -U postgres -c \"SELECT 1/0\" >/dev/null 2>&1 || true'";
     desk.drill(&drill(sql, "{ server-log: all }"), &[]).ends_with(1);
     let found = findings(&desk.record());
     assert_eq!(found[0].0, "SERVER_LOG_ERROR");
@@ -147,7 +147,9 @@ steps:
     );
     done.ends_with(1);
     let found = findings(&desk.record());
-    assert!(found.iter().any(|(code, _, message)| code == "ROW_COUNT_MISMATCH" && message.contains("AuditLog")));
+    assert!(
+        found.iter().any(|(code, _, message)| code == "ROW_COUNT_MISMATCH" && message.contains("AuditLog"))
+    );
     assert!(found.iter().any(|(code, _, _)| code == "RECOVERY_SHORT"), "{found:?}");
 }
 

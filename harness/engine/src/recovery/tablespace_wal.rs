@@ -10,6 +10,7 @@ use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
 use pgdrill_model::units::Lsn;
 use pgdrill_model::world::{Command, Place};
+use pgdrill_ondisk::segment::{self, ArchiveFile};
 
 use crate::drill::on_a_thread;
 use crate::workspace::Workspace;
@@ -32,12 +33,7 @@ pub async fn refuse(
     let Ok(summary) = on_a_thread(move || inspect::summary(&directory)).await? else { return Ok(None) };
     let Some(range) = summary.manifest.wal.first() else { return Ok(None) };
     let archive = workspace.path("archive");
-    let segments = fs::read_dir(&archive).into_iter().flatten().flatten();
-    let names = segments.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    // pg_waldump ends with an error where the first segment is not there.
-    if !names.into_iter().any(|name| name.len() == 24) {
-        return Ok(None);
-    }
+    let Some(end) = end_of(&archive, range.timeline) else { return Ok(None) };
     let command = Command::postgres(
         "pg_waldump",
         [
@@ -45,6 +41,8 @@ pub async fn refuse(
             format!("--path={}", archive.display()),
             format!("--timeline={}", range.timeline),
             format!("--start={}", Lsn(range.start)),
+            // Without an end it would wait five seconds for the segment after the last one.
+            format!("--end={}", Lsn(end)),
         ],
     )
     .within(LIMIT);
@@ -62,4 +60,21 @@ pub async fn refuse(
         );
         Unable::new(Code::TablespaceOutside, message)
     }))
+}
+
+/// Where the archived segments of a timeline end; none when there are none.
+fn end_of(archive: &Path, timeline: u32) -> Option<u64> {
+    fs::read_dir(archive)
+        .ok()?
+        .flatten()
+        .filter_map(|entry| {
+            let size = entry.metadata().ok()?.len();
+            match segment::parse(&entry.file_name().to_string_lossy(), size.max(1)) {
+                Some(ArchiveFile::Segment { timeline: found, number }) if found == timeline => {
+                    Some((number + 1) * size)
+                }
+                _ => None,
+            }
+        })
+        .max()
 }

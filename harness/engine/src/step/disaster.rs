@@ -1,6 +1,6 @@
 //! `disaster`: loses the primary, and waits until a client can tell.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io, thread};
 
@@ -11,7 +11,7 @@ use pgdrill_model::scenario::Disaster;
 use pgdrill_model::world::Signal;
 use tokio::time::sleep;
 
-use crate::drill::{Drill, Lost};
+use crate::drill::{Drill, Lost, on_a_thread};
 use crate::server::LOOK_AGAIN;
 use crate::session::Door;
 use crate::workspace::trouble;
@@ -21,13 +21,14 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(drill: &mut Drill<'_>, disaster: Disaster) -> Result<Vec<Finding>, Unable> {
     let clock = drill.clock;
-    let server =
+    let mut server =
         drill.primary.take().ok_or_else(|| Unable::bug("the plan loses a primary that is not there"))?;
     let at = clock.elapsed();
     server.signal(Signal::Kill).await?;
-    if disaster == Disaster::LosePrimary {
-        lose_files(drill)?;
-    }
+    let lost_files = match disaster {
+        Disaster::LosePrimary => Some(take_files_away(drill)?),
+        Disaster::Kill => None,
+    };
     let door = Door::superuser(&server.socket, crate::data::DATABASE);
     while door.open().await.is_ok() {
         if clock.elapsed() > at + LIMIT {
@@ -37,20 +38,24 @@ pub(super) async fn run(drill: &mut Drill<'_>, disaster: Disaster) -> Result<Vec
         }
         sleep(LOOK_AGAIN).await;
     }
-    let noticed = clock.elapsed();
-    // Everything else that ran in the primary's place ends with it, as it would with its machine.
-    let findings = server.close(false).await;
-    drill.lost = Some(Lost { at, noticed });
-    Ok(findings)
+    drill.lost = Some(Lost { at, noticed: clock.elapsed() });
+    // Ending what else ran in the primary's place, and removing its files, takes time that no disaster takes. So
+    // recovery does not wait for it, but nothing is started before it is done.
+    drill.losing = Some(tokio::spawn(async move {
+        let findings = server.close(false).await;
+        match lost_files {
+            Some(lost) => on_a_thread(move || remove(&lost)).await?.map(|()| findings),
+            None => Ok(findings),
+        }
+    }));
+    Ok(Vec::new())
 }
 
-/// Takes the data directory away in one move, as a disaster does, and begins to remove what was in it. That takes
-/// time which no disaster takes, so recovery does not wait for it, but nothing is started before it is done.
-fn lose_files(drill: &mut Drill<'_>) -> Result<(), Unable> {
+/// Takes the data directory away in one move, as a disaster does; gives where what was in it waits to be removed.
+fn take_files_away(drill: &Drill<'_>) -> Result<PathBuf, Unable> {
     let (data, lost) = (drill.workspace.data(Name::Primary), drill.workspace.path("lost"));
     fs::rename(&data, &lost).map_err(|error| trouble(&data, &error))?;
-    drill.losing = Some(tokio::task::spawn_blocking(move || remove(&lost)));
-    Ok(())
+    Ok(lost)
 }
 
 /// Removes a directory in which dying processes may still make files.

@@ -77,9 +77,8 @@ async fn recover(
     // What an operator would not do goes on beside the unpacking, so that it costs no recovery time: the archive is
     // taken down before anything can change it, and the WAL is looked through before anything can replay it.
     let archive = drill.workspace.path("archive");
-    let losing = drill.losing.take();
     let server = drill.restored.as_ref().ok_or_else(|| Unable::bug("the restored server has no place"))?;
-    let (unpacked, snapshot, refusal, lost) = tokio::join!(
+    let (unpacked, snapshot, refusal) = tokio::join!(
         async {
             let outcome = unpack(drill, server, &source, by).await;
             clocked.unpacked(drill.clock.elapsed());
@@ -87,40 +86,37 @@ async fn recover(
         },
         on_a_thread(move || archive::snapshot(&archive)),
         tablespace_wal::refuse(drill.workspace, server.place(), &source),
-        async {
-            match losing {
-                Some(losing) => {
-                    losing.await.map_err(|error| Unable::bug(format!("a thread died: {error}")))?
-                }
-                None => Ok(()),
-            }
-        },
     );
-    lost?;
+    let mut findings = drill.primary_is_gone().await?;
     if let Some(unable) = refusal? {
         return Err(unable);
     }
     let snapshot = snapshot?.map_err(|error| Unable::new(Code::WorkspaceUnusable, error.to_string()))?;
     if let Some(finding) = unpacked? {
-        return Ok(vec![finding]);
+        findings.push(finding);
+        return Ok(findings);
     }
     drill.archive = Some(snapshot);
 
     let control = match configure(drill).await? {
         Ok(configuration) => configuration,
-        Err(finding) => return Ok(vec![finding]),
+        Err(finding) => {
+            findings.push(finding);
+            return Ok(findings);
+        }
     };
     let workspace = drill.workspace;
     drill.server(Name::Restored)?.start(workspace, &control).await?;
     let replayed = replay::wait(drill, until, evidence, clocked).await;
     note_fetched(drill, evidence);
     if let Some(finding) = replayed? {
-        return Ok(vec![finding]);
+        findings.push(finding);
+        return Ok(findings);
     }
     evidence.state = Some("promoted".to_owned());
     note_timeline(drill, evidence);
 
-    let mut findings = first_write::write(drill, clocked, evidence).await?;
+    findings.extend(first_write::write(drill, clocked, evidence).await?);
     findings.extend(short_of_the_baseline(drill, evidence));
     Ok(findings)
 }

@@ -247,10 +247,9 @@ impl LocalPlace {
 /// What a place on this host does not keep apart.
 fn shared(account: &Account) -> Vec<String> {
     vec![
-        "Processes use the host's network.".to_owned(),
-        format!("Processes see every file of the host that the account '{}' may see.", account.name),
-        format!("Other processes of the account '{}' are within reach of the drill's.", account.name),
-        "Memory, processors and disks are shared with everything else on the host.".to_owned(),
+        "the host's network".to_owned(),
+        format!("files and processes that the account '{}' may reach", account.name),
+        "the host's memory, processors and disks".to_owned(),
     ]
 }
 
