@@ -164,7 +164,7 @@ fn a_tablespace_outside_the_workspace_is_refused(#[case] steps: &str, #[case] wo
     fs::set_permissions(&live, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     // The directory must belong to the server's account: the server makes its own below it.
     let make = format!(
-        "COPY (SELECT 1) TO PROGRAM 'mkdir -p {0}/ts'; CREATE TABLESPACE ts LOCATION '{0}/ts'; ",
+        "COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; mkdir -p {0}/ts'; CREATE TABLESPACE ts LOCATION '{0}/ts'; ",
         live.display()
     );
     // CREATE TABLESPACE cannot stand beside other statements.

@@ -99,7 +99,7 @@ fn a_damaged_page_is_found_by_its_checksum_and_by_reading() {
     let desk = Desk::new();
     let sql = "CHECKPOINT;\nDO $$ DECLARE f text := current_setting('data_directory') || '/' || pg_relation_filepath('\"Strategy\"'); \
                BEGIN EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', \
-               'printf XXXXXXXX | dd of=' || f || ' bs=1 seek=4096 conv=notrunc 2>/dev/null'); END $$";
+               'cat >/dev/null; printf XXXXXXXX | dd of=' || f || ' bs=1 seek=4096 conv=notrunc 2>/dev/null'); END $$";
     let done = desk.drill(&drill(sql, "{ page-checksums: all }"), &[]);
     done.ends_with(1);
     let found = findings(&desk.record());
@@ -110,7 +110,7 @@ fn a_damaged_page_is_found_by_its_checksum_and_by_reading() {
 #[test]
 fn a_changed_archive_is_found() {
     let desk = Desk::new();
-    let sql = "COPY (SELECT 1) TO PROGRAM 'cd ../archive && touch 000000010000000000000099'";
+    let sql = "COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; cd ../archive && touch 000000010000000000000099'";
     desk.drill(&drill(sql, "{ archive-untouched: all }"), &[]).ends_with(1);
     let found = findings(&desk.record());
     assert_eq!(found[0].0, "ARCHIVE_CHANGED");
@@ -121,7 +121,7 @@ fn a_changed_archive_is_found() {
 fn an_error_of_the_server_is_found_in_its_log() {
     let desk = Desk::new();
     // Another session's error, as a background job would cause it: the step itself succeeds.
-    let sql = "COPY (SELECT 1) TO PROGRAM 'psql -h $PWD/../socket/restored -U postgres -c \"SELECT 1/0\" >/dev/null 2>&1 || true'";
+    let sql = "COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; psql -h $PWD/../socket/restored -U postgres -c \"SELECT 1/0\" >/dev/null 2>&1 || true'";
     desk.drill(&drill(sql, "{ server-log: all }"), &[]).ends_with(1);
     let found = findings(&desk.record());
     assert_eq!(found[0].0, "SERVER_LOG_ERROR");
