@@ -125,7 +125,6 @@ for table in "${tables[@]}"; do
 done
 query -f - <"$fixtures/constraints.sql" >/dev/null
 query -f - <"$fixtures/grants.sql"
-query -c 'ANALYZE'
 
 next_phase backup
 as pg_basebackup -D "$backup" -Ft -z --checkpoint=fast --manifest-checksums=SHA256 --wal-method=stream
