@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use pgdrill_model::event::Host;
 use pgdrill_model::redact::Redactor;
-use pgdrill_model::run::Host;
 use pgdrill_runtime::local::{LocalRuntime, LocalSettings};
 
 /// The local runtime, with what the environment says about it.

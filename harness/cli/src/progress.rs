@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pgdrill_model::event::Header;
 use pgdrill_model::event::{Event, Happening, StepStatus, Unit};
-use pgdrill_model::run::Header;
 use pgdrill_model::units::{show_bytes, show_count, show_duration};
 use pgdrill_model::world::Listener;
 

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pgdrill_model::code::{Code, Weight};
-use pgdrill_model::event::{Event, Happening, StepStatus, Teardown};
+use pgdrill_model::code::Code;
+use pgdrill_model::event::{Event, Happening, Header, Host, StepStatus, Teardown};
 use pgdrill_model::finding::{Finding, Stage, Unable};
+use pgdrill_model::judge::fold;
 use pgdrill_model::plan::{Act, Plan};
 use pgdrill_model::redact::Redactor;
-use pgdrill_model::run::{Header, Host};
+use pgdrill_model::verdict::Verdict;
 use pgdrill_model::world::{Clock, Listener, Runtime};
 use tokio_util::sync::CancellationToken;
 
@@ -154,34 +155,31 @@ async fn in_workspace(
         archive: None,
         first_write: None,
     };
-    let ended = steps(plan, &mut drill, world).await;
-    let keep = match files.keep {
-        Keep::Always => true,
-        Keep::Never => false,
-        Keep::OnFailure => ended == Ended::Failed,
-    };
+    let interrupted = steps(plan, &mut drill, world).await;
     match drill.primary_is_gone().await {
         Ok(findings) => findings.into_iter().for_each(|finding| recorder.found(finding)),
         Err(unable) => recorder.found(unable.into_finding(Stage::Teardown)),
     }
+    let keep = match files.keep {
+        Keep::Always => true,
+        Keep::Never => false,
+        Keep::OnFailure => !interrupted && !would_be_proven(recorder),
+    };
     let servers = [drill.primary.take(), drill.restored.take()];
     tear_down(servers, workspace, world, recorder, keep).await;
-    ended == Ended::Interrupted
+    interrupted
 }
 
-/// How the steps ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ended {
-    /// All were done and nothing speaks against the backup.
-    Well,
-    /// Something speaks against the backup, or a step could not be done.
-    Failed,
-    /// A person ended the drill.
-    Interrupted,
+/// The verdict as it stands, if teardown goes well.
+fn would_be_proven(recorder: &Recorder<'_>) -> bool {
+    let end = [Happening::TornDown(Teardown::default()), Happening::RunEnded { interrupted: false }];
+    let mut events = recorder.so_far();
+    events.extend(end.map(|what| Event { at_us: 0, unix_us: 0, what }));
+    fold(&events).is_some_and(|run| run.verdict == Verdict::Proven)
 }
 
-async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> Ended {
-    let mut ended = Ended::Well;
+/// Does the steps; tells whether a person ended the drill.
+async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
     for (index, planned) in plan.steps.iter().enumerate() {
         drill.recorder.happened(Happening::StepStarted { step: index });
         let began = world.clock.elapsed();
@@ -192,7 +190,7 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> Ended {
             outcome = step::run(drill, &planned.act) => outcome,
             () = world.interrupt.cancelled() => {
                 end_step(drill, index, StepStatus::Interrupted, began);
-                return Ended::Interrupted;
+                return true;
             }
             () = tokio::time::sleep(left) => Err(Unable::new(
                 Code::TimeLimit,
@@ -202,13 +200,10 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> Ended {
         match outcome {
             Ok(findings) => {
                 let fatal = findings.iter().any(|finding| ends_the_drill(&planned.act, finding));
-                if findings.iter().any(|finding| finding.weight > Weight::Notes) {
-                    ended = Ended::Failed;
-                }
                 findings.into_iter().for_each(|finding| drill.recorder.found(finding));
                 end_step(drill, index, if fatal { StepStatus::Failed } else { StepStatus::Done }, began);
                 if fatal {
-                    return Ended::Failed;
+                    return false;
                 }
             }
             Err(mut unable) => {
@@ -217,11 +212,11 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> Ended {
                 }
                 drill.recorder.found(unable.into_finding(planned.act.stage()));
                 end_step(drill, index, StepStatus::Failed, began);
-                return Ended::Failed;
+                return false;
             }
         }
     }
-    ended
+    false
 }
 
 /// Whether a finding of a step leaves nothing to go on with: a recovery that did not end in a server that can be

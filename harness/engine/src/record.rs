@@ -69,6 +69,11 @@ impl<'a> Recorder<'a> {
         self.happened(Happening::Progress { what: what.to_owned(), done, total, unit });
     }
 
+    /// The events so far.
+    pub fn so_far(&self) -> Vec<Event> {
+        self.taken.lock().map(|taken| taken.events.clone()).unwrap_or_default()
+    }
+
     /// Ends the recording: the events, and the journal that must be ended once the record is stored.
     pub fn end(self) -> (Vec<Event>, Option<Journal>) {
         match self.taken.into_inner() {

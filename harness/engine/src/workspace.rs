@@ -76,8 +76,7 @@ impl Workspace {
         }
         let failed =
             |error: &io::Error| unusable(format!("cannot make the workspace {}: {error}", root.display()));
-        make_base(&base)?;
-        DirBuilder::new().mode(0o700).create(&root).map_err(|error| failed(&error))?;
+        make_root(&base, &root)?.map_err(|error| failed(&error))?;
         let guardian = start_guardian(&root, &base);
         let lock = File::open(&root).and_then(|directory| directory.lock().map(|()| directory));
         let (guardian, lock) = match (guardian, lock) {
@@ -195,6 +194,20 @@ impl Workspace {
         }
         let _ = self.guardian.wait();
     }
+}
+
+/// Makes the workspace's directory. Another run that ends just now may take the base directory away in between.
+fn make_root(base: &Path, root: &Path) -> Result<io::Result<()>, Unable> {
+    const ATTEMPTS: usize = 10;
+    let mut made = Ok(());
+    for _ in 0..ATTEMPTS {
+        make_base(base)?;
+        made = DirBuilder::new().mode(0o700).create(root);
+        if !made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            break;
+        }
+    }
+    Ok(made)
 }
 
 /// The base directory: made if need be; where it is shared with other accounts it must be ours, or somebody else

@@ -3,10 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::Evidence;
+use crate::check::Check;
+use crate::evidence::{Evidence, PlaceFacts};
 use crate::finding::{Finding, Stage};
-use crate::run::Header;
-use crate::world::PlaceFacts;
+use crate::scenario::Expect;
+use crate::units::Major;
 
 /// Something that happened, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +71,53 @@ pub enum Happening {
         /// Whether a person ended it.
         interrupted: bool,
     },
+}
+
+/// What is known of a run when it begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The run's id, unique on this host and beyond.
+    pub id: String,
+    /// pgdrill's version.
+    pub version: String,
+    /// The scenario's id.
+    pub scenario: String,
+    /// The scenario's title.
+    pub title: String,
+    /// SHA-256 of the scenario file.
+    pub scenario_sha256: String,
+    /// The major version that was asked for.
+    pub postgres: Major,
+    /// The runtime.
+    pub runtime: String,
+    /// Where all chance comes from.
+    pub seed: u64,
+    /// What was planned.
+    pub plan: Vec<PlannedStep>,
+    /// The checks that the plan contains.
+    #[serde(rename = "planned_checks")]
+    pub checks: Vec<Check>,
+    /// The recovery time objective.
+    #[serde(default)]
+    pub rto_us: Option<u64>,
+    /// How the drill must end, when that is not `proven`.
+    #[serde(default)]
+    pub expect: Option<Expect>,
+    /// The machine.
+    pub host: Host,
+}
+
+/// The machine that a drill ran on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Operating system: `linux`.
+    pub os: String,
+    /// Processor architecture: `x86_64`.
+    pub arch: String,
+    /// Logical processors.
+    pub cpus: u64,
+    /// Main memory in bytes; 0 where it is not known.
+    pub memory_bytes: u64,
 }
 
 /// The unit of a progress.

@@ -1,11 +1,27 @@
 //! What a drill measured, as plain data. Times are whole microseconds (`_us`), sizes are bytes.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::check::Check;
 use crate::units::Lsn;
+
+/// What a place says of itself; part of the record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceFacts {
+    /// The runtime's name.
+    pub runtime: String,
+    /// What `postgres --version` prints.
+    pub postgres: String,
+    /// The directory of PostgreSQL's programs.
+    pub bin_dir: PathBuf,
+    /// The account that processes run as.
+    pub user: String,
+    /// What the place does not isolate, as nouns; empty for a container without network.
+    pub shared: Vec<String>,
+}
 
 /// One thing that was measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,13 +1,14 @@
 //! The nouns of a restore drill, pure: no files, sockets, clock, chance, async runtime or printing.
 //!
-//! The natural walk is `scenario::parse` → [`plan::compile`] → (the engine executes) → [`run::fold`] →
-//! [`verdict::judge`]; everything else hangs on those nouns.
+//! The natural walk is `scenario::parse` → [`plan::compile`] → (the engine executes) → [`judge::fold`];
+//! everything else hangs on those nouns.
 
 pub mod check;
 pub mod code;
 pub mod event;
 pub mod evidence;
 pub mod finding;
+pub mod judge;
 pub mod plan;
 pub mod redact;
 pub mod run;

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
+use crate::evidence::PlaceFacts;
 use crate::finding::{Finding, Unable};
 use crate::units::Major;
 
@@ -108,21 +109,6 @@ pub struct Need {
     pub writable: Vec<PathBuf>,
     /// Directories that the server may only read, by absolute path.
     pub readable: Vec<PathBuf>,
-}
-
-/// What a place says of itself; part of the record.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlaceFacts {
-    /// The runtime's name.
-    pub runtime: String,
-    /// What `postgres --version` prints.
-    pub postgres: String,
-    /// The directory of PostgreSQL's programs.
-    pub bin_dir: PathBuf,
-    /// The account that processes run as.
-    pub user: String,
-    /// What the place does not isolate, as nouns; empty for a container without network.
-    pub shared: Vec<String>,
 }
 
 /// What to run.

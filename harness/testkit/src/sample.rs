@@ -8,14 +8,16 @@ pub use evidence::{backup, baseline, header, held, load, place, recovery};
 
 use pgdrill_model::check::Check;
 use pgdrill_model::code::Code;
+use pgdrill_model::event::Header;
 use pgdrill_model::event::{Event, Happening, StepStatus, Teardown, Unit};
+use pgdrill_model::evidence::PlaceFacts;
 use pgdrill_model::evidence::{BackupEvidence, CheckRecord, CheckStatus, Evidence, Phase, RecoveryEvidence};
 use pgdrill_model::finding::{Finding, Stage};
-use pgdrill_model::run::{Header, Run, fold};
+use pgdrill_model::judge::fold;
+use pgdrill_model::run::Run;
 use pgdrill_model::scenario::Expect;
 use pgdrill_model::units::Lsn;
 use pgdrill_model::verdict::Verdict;
-use pgdrill_model::world::PlaceFacts;
 
 /// 2026-11-22 19:15:00 UTC, when every sample begins.
 const BEGINS_UNIX_US: i64 = 1_795_374_900_000_000;

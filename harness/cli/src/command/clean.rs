@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pgdrill_engine::{journal, workspace};
+use pgdrill_model::judge::fold;
 use pgdrill_model::redact::Redactor;
-use pgdrill_model::run::fold;
 use pgdrill_model::world::Runtime;
 use pgdrill_report::record;
 

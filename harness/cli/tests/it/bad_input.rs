@@ -162,17 +162,15 @@ fn a_tablespace_outside_the_workspace_is_refused(#[case] steps: &str, #[case] wo
     let live = desk.path("live");
     fs::create_dir(&live).unwrap();
     fs::set_permissions(&live, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-    // The directory must belong to the server's account: the server makes its own below it.
+    // The directory must belong to the server's account: the server makes its own below it. CREATE TABLESPACE cannot
+    // stand beside other statements.
+    let place = live.join("ts");
+    let place = place.display();
     let make = format!(
-        "COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; mkdir -p {0}/ts'; CREATE TABLESPACE ts LOCATION '{0}/ts'; ",
-        live.display()
+        "  - sql: \"COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; mkdir -p {place}'\"\n\
+         \x20 - sql: \"CREATE TABLESPACE ts LOCATION '{place}'\"\n"
     );
-    // CREATE TABLESPACE cannot stand beside other statements.
-    let (first, second) = make.split_once("; ").unwrap();
-    let steps = steps.replace(
-        "  - sql: {sql}\n",
-        &format!("  - sql: \"{first}\"\n  - sql: \"{}\"\n", second.trim_end_matches("; ")),
-    );
+    let steps = steps.replace("  - sql: {sql}\n", &make);
     let text = format!(
         "title: t\ndata: {{ orders: 10 }}\nsteps:\n{steps}  - disaster: kill\n  - recover\n  - check: all\n"
     );
@@ -199,4 +197,38 @@ fn a_secret_of_the_environment_is_in_no_record_and_no_output() {
     for text in [&record, &done.stdout, &done.stderr] {
         assert!(!text.contains(secret), "{text}");
     }
+}
+
+/// A file system of its own, small; gone with the test.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    /// None where this account may not mount anything.
+    fn mount(path: std::path::PathBuf) -> Option<Self> {
+        fs::create_dir(&path).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        let status = mount.args(["-t", "tmpfs", "-o", "size=450m", "tmpfs"]).arg(&path).output();
+        status.is_ok_and(|output| output.status.success()).then_some(Self(path))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_disk_that_runs_full_in_the_middle_is_not_blamed_on_the_backup() {
+    let desk = Desk::new();
+    let Some(disk) = SmallDisk::mount(desk.path("s")) else {
+        eprintln!("SKIPPED: this account cannot mount a small file system");
+        return;
+    };
+    let fill = "  - sql: CREATE TABLE f AS SELECT repeat('x', 500) AS t FROM generate_series(1, 2000000)\n";
+    let text = DRILL.replace("  - disaster", &format!("{fill}  - disaster"));
+    let base = disk.0.join("w");
+    desk.drill(&text, &["--workspace", base.to_str().unwrap()]).ends_with(2);
+    assert_eq!(finding_of(&desk).0, "DISK_FULL");
+    assert_eq!(fs::read_dir(&disk.0).unwrap().count(), 0, "nothing is left on it");
 }

@@ -40,7 +40,11 @@ fn killed_at_each_step_nothing_is_left(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8)] step
     let record = desk.record();
     assert_eq!(record["verdict"], "unverified");
     assert!(findings(&record).iter().any(|(code, _, _)| code == "RUN_DIED"));
-    assert_eq!(record["steps"][step]["status"], "interrupted");
+    // A short step may have ended before the signal came; one that sleeps has not.
+    let status = record["steps"][step]["status"].as_str().unwrap();
+    assert!(status == "interrupted" || (status == "done" && step != 3), "{status}");
+    let all = record["steps"].as_array().unwrap();
+    assert!(all.iter().any(|step| step["status"] != "done"), "the drill was killed, and all is done");
 }
 
 #[rstest]
@@ -76,16 +80,20 @@ fn interrupted_twice_it_leaves_at_once_and_nothing_is_left_all_the_same() {
     desk.assert_clean();
 }
 
-#[test]
-fn a_kept_workspace_stays_until_it_is_cleaned() {
+/// Failure is every verdict but proven: damage that a check found, and an objective that was missed.
+#[rstest]
+#[case::a_check_failed("  - sql: DELETE FROM \"AuditLog\"\n", "")]
+#[case::the_objective_was_missed("", "objectives: { rto: 1ms }\n")]
+fn a_kept_workspace_stays_until_it_is_cleaned(#[case] sql: &str, #[case] objective: &str) {
     let desk = Desk::new();
-    let text = "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - disaster: kill\n  - recover\n  - sql: DELETE FROM \"AuditLog\"\n  - check: all\n";
-    let scenario = desk.scenario(text);
+    let steps = "steps:\n  - backup: { format: plain }\n  - disaster: kill\n  - recover\n";
+    let text = format!("title: t\ndata: {{ orders: 10 }}\n{steps}{sql}  - check: all\n{objective}");
+    let scenario = desk.scenario(&text);
     desk.pgdrill(&["run", scenario.to_str().unwrap(), "--keep", "on-failure"]).ends_with(1);
     let kept = desk.record()["teardown"]["kept"].as_str().unwrap().to_owned();
     assert!(std::path::Path::new(&kept).join("log/restored.log").exists());
-    // Another run leaves it alone.
-    desk.pgdrill(&["run", scenario.to_str().unwrap(), "--plan"]).ends_with(0);
+    // Another run sweeps what is dead, and leaves this alone.
+    desk.pgdrill(&["run", scenario.to_str().unwrap(), "--postgres", "99"]).ends_with(2);
     assert!(std::path::Path::new(&kept).exists());
     desk.pgdrill(&["clean"]).ends_with(0);
     desk.assert_clean();

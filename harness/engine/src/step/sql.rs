@@ -5,7 +5,7 @@ use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::Server as Name;
 use pgdrill_model::scenario::Sql;
 
-use crate::drill::Drill;
+use crate::drill::{Drill, disk_full};
 use crate::session::describe;
 
 pub(super) async fn run(drill: &mut Drill<'_>, sql: &Sql, on: Name) -> Result<Vec<Finding>, Unable> {
@@ -13,7 +13,9 @@ pub(super) async fn run(drill: &mut Drill<'_>, sql: &Sql, on: Name) -> Result<Ve
     match session.batch_execute(&sql.run).await {
         Ok(()) => Ok(Vec::new()),
         Err(error) => {
-            Err(Unable::new(Code::SqlFailed, format!("on the {}: {}", on.name(), describe(&error))))
+            let words = describe(&error);
+            let code = if disk_full(&words) { Code::DiskFull } else { Code::SqlFailed };
+            Err(Unable::new(code, format!("on the {}: {words}", on.name())))
         }
     }
 }

@@ -10,7 +10,7 @@ use pgdrill_model::plan::Server as Name;
 use pgdrill_model::scenario::SwitchWal;
 use tokio::time::sleep;
 
-use crate::drill::Drill;
+use crate::drill::{Drill, disk_full};
 use crate::server::LOOK_AGAIN;
 use crate::session::describe;
 
@@ -45,5 +45,6 @@ fn stalled(drill: &mut Drill<'_>, segment: &str, within: Duration) -> Result<Una
         "{segment} was not in the archive within {} s; the primary said last: {words}",
         within.as_secs()
     );
-    Ok(Unable::new(Code::ArchiveStalled, message))
+    let code = if disk_full(&message) { Code::DiskFull } else { Code::ArchiveStalled };
+    Ok(Unable::new(code, message))
 }

@@ -87,7 +87,7 @@ pub(super) struct ExpectArguments {
 /// One step of the drill: an object with exactly one property.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[schemars(transform = super::schema::one_property)]
+#[schemars(transform = super::choice::one_property)]
 pub(super) enum Step {
     /// Takes a base backup.
     Backup(BackupArguments),

@@ -3,6 +3,7 @@
 //! `parse` turns text into a [`Scenario`] or into every mistake that can be told at once; `plan::compile`
 //! turns a `Scenario` into what will be done.
 
+mod choice;
 mod fault;
 mod file;
 mod meaning;

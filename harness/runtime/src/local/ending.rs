@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use pgdrill_model::world::Signal;
 use rustix::process::{Pid, kill_process, kill_process_group};
 
-use super::lease::{MARK, Mark};
+use super::mark::{MARK, Mark};
 use super::table::{Entry, Identity, Table};
 
 /// A postmaster in immediate shutdown kills its stubborn backends after five seconds

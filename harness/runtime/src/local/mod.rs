@@ -4,6 +4,7 @@ mod account;
 mod ending;
 mod install;
 mod lease;
+mod mark;
 mod place;
 mod process;
 mod strays;

@@ -11,15 +11,17 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use pgdrill_model::code::Code;
+use pgdrill_model::evidence::PlaceFacts;
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::units::Major;
-use pgdrill_model::world::{Command, Exit, Need, Output, Place, PlaceFacts, Process, Program, Signal};
+use pgdrill_model::world::{Command, Exit, Need, Output, Place, Process, Program, Signal};
 use rustix::io::Errno;
 
 use super::account::Account;
 use super::ending::{self, Reach};
 use super::install::Installation;
-use super::lease::{self, Lease, MARK, Mark, Terms};
+use super::lease::{self, Lease, Terms};
+use super::mark::{MARK, Mark};
 use super::process::{COMMAND, LocalProcess, Running};
 use super::table::{self, Entry, Table};
 use super::{executable, program_in};

@@ -15,7 +15,7 @@ use tokio::process::Child;
 use tokio::task::JoinHandle;
 
 use super::ending;
-use super::lease::{MARK, Mark};
+use super::mark::{MARK, Mark};
 use super::table::{Entry, Table};
 
 /// The variable that tells the commands of a place apart.

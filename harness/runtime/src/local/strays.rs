@@ -8,7 +8,7 @@ use pgdrill_model::finding::Unable;
 use pgdrill_model::world::Stray;
 
 use super::ending::{self, Reach};
-use super::lease::Mark;
+use super::mark::Mark;
 use super::table::{Entry, Identity, Table};
 
 /// The places whose holder is dead, by their marks.

@@ -2,14 +2,14 @@
 
 use pgdrill_model::check::Check;
 use pgdrill_model::event::{Happening, PlannedStep};
+use pgdrill_model::event::{Header, Host};
+use pgdrill_model::evidence::PlaceFacts;
 use pgdrill_model::evidence::{
     BackupEvidence, BaselineEvidence, CheckRecord, CheckStatus, LoadEvidence, Phase, RecoveryEvidence,
     TableContent,
 };
 use pgdrill_model::finding::Stage;
-use pgdrill_model::run::{Header, Host};
 use pgdrill_model::units::{Lsn, Major};
-use pgdrill_model::world::PlaceFacts;
 
 /// The steps of the sample plan: name, stage, line of the scenario file, what it does.
 const PLAN: [(&str, Stage, Option<usize>, &str); 9] = [
