@@ -49,7 +49,7 @@ fn archives(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group("archive");
         group.sample_size(20).throughput(Throughput::Bytes(64 << 20));
         group.bench_function("snapshot", |bencher| {
-            bencher.iter(|| archive::snapshot(black_box(&directory)).is_ok());
+            bencher.iter(|| archive::snapshot(black_box(&directory), &archive::Snapshot::new()).is_ok());
         });
         group.finish();
     }

@@ -6,49 +6,55 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
-use crate::{Unreadable, hex};
+use crate::Unreadable;
 
 /// The files of an archive, by name.
 pub type Snapshot = BTreeMap<String, Entry>;
 
 /// One file of an archive.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Bytes.
     pub size: u64,
-    /// Time of the last change, nanoseconds since 1970.
+    /// Time of the last change of its content, nanoseconds since 1970.
     pub modified_ns: i128,
+    /// Time of the last change of content or attributes, nanoseconds since 1970. The kernel sets it, and lets nobody
+    /// set it back.
+    pub changed_ns: i128,
     /// Inode: another one means that the file was replaced.
     pub inode: u64,
-    /// SHA-256 of the content.
-    pub sha256: String,
+    /// CRC-32C of the content.
+    pub crc32c: u32,
 }
 
-/// Takes down what is in the archive `directory`, which has no sub-directories.
+/// Takes down what is in the archive `directory`, which has no sub-directories. A file whose size, times and inode are
+/// still those of `known` is not read again: no write leaves them as they were.
 ///
 /// # Errors
 ///
 /// A directory or file that cannot be read.
-pub fn snapshot(directory: &Path) -> Result<Snapshot, Unreadable> {
+pub fn snapshot(directory: &Path, known: &Snapshot) -> Result<Snapshot, Unreadable> {
     let mut files = Snapshot::new();
     let entries = fs::read_dir(directory).map_err(|error| Unreadable::new(directory, error.to_string()))?;
     for entry in entries {
         let path = entry.map_err(|error| Unreadable::new(directory, error.to_string()))?.path();
         let metadata =
             fs::symlink_metadata(&path).map_err(|error| Unreadable::new(&path, error.to_string()))?;
-        let sha256 = if metadata.is_file() { hash(&path)? } else { String::new() };
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        files.insert(
-            name,
-            Entry {
-                size: metadata.len(),
-                modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
-                inode: metadata.ino(),
-                sha256,
-            },
-        );
+        let mut entry = Entry {
+            size: metadata.len(),
+            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
+            changed_ns: i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()),
+            inode: metadata.ino(),
+            crc32c: 0,
+        };
+        let same = known.get(&name).filter(|known| Entry { crc32c: 0, ..**known } == entry);
+        entry.crc32c = match same {
+            Some(same) => same.crc32c,
+            None if metadata.is_file() => checksum(&path)?,
+            None => 0,
+        };
+        files.insert(name, entry);
     }
     Ok(files)
 }
@@ -59,9 +65,9 @@ pub fn differences(before: &Snapshot, after: &Snapshot) -> Vec<(String, String)>
     for (name, old) in before {
         let what = match after.get(name) {
             None => "it is gone".to_owned(),
-            Some(new) if new.sha256 != old.sha256 => "its content changed".to_owned(),
+            Some(new) if new.crc32c != old.crc32c => "its content changed".to_owned(),
             Some(new) if new.inode != old.inode => "it was replaced by a file of the same content".to_owned(),
-            Some(new) if new != old => "its time of change is another".to_owned(),
+            Some(new) if new != old => "its times or attributes changed".to_owned(),
             Some(_) => continue,
         };
         found.push((name.clone(), what));
@@ -71,15 +77,16 @@ pub fn differences(before: &Snapshot, after: &Snapshot) -> Vec<(String, String)>
     found
 }
 
-/// SHA-256 of a file's content, in hexadecimal.
-pub(crate) fn hash(path: &Path) -> Result<String, Unreadable> {
+/// CRC-32C of a file's content. Every change shows in a file's times; this only tells a changed content from a touched
+/// file.
+fn checksum(path: &Path) -> Result<u32, Unreadable> {
     let mut file = File::open(path).map_err(|error| Unreadable::new(path, error.to_string()))?;
-    let mut hash = Sha256::new();
+    let mut sum = 0;
     let mut buffer = vec![0; 256 << 10];
     loop {
         match file.read(&mut buffer).map_err(|error| Unreadable::new(path, error.to_string()))? {
-            0 => return Ok(hex(&hash.finalize())),
-            read => hash.update(&buffer[..read]),
+            0 => return Ok(sum),
+            read => sum = crc32c::crc32c_append(sum, &buffer[..read]),
         }
     }
 }
@@ -95,7 +102,7 @@ mod tests {
         for name in ["same", "gone", "changed", "replaced", "touched"] {
             write(name, "content");
         }
-        let before = snapshot(archive.path()).unwrap();
+        let before = snapshot(archive.path(), &Snapshot::new()).unwrap();
         fs::remove_file(archive.path().join("gone")).unwrap();
         write("changed", "CONTENT");
         write("fresh", "content");
@@ -107,12 +114,12 @@ mod tests {
             .unwrap()
             .set_modified(std::time::UNIX_EPOCH)
             .unwrap();
-        let differences = differences(&before, &snapshot(archive.path()).unwrap());
+        let differences = differences(&before, &snapshot(archive.path(), &before).unwrap());
         let expected = [
             ("changed", "its content changed"),
             ("gone", "it is gone"),
             ("replaced", "it was replaced by a file of the same content"),
-            ("touched", "its time of change is another"),
+            ("touched", "its times or attributes changed"),
             ("added", "it was added"),
         ];
         assert_eq!(differences, expected.map(|(name, what)| (name.to_owned(), what.to_owned())));
@@ -120,7 +127,7 @@ mod tests {
 
     #[test]
     fn an_archive_that_is_not_there_is_told_by_its_path() {
-        let error = snapshot(Path::new("/nonexistent/archive")).unwrap_err();
+        let error = snapshot(Path::new("/nonexistent/archive"), &Snapshot::new()).unwrap_err();
         assert_eq!(error.to_string(), "/nonexistent/archive: No such file or directory (os error 2)");
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use pgdrill_ondisk::manifest::Manifest;
 use sha2::{Digest, Sha256};
 
-use crate::{Unreadable, hex};
+use crate::Unreadable;
 
 /// A base backup, as its manifest and its files tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,11 @@ pub fn summary(directory: &Path) -> Result<Summary, Unreadable> {
     let path = directory.join("backup_manifest");
     let bytes = fs::read(&path).map_err(|error| Unreadable::new(&path, error.to_string()))?;
     let manifest = Manifest::read(&bytes).map_err(|error| Unreadable::new(&path, error.to_string()))?;
-    Ok(Summary { bytes: size(directory), manifest, manifest_sha256: hex(&Sha256::digest(&bytes)) })
+    Ok(Summary {
+        bytes: size(directory),
+        manifest,
+        manifest_sha256: Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
+    })
 }
 
 /// Bytes of all files below a directory; what cannot be read, or goes away meanwhile, counts as nothing.

@@ -23,8 +23,3 @@ impl Unreadable {
         Self { path: path.to_owned(), what: what.into() }
     }
 }
-
-/// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

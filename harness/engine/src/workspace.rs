@@ -1,7 +1,8 @@
 //! The workspace: the one directory of a drill, and the guarantee that it goes away with its run.
 //!
-//! A guardian process waits on a pipe that only this process holds open. When the run ends in good order it is told
-//! so; when pgdrill dies in any other way, by `kill -9` too, the pipe closes and the guardian removes the directory.
+//! A guardian process waits on a pipe that only this process holds open. When the pipe closes, because the run ended
+//! or because pgdrill died in any way, by `kill -9` too, the guardian removes the directory; only a run that keeps its
+//! workspace tells it not to. So the way out after a `kill -9` is the one that every run takes.
 //! For what even the guardian cannot outlive (the machine's end), the directory is also locked, and the next run
 //! removes those that nobody holds.
 
@@ -30,7 +31,7 @@ const KEPT: &str = "KEPT";
 /// still make files, so it tries until the directory is gone.
 const GUARDIAN: &str = r#"
 trap '' INT TERM HUP QUIT
-read -r word && [ "$word" = released ] && exit 0
+read -r word && [ "$word" = keep ] && exit 0
 tries=0
 while [ -e "$1" ] && [ "$tries" -lt 200 ]; do
     rm -rf -- "$1" 2>/dev/null
@@ -175,24 +176,20 @@ impl Workspace {
     ///
     /// `CLEANUP_FAILED`: what could not be removed.
     pub fn remove(mut self) -> Result<(), Unable> {
-        let removed = remove_all(&self.root);
-        self.release();
-        let _ = fs::remove_dir(&self.base);
-        removed
+        drop(self.guardian.stdin.take());
+        let _ = self.guardian.wait();
+        // What the guardian could not remove is tried once more, for the words of the error.
+        if self.root.exists() { remove_all(&self.root) } else { Ok(()) }
     }
 
     /// Keeps the workspace for a person to look at; only `pgdrill clean` removes it. Gives its path.
     pub fn keep(mut self) -> PathBuf {
         let _ = fs::write(self.root.join(KEPT), "kept on request; `pgdrill clean` removes it\n");
-        self.release();
-        self.root.clone()
-    }
-
-    fn release(&mut self) {
         if let Some(mut pipe) = self.guardian.stdin.take() {
-            let _ = pipe.write_all(b"released\n");
+            let _ = pipe.write_all(b"keep\n");
         }
         let _ = self.guardian.wait();
+        self.root.clone()
     }
 }
 

@@ -72,7 +72,7 @@ checks! {
         "Places an order on the recovered server with the application's own role, and reads it back."
         "Statements of the application other than this one.";
     ArchiveUntouched "archive-untouched" "files" [ArchiveChanged]
-        "Names, sizes, times, inodes and SHA-256 of every file in the WAL archive are the same before the restore and after."
+        "Names, sizes, times, inodes and content of every file in the WAL archive are the same before the restore and after."
         "Damage that was in the archive before the restore.";
 }
 

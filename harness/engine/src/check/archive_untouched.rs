@@ -12,11 +12,14 @@ pub(super) async fn run(drill: &mut Drill<'_>) -> Result<Outcome, Unable> {
         return Ok(Outcome::not_run("the archive was not looked at before the restore"));
     };
     let directory = drill.workspace.path("archive");
-    let after = match on_a_thread(move || archive::snapshot(&directory)).await? {
-        Ok(after) => after,
+    let compare = move || {
+        archive::snapshot(&directory, &before).map(|after| (archive::differences(&before, &after), after))
+    };
+    let (differences, after) = match on_a_thread(compare).await? {
+        Ok(compared) => compared,
         Err(error) => return Ok(Outcome::not_run(error.to_string())),
     };
-    let found = archive::differences(&before, &after)
+    let found = differences
         .into_iter()
         .map(|(name, what)| {
             finding(Code::ArchiveChanged, format!("{name} in the archive: {what}")).about(name)

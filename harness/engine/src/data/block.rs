@@ -143,20 +143,32 @@ pub fn symbol(index: usize) -> &'static str {
     SYMBOLS[index].0
 }
 
-/// Makes block `number` (from 0) of data with `orders` orders in all.
-pub fn make(seed: u64, number: u64, orders: u64) -> Block {
+/// How much of a block is needed; each holds what stands before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Users and strategies.
+    Owners,
+    /// Their orders.
+    Orders,
+    /// The positions that follow from the orders.
+    Positions,
+}
+
+/// Makes block `number` (from 0) of data with `orders` orders in all, as far as `part` goes.
+pub fn make(seed: u64, number: u64, orders: u64, part: Part) -> Block {
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
     // Streams of one seed are independent of each other: one for each block.
     chance.set_stream(number + 1);
     let first_order = number * ORDERS_PER_BLOCK;
-    let count = ORDERS_PER_BLOCK.min(orders.saturating_sub(first_order));
+    let count =
+        if part < Part::Orders { 0 } else { ORDERS_PER_BLOCK.min(orders.saturating_sub(first_order)) };
     let block_ms = EPOCH_MS + (first_order as i64) * ORDER_EVERY_MS;
     let users: Vec<User> =
         (0..USERS_PER_BLOCK).map(|i| make_user(&mut chance, number, i, block_ms)).collect();
     let strategies: Vec<Strategy> =
         (0..STRATEGIES_PER_BLOCK).map(|i| make_strategy(&mut chance, number, i, block_ms)).collect();
     let orders: Vec<Order> = (0..count).map(|i| make_order(&mut chance, first_order + i)).collect();
-    let positions = positions_of(&orders, number);
+    let positions = if part < Part::Positions { Vec::new() } else { positions_of(&orders, number) };
     Block { users, strategies, orders, positions }
 }
 
@@ -300,24 +312,31 @@ mod tests {
 
     #[test]
     fn a_block_depends_on_seed_and_number_alone() {
-        assert_eq!(make(42, 3, 10_000), make(42, 3, 4_000));
-        assert_ne!(make(42, 3, 10_000), make(43, 3, 10_000));
+        assert_eq!(make(42, 3, 10_000, Part::Positions), make(42, 3, 4_000, Part::Positions));
+        assert_ne!(make(42, 3, 10_000, Part::Positions), make(43, 3, 10_000, Part::Positions));
         assert_ne!(
-            make(42, 3, 10_000).orders[0].client_order_id,
-            make(42, 4, 10_000).orders[0].client_order_id
+            make(42, 3, 10_000, Part::Positions).orders[0].client_order_id,
+            make(42, 4, 10_000, Part::Positions).orders[0].client_order_id
         );
+    }
+
+    #[test]
+    fn a_part_of_a_block_is_the_same_as_in_the_whole() {
+        let whole = make(42, 3, 10_000, Part::Positions);
+        assert_eq!(make(42, 3, 10_000, Part::Owners).strategies, whole.strategies);
+        assert_eq!(make(42, 3, 10_000, Part::Orders).orders, whole.orders);
     }
 
     #[test]
     fn the_last_block_is_cut_to_the_size_that_was_asked_for() {
         assert_eq!(blocks(2_500), 3);
-        assert_eq!(make(42, 2, 2_500).orders.len(), 500);
-        assert_eq!(make(42, 2, 2_500).orders.last().unwrap().id, 2_500);
+        assert_eq!(make(42, 2, 2_500, Part::Positions).orders.len(), 500);
+        assert_eq!(make(42, 2, 2_500, Part::Positions).orders.last().unwrap().id, 2_500);
     }
 
     #[test]
     fn positions_are_the_sums_of_their_fills() {
-        let block = make(42, 0, 1_000);
+        let block = make(42, 0, 1_000, Part::Positions);
         for position in &block.positions {
             let fills: i128 = block
                 .orders
@@ -335,8 +354,9 @@ mod tests {
 
     #[test]
     fn text_ids_do_not_repeat() {
-        let mut ids: Vec<String> =
-            (0..200).flat_map(|n| make(42, n, 200_000).strategies.into_iter().map(|s| s.id)).collect();
+        let mut ids: Vec<String> = (0..200)
+            .flat_map(|n| make(42, n, 200_000, Part::Positions).strategies.into_iter().map(|s| s.id))
+            .collect();
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), 2_000);

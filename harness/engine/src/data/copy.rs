@@ -1,7 +1,7 @@
 //! PostgreSQL's binary COPY format (`doc/src/sgml/ref/copy.sgml`, "Binary Format"), written row by row. Values are
 //! in the types' binary send formats (`src/backend/utils/adt/{numeric,timestamp,jsonb}.c`).
 
-use crate::data::block::{Block, Decimal, blocks, make, symbol};
+use crate::data::block::{Block, Decimal, Part, blocks, make, symbol};
 
 /// Signature, flags without OIDs, no header extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -71,7 +71,12 @@ impl Stream {
             out.extend_from_slice(HEADER);
         }
         if self.next_block < blocks(self.orders) {
-            let block = make(self.seed, self.next_block, self.orders);
+            let part = match self.table {
+                Table::User | Table::Strategy => Part::Owners,
+                Table::Order | Table::AuditLog => Part::Orders,
+                Table::Position => Part::Positions,
+            };
+            let block = make(self.seed, self.next_block, self.orders, part);
             self.next_block += 1;
             self.rows += write_rows(self.table, &block, out);
         } else {

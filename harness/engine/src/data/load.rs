@@ -1,6 +1,6 @@
-//! Sends the fixture into a server: tables first, then rows on two connections, then keys and indexes.
+//! Sends the fixture into a server: tables first, then rows, keys and indexes on two connections, then foreign keys.
 //!
-//! The two tables that hold most rows go side by side. Each table is truncated in the transaction that fills it, so
+//! The two tables that hold most rows go side by side, each with its indexes. Each table is truncated in the transaction that fills it, so
 //! that its rows can be written frozen: nothing has to be written again when they are first read.
 
 use std::collections::BTreeMap;
@@ -48,12 +48,14 @@ pub async fn load(
     session.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await?;
     let door = Door::superuser(socket, DATABASE);
     door.open().await?.batch_execute(SCHEMA_SQL).await?;
-    let lanes = LANES.map(|tables| fill(&door, tables, seed, orders, recorder));
+    let (keys, references) = constraints();
+    let lanes = LANES.map(async |tables| {
+        let loaded = fill(&door, tables, seed, orders, recorder).await?;
+        build(&door, tables, &keys).await?;
+        Ok::<_, Error>(loaded)
+    });
     let mut loaded: Vec<Loaded> =
         futures_util::future::try_join_all(lanes).await?.into_iter().flatten().collect();
-    let (keys, references) = constraints();
-    let lanes = LANES.map(|tables| build(&door, tables, &keys));
-    futures_util::future::try_join_all(lanes).await?;
     let session = door.open().await?;
     for statement in references {
         recorder.progress("foreign keys", 0, None, Unit::Tables);

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pgdrill_backup::{archive, inspect, tablespaces};
+use pgdrill_backup::archive::{self, Snapshot};
+use pgdrill_backup::{inspect, tablespaces};
 use pgdrill_model::code::Code;
 use pgdrill_model::event::{Happening, Unit};
 use pgdrill_model::evidence::{Evidence, RecoveryEvidence};
@@ -84,7 +85,7 @@ async fn recover(
             clocked.unpacked(drill.clock.elapsed());
             outcome
         },
-        on_a_thread(move || archive::snapshot(&archive)),
+        on_a_thread(move || archive::snapshot(&archive, &Snapshot::new())),
         tablespace_wal::refuse(drill.workspace, server.place(), &source),
     );
     let mut findings = drill.primary_is_gone().await?;
