@@ -84,6 +84,7 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
     let redactor = place::redactor();
     let json_to_stdout = args.json.as_deref() == Some(Path::new("-"));
     let mut runs: Vec<Run> = Vec::new();
+    let mut unrecorded = false;
     for cell in &cells {
         let listener: Box<dyn Listener> = if args.quiet { Box::new(Silent) } else { Box::new(Teller::new()) };
         let files =
@@ -97,7 +98,10 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
         match stored {
             Ok(path) if !args.quiet => printer::say(&format!("record: {}", path.display())),
             Ok(_) => {}
-            Err(error) => printer::say(&format!("pgdrill: the record could not be stored: {error:#}")),
+            Err(error) => {
+                unrecorded = true;
+                printer::say(&format!("pgdrill: the record could not be stored: {error:#}"));
+            }
         }
         let interrupted = run.interrupted;
         runs.push(run);
@@ -105,7 +109,9 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
             break;
         }
     }
-    tell(args, &runs, json_to_stdout, mode)
+    // A drill without a record proves nothing to anybody.
+    let least = if unrecorded { Exit::Unverified } else { Exit::Proven };
+    tell(args, &runs, json_to_stdout, mode, least)
 }
 
 /// The majors to run a scenario on: those that were asked for and make sense; when none was asked for, the newest
@@ -187,9 +193,15 @@ fn header(cell: &Cell<'_>, seed: Option<u64>, id: &str, world: &World<'_>) -> He
     }
 }
 
-/// Tells the result in every form that was asked for.
-fn tell(args: &args::Run, runs: &[Run], json_to_stdout: bool, mode: u32) -> anyhow::Result<Exit> {
-    let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::Unverified);
+/// Tells the result in every form that was asked for; the exit is at least `least`.
+fn tell(
+    args: &args::Run,
+    runs: &[Run],
+    json_to_stdout: bool,
+    mode: u32,
+    least: Exit,
+) -> anyhow::Result<Exit> {
+    let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::Unverified).max(least);
     if runs.len() > 1 && !args.quiet && !json_to_stdout {
         printer::out(&format!("\n{}", text::summary(runs, printer::style())))?;
     }

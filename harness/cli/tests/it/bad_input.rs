@@ -124,6 +124,15 @@ fn a_workspace_on_a_read_only_file_system_is_refused() {
 }
 
 #[test]
+fn a_drill_whose_record_cannot_be_written_is_not_begun() {
+    let desk = Desk::new();
+    let done = desk.drill(DRILL, &["--evidence", "/sys/pgdrill"]);
+    done.ends_with(2);
+    assert!(done.stdout.contains("cannot write evidence to /sys/pgdrill"), "{}", done.stdout);
+    assert!(done.stderr.contains("the record could not be stored"), "{}", done.stderr);
+}
+
+#[test]
 fn data_that_cannot_fit_on_the_disk_is_refused_before_anything_is_written() {
     let desk = Desk::new();
     let text = DRILL.replace("orders: 10 ", "orders: 1_000_000_000 ");
