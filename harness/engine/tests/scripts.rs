@@ -1,6 +1,6 @@
 //! The shell scripts that PostgreSQL runs: what they promise, tried with a real `sh`. Each is also run under `dash`
 //! and `busybox sh` where these are there, because images differ.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
