@@ -207,6 +207,24 @@ impl Content {
         })
     }
 
+    /// The tables that both hold, as `database.schema.table` with the content here and there. One that could not be
+    /// read on either side is left out: that is for `read-all`, and for the capture, to say.
+    pub fn in_both<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> impl Iterator<Item = (String, &'a TableContent, &'a TableContent)> {
+        self.databases.iter().flat_map(|(database, here)| {
+            let there = other.databases.get(database);
+            here.tables.iter().filter_map(move |(table, content)| {
+                let (Ok(here), Some(Ok(there))) = (content, there.and_then(|there| there.tables.get(table)))
+                else {
+                    return None;
+                };
+                Some((format!("{database}.{table}"), here, there))
+            })
+        })
+    }
+
     /// Number of definitions.
     pub fn definitions(&self) -> u64 {
         self.databases.values().map(|database| database.definitions.len() as u64).sum()

@@ -10,9 +10,7 @@ use crate::content::Content;
 pub(super) fn compare(expected: &Content, found: &Content) -> Outcome {
     let mut findings = missing_and_unexpected(expected, found);
     let (mut tables, mut rows) = (0_u64, 0);
-    for (table, was) in expected.tables() {
-        let now = found.tables().find(|(name, _)| *name == table).map(|(_, now)| now);
-        let (Ok(was), Some(Ok(now))) = (was, now) else { continue };
+    for (table, was, now) in expected.in_both(found) {
         tables += 1;
         rows += now.rows;
         if was.fingerprint != now.fingerprint {

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use pgdrill_model::check::Check;
 use pgdrill_model::code::Code;
+use pgdrill_model::evidence::{CheckRecord, CheckStatus, Evidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Server as Name;
 
 use crate::content::{Content, Measure, measure};
 use crate::drill::Drill;
+use crate::record::Recorder;
 use crate::session::describe;
 
 mod archive_untouched;
@@ -71,13 +73,13 @@ fn finding(code: Code, message: impl Into<String>) -> Finding {
     Finding::new(code, Stage::Check, message)
 }
 
-/// Runs `checks`, in their order; gives each one's outcome and how many microseconds it took. A measurement that
-/// several share counts with each of them.
+/// Runs `checks`, in their order. Each is taken down when it ends, so that what it found counts whatever becomes of
+/// the next one. A measurement that several share counts with each of them.
 ///
 /// # Errors
 ///
 /// `SERVER_LOST`: a server that is not there cannot be checked.
-pub async fn run(drill: &mut Drill<'_>, checks: &[Check]) -> Result<Vec<(Check, Outcome, u64)>, Unable> {
+pub async fn run(drill: &mut Drill<'_>, checks: &[Check]) -> Result<(), Unable> {
     let server = drill.server(Name::Restored)?;
     if !server.running() {
         let message =
@@ -89,7 +91,6 @@ pub async fn run(drill: &mut Drill<'_>, checks: &[Check]) -> Result<Vec<(Check, 
         if checks.contains(&Check::PageChecksums) { Some(page_checksums::begin(drill).await?) } else { None };
     let mut content: Option<Content> = None;
     let mut measuring = Duration::ZERO;
-    let mut outcomes = Vec::new();
     for check in checks {
         let mut began = drill.clock.elapsed();
         if needs_content(*check) {
@@ -121,13 +122,22 @@ pub async fn run(drill: &mut Drill<'_>, checks: &[Check]) -> Result<Vec<(Check, 
             (Check::ArchiveUntouched, ..) => archive_untouched::run(drill).await?,
         };
         let took = outcome.took.unwrap_or_else(|| drill.clock.elapsed().saturating_sub(began));
-        outcomes.push((*check, outcome, micros(took)));
+        take_down(drill.recorder, *check, outcome, took);
     }
-    Ok(outcomes)
+    Ok(())
 }
 
-fn micros(duration: Duration) -> u64 {
-    duration.as_micros() as u64
+/// Takes down how a check ended, and what it found.
+fn take_down(recorder: &Recorder<'_>, check: Check, outcome: Outcome, took: Duration) {
+    let Outcome { examined, summary, found, not_run, took: _ } = outcome;
+    let status = match (not_run, found.is_empty()) {
+        (true, _) => CheckStatus::NotRun,
+        (false, true) => CheckStatus::Held,
+        (false, false) => CheckStatus::Failed,
+    };
+    let took_us = took.as_micros() as u64;
+    recorder.measured(Evidence::Check(CheckRecord { check, status, examined, summary, took_us }));
+    found.into_iter().for_each(|finding| recorder.found(finding.by(check)));
 }
 
 fn needs_content(check: Check) -> bool {

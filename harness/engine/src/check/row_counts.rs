@@ -9,10 +9,7 @@ use crate::content::Content;
 pub(super) fn compare(expected: &Content, found: &Content) -> Outcome {
     let mut findings = missing_and_unexpected(expected, found);
     let (mut tables, mut rows) = (0, 0);
-    for (table, was) in expected.tables() {
-        let now = found.tables().find(|(name, _)| *name == table).map(|(_, now)| now);
-        // A table that could not be read on either side is for `read-all`, and for the capture.
-        let (Ok(was), Some(Ok(now))) = (was, now) else { continue };
+    for (table, was, now) in expected.in_both(found) {
         tables += 1;
         rows += now.rows;
         if was.rows != now.rows {
