@@ -15,7 +15,8 @@ pub const HBA: &str = "local all all trust\nlocal replication all trust\n";
 pub const PORT: u16 = 5432;
 
 /// What both servers have in common. Log lines carry no row data (`terse` leaves out the detail of constraint
-/// violations) and no statements.
+/// violations) and no statements. Shared memory is files of the data directory, where that is possible: a server that is
+/// killed cannot remove its own from the host.
 fn common(socket: &Path) -> String {
     format!(
         "listen_addresses = ''\n\
@@ -32,6 +33,7 @@ fn common(socket: &Path) -> String {
          log_error_verbosity = terse\n\
          log_min_error_statement = panic\n\
          log_statement = 'none'\n\
+         dynamic_shared_memory_type = mmap\n\
          wal_level = replica\n\
          max_wal_senders = 10\n\
          max_connections = 100\n\

@@ -29,7 +29,7 @@ pub(super) fn run(args: &Doctor) -> anyhow::Result<Exit> {
     let runtime = place::local_runtime();
     let mut lines = tokio.block_on(postgres(&runtime));
     lines.push(account(&runtime));
-    lines.extend(["tar", "cp", "dd", "sync", "sh"].map(program));
+    lines.extend(["tar", "cp", "dd", "sync", "ipcrm", "sh"].map(program));
     let base = args.workspace.workspace.clone().unwrap_or_else(files::default_base);
     lines.push(directory("workspace", &base, "--workspace DIR"));
     lines.push(directory("evidence", &args.evidence, "--evidence DIR"));

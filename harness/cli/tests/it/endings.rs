@@ -98,3 +98,22 @@ fn a_kept_workspace_stays_until_it_is_cleaned(#[case] sql: &str, #[case] objecti
     desk.pgdrill(&["clean"]).ends_with(0);
     desk.assert_clean();
 }
+
+/// A killed server cannot remove its shared memory, and nobody starts on its files again: the drill must do it.
+#[test]
+fn a_killed_primary_leaves_no_shared_memory() {
+    let desk = Desk::new();
+    let text = "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - disaster: kill\n  - recover\n  - check: all\n";
+    let scenario = desk.scenario(text);
+    desk.pgdrill(&["run", scenario.to_str().unwrap(), "--keep", "always"]).ends_with(0);
+    let kept = std::path::PathBuf::from(desk.record()["teardown"]["kept"].as_str().unwrap());
+    let pid_file = std::fs::read_to_string(kept.join("primary/postmaster.pid")).unwrap();
+    let id = pid_file.lines().nth(6).unwrap().split_whitespace().nth(1).unwrap().to_owned();
+    let list = Command::new("ipcs").arg("-m").output().unwrap();
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    assert!(!list.lines().any(|line| line.split_whitespace().nth(1) == Some(id.as_str())), "{id}: {list}");
+    let settings = std::fs::read_to_string(kept.join("conf/primary.conf")).unwrap();
+    assert!(settings.contains("dynamic_shared_memory_type = mmap"), "{settings}");
+    desk.pgdrill(&["clean"]).ends_with(0);
+    desk.assert_clean();
+}

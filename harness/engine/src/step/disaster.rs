@@ -5,10 +5,10 @@ use std::time::Duration;
 use std::{fs, io, thread};
 
 use pgdrill_model::code::Code;
-use pgdrill_model::finding::{Finding, Unable};
+use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Server as Name;
 use pgdrill_model::scenario::Disaster;
-use pgdrill_model::world::Signal;
+use pgdrill_model::world::{Command, Place, Signal};
 use tokio::time::sleep;
 
 use crate::drill::{Drill, Lost, on_a_thread};
@@ -23,6 +23,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, disaster: Disaster) -> Result<Vec
     let clock = drill.clock;
     let mut server =
         drill.primary.take().ok_or_else(|| Unable::bug("the plan loses a primary that is not there"))?;
+    let memory = shared_memory(drill);
     let at = clock.elapsed();
     server.signal(Signal::Kill).await?;
     let lost_files = match disaster {
@@ -42,7 +43,8 @@ pub(super) async fn run(drill: &mut Drill<'_>, disaster: Disaster) -> Result<Vec
     // Ending what else ran in the primary's place, and removing its files, takes time that no disaster takes. So
     // recovery does not wait for it, but nothing is started before it is done.
     drill.losing = Some(tokio::spawn(async move {
-        let findings = server.close(false).await;
+        let mut findings = remove_memory(server.place(), memory.as_deref()).await;
+        findings.extend(server.close(false).await);
         match lost_files {
             Some(lost) => on_a_thread(move || remove(&lost)).await?.map(|()| findings),
             None => Ok(findings),
@@ -56,6 +58,36 @@ fn take_files_away(drill: &Drill<'_>) -> Result<PathBuf, Unable> {
     let (data, lost) = (drill.workspace.data(Name::Primary), drill.workspace.path("lost"));
     fs::rename(&data, &lost).map_err(|error| trouble(&data, &error))?;
     Ok(lost)
+}
+
+/// The System V shared memory segment by which the primary guards its data directory: the second number in the
+/// seventh line of its pid file (`src/include/utils/pidfile.h`).
+fn shared_memory(drill: &Drill<'_>) -> Option<String> {
+    let pid_file = fs::read_to_string(drill.workspace.data(Name::Primary).join("postmaster.pid")).ok()?;
+    let id = pid_file.lines().nth(6)?.split_whitespace().nth(1)?;
+    id.parse::<u64>().ok().map(|_| id.to_owned())
+}
+
+/// Removes the segment, which outlives a server that was killed; no other server will start on these files and do it.
+async fn remove_memory(place: &dyn Place, id: Option<&str>) -> Vec<Finding> {
+    let Some(id) = id else { return Vec::new() };
+    let words = match place.run(&Command::system("ipcrm", ["--shmem-id", id])).await {
+        Ok(exit)
+            if exit.success()
+                || exit.stderr.contains("invalid id")
+                || exit.stderr.contains("already removed") =>
+        {
+            return Vec::new();
+        }
+        Ok(exit) => exit.last_words().to_owned(),
+        Err(unable) => unable.message,
+    };
+    let message =
+        format!("the shared memory segment {id} of the killed primary could not be removed: {words}");
+    vec![
+        Finding::new(Code::CleanupFailed, Stage::Teardown, message)
+            .hint(format!("remove it: ipcrm --shmem-id {id}")),
+    ]
 }
 
 /// Removes a directory in which dying processes may still make files.

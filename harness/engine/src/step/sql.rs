@@ -5,7 +5,7 @@ use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::Server as Name;
 use pgdrill_model::scenario::Sql;
 
-use crate::drill::{Drill, disk_full};
+use crate::drill::Drill;
 use crate::session::describe;
 
 pub(super) async fn run(drill: &mut Drill<'_>, sql: &Sql, on: Name) -> Result<Vec<Finding>, Unable> {
@@ -13,9 +13,11 @@ pub(super) async fn run(drill: &mut Drill<'_>, sql: &Sql, on: Name) -> Result<Ve
     match session.batch_execute(&sql.run).await {
         Ok(()) => Ok(Vec::new()),
         Err(error) => {
-            let words = describe(&error);
-            let code = if disk_full(&words) { Code::DiskFull } else { Code::SqlFailed };
-            Err(Unable::new(code, format!("on the {}: {words}", on.name())))
+            let words = format!("on the {}: {}", on.name(), describe(&error));
+            match drill.server(on)?.disk_was_full() {
+                Some(said) => Err(Unable::new(Code::DiskFull, format!("{words}; the server said: {said}"))),
+                None => Err(Unable::new(Code::SqlFailed, words)),
+            }
         }
     }
 }

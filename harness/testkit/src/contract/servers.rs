@@ -28,7 +28,18 @@ impl<'a> Server<'a> {
         let exit = place.run(&Command::postgres("initdb", args)).await.unwrap();
         assert!(exit.success(), "initdb: {}", exit.stderr);
         let listen = format!("unix_socket_directories={socket}");
-        let args = ["-D", &data, "-c", &listen, "-c", "listen_addresses=", "-c", "fsync=off"];
+        let args = [
+            "-D",
+            &data,
+            "-c",
+            &listen,
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "fsync=off",
+            "-c",
+            "dynamic_shared_memory_type=mmap",
+        ];
         let start = Command::postgres("postgres", args).log_to(dir.join("log/server.log"));
         let postmaster = place.spawn(&start).await.unwrap();
         let server = Self { place, socket, postmaster };
