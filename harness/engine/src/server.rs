@@ -9,7 +9,6 @@ use pgdrill_model::plan::Server as Name;
 use pgdrill_model::world::{Clock, Command, Place, Process, Signal};
 use tokio::time::sleep;
 
-use crate::drill::disk_full;
 use crate::log;
 use crate::session::{Door, Session, describe};
 use crate::settings::HBA;
@@ -78,12 +77,6 @@ impl Server {
     /// What the server said last.
     pub fn last_words(&self) -> String {
         log::last_words(&self.log)
-    }
-
-    /// What the server said when its disk was full; a client whose server gave up over it often hears only that the
-    /// connection is gone.
-    pub fn disk_was_full(&self) -> Option<String> {
-        log::read(&self.log).into_iter().rfind(|line| disk_full(&line.message)).map(|line| line.message)
     }
 
     /// Waits until the server lets `door` in.

@@ -99,8 +99,18 @@ impl Workspace {
         Ok(workspace)
     }
 
+    fn free(&self) -> u64 {
+        rustix::fs::statvfs(&self.root).map_or(u64::MAX, |fs| fs.f_bavail * fs.f_frsize)
+    }
+
+    /// Whether not even a WAL segment fits any more.
+    pub fn is_full(&self) -> bool {
+        const WAL_SEGMENT: u64 = 16 << 20;
+        self.free() < WAL_SEGMENT
+    }
+
     fn check_space(&self, needed: u64) -> Result<(), Unable> {
-        let free = rustix::fs::statvfs(&self.root).map_or(u64::MAX, |fs| fs.f_bavail * fs.f_frsize);
+        let free = self.free();
         if free >= needed {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::Server as Name;
 use pgdrill_model::scenario::Sql;
 
-use crate::drill::Drill;
+use crate::drill::{Drill, disk_full};
 use crate::session::describe;
 
 pub(super) async fn run(drill: &mut Drill<'_>, sql: &Sql, on: Name) -> Result<Vec<Finding>, Unable> {
@@ -14,10 +14,9 @@ pub(super) async fn run(drill: &mut Drill<'_>, sql: &Sql, on: Name) -> Result<Ve
         Ok(()) => Ok(Vec::new()),
         Err(error) => {
             let words = format!("on the {}: {}", on.name(), describe(&error));
-            match drill.server(on)?.disk_was_full() {
-                Some(said) => Err(Unable::new(Code::DiskFull, format!("{words}; the server said: {said}"))),
-                None => Err(Unable::new(Code::SqlFailed, words)),
-            }
+            // A server that gives up over a full disk can often neither answer nor write to its log.
+            let full = disk_full(&words) || drill.workspace.is_full();
+            Err(Unable::new(if full { Code::DiskFull } else { Code::SqlFailed }, words))
         }
     }
 }
