@@ -103,10 +103,11 @@ impl Workspace {
         rustix::fs::statvfs(&self.root).map_or(u64::MAX, |fs| fs.f_bavail * fs.f_frsize)
     }
 
-    /// Whether not even a WAL segment fits any more.
+    /// Whether a server cannot work here any more. One that gave up over a full disk has freed the WAL segment that it
+    /// could not write, so a few of them may fit again.
     pub fn is_full(&self) -> bool {
         const WAL_SEGMENT: u64 = 16 << 20;
-        self.free() < WAL_SEGMENT
+        self.free() < 4 * WAL_SEGMENT
     }
 
     fn check_space(&self, needed: u64) -> Result<(), Unable> {

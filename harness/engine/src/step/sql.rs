@@ -6,6 +6,7 @@ use pgdrill_model::plan::Server as Name;
 use pgdrill_model::scenario::Sql;
 
 use crate::drill::{Drill, disk_full};
+use crate::log;
 use crate::session::describe;
 
 pub(super) async fn run(drill: &mut Drill<'_>, sql: &Sql, on: Name) -> Result<Vec<Finding>, Unable> {
@@ -15,7 +16,8 @@ pub(super) async fn run(drill: &mut Drill<'_>, sql: &Sql, on: Name) -> Result<Ve
         Err(error) => {
             let words = format!("on the {}: {}", on.name(), describe(&error));
             // A server that gives up over a full disk can often neither answer nor write to its log.
-            let full = disk_full(&words) || drill.workspace.is_full();
+            let said = || log::read(&drill.workspace.log(on)).iter().any(|line| disk_full(&line.message));
+            let full = disk_full(&words) || drill.workspace.is_full() || said();
             Err(Unable::new(if full { Code::DiskFull } else { Code::SqlFailed }, words))
         }
     }
