@@ -141,7 +141,10 @@ pub fn compile(
             ),
         ));
     }
-    let checks = checks_of(&scenario.steps);
+    let checks = in_order(scenario.steps.iter().filter_map(|step| match &step.what {
+        Step::Check(checks) => Some(checks.as_slice()),
+        _ => None,
+    }));
     let mut steps = vec![
         Planned { line: None, act: Act::CreateCluster { settings: scenario.settings.clone() } },
         Planned { line: None, act: Act::LoadData(scenario.data) },
@@ -197,13 +200,9 @@ pub fn compile(
     })
 }
 
-fn checks_of(steps: &[Placed<Step>]) -> Vec<Check> {
-    let mut checks: Vec<Check> = steps
-        .iter()
-        .filter_map(|step| if let Step::Check(checks) = &step.what { Some(checks.as_slice()) } else { None })
-        .flatten()
-        .copied()
-        .collect();
+/// Each check once, in the catalogue's order.
+fn in_order<'a>(lists: impl Iterator<Item = &'a [Check]>) -> Vec<Check> {
+    let mut checks: Vec<Check> = lists.flatten().copied().collect();
     checks.sort_unstable();
     checks.dedup();
     checks
@@ -212,18 +211,10 @@ fn checks_of(steps: &[Placed<Step>]) -> Vec<Check> {
 impl Plan {
     /// The checks that it contains, in the catalogue's order.
     pub fn checks(&self) -> Vec<Check> {
-        let mut checks: Vec<Check> = self
-            .steps
-            .iter()
-            .filter_map(
-                |step| if let Act::Check { checks } = &step.act { Some(checks.as_slice()) } else { None },
-            )
-            .flatten()
-            .copied()
-            .collect();
-        checks.sort_unstable();
-        checks.dedup();
-        checks
+        in_order(self.steps.iter().filter_map(|step| match &step.act {
+            Act::Check { checks } => Some(checks.as_slice()),
+            _ => None,
+        }))
     }
 
     /// Its steps as the record keeps them.

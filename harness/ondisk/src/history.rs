@@ -1,7 +1,7 @@
 //! Timeline history files (`readTimeLineHistory`, `src/backend/access/transam/timeline.c`): one line per ancestor,
 //! oldest first, with the position at which it was left.
 
-use crate::Malformed;
+use crate::{Malformed, position};
 
 const FORMAT: &str = "timeline history";
 
@@ -30,13 +30,7 @@ pub fn read(text: &str) -> Result<Vec<Ancestor>, Malformed> {
         let mut words = line.split_whitespace();
         let timeline =
             words.next().and_then(|word| word.parse().ok()).ok_or_else(|| wrong("no timeline number"))?;
-        let switched_at = words
-            .next()
-            .and_then(|word| word.split_once('/'))
-            .and_then(|(high, low)| {
-                Some(u64::from_str_radix(high, 16).ok()? << 32 | u64::from_str_radix(low, 16).ok()?)
-            })
-            .ok_or_else(|| wrong("no position"))?;
+        let switched_at = words.next().and_then(position).ok_or_else(|| wrong("no position"))?;
         if ancestors.last().is_some_and(|last| last.timeline >= timeline) {
             return Err(wrong("timelines must ascend"));
         }

@@ -24,3 +24,9 @@ impl Malformed {
         Self { format, what: what.into() }
     }
 }
+
+/// Reads a position in the WAL as PostgreSQL writes it, `%X/%X`.
+fn position(text: &str) -> Option<u64> {
+    let (high, low) = text.split_once('/')?;
+    Some(u64::from_str_radix(high, 16).ok()? << 32 | u64::from_str_radix(low, 16).ok()?)
+}

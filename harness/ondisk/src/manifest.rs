@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::Malformed;
+use crate::{Malformed, position};
 
 const FORMAT: &str = "backup_manifest";
 
@@ -84,10 +84,7 @@ impl Manifest {
         }
         let wal = raw.wal.iter().map(|range| {
             let position = |text: &str| {
-                text.split_once('/')
-                    .and_then(|(high, low)| {
-                        Some(u64::from_str_radix(high, 16).ok()? << 32 | u64::from_str_radix(low, 16).ok()?)
-                    })
+                position(text)
                     .ok_or_else(|| Malformed::new(FORMAT, format!("'{text}' is not a log position")))
             };
             Ok(WalRange {

@@ -68,7 +68,7 @@ steps:
     "DELETE FROM \"AuditLog\" WHERE \"orderId\" = 2501; DELETE FROM \"Order\" WHERE \"id\" = 2501",
     &[("FIRST_WRITE_FAILED", "first-write", "2501")]
 )]
-#[case::an_error_in_the_log(
+#[case::a_session_that_the_server_ends(
     "DO $$ BEGIN RAISE LOG 'before'; PERFORM pg_terminate_backend(pg_backend_pid()); EXCEPTION WHEN OTHERS THEN NULL; END $$",
     &[]
 )]
