@@ -1,5 +1,6 @@
 //! The command line, as it is written. What it means is for the commands to say.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -59,6 +60,10 @@ pub struct Run {
     /// PostgreSQL majors to run on, separated by commas [default: the newest that is there]
     #[arg(long, value_delimiter = ',', value_name = "MAJORS", help_heading = "What to run")]
     pub postgres: Vec<Major>,
+
+    /// How many drills run at the same time; with more than one, times are taken but objectives not judged
+    #[arg(long, short, value_name = "N", default_value = "1", help_heading = "What to run")]
+    pub jobs: NonZeroUsize,
 
     /// Where all chance comes from, instead of the scenario's own
     #[arg(long, help_heading = "What to run")]

@@ -2,9 +2,11 @@
 
 mod args;
 mod command;
+mod drills;
 mod exit;
 mod files;
 mod interrupt;
+mod matrix;
 mod place;
 mod printer;
 mod progress;

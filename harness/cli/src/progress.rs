@@ -4,9 +4,8 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use pgdrill_model::event::Header;
-use pgdrill_model::event::{Event, Happening, StepStatus, Unit};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use pgdrill_model::event::{Event, Happening, Header, StepStatus, Unit};
 use pgdrill_model::units::{show_bytes, show_count, show_duration};
 use pgdrill_model::world::Listener;
 
@@ -22,9 +21,17 @@ impl Listener for Silent {
     fn hear(&self, _event: &Event) {}
 }
 
+/// Standard error, which the drills that run at the same time share.
+pub struct Screen {
+    /// None where there is no terminal.
+    bars: Option<MultiProgress>,
+}
+
 /// A listener that tells a person.
 pub struct Teller {
     bar: Option<ProgressBar>,
+    screen: Option<MultiProgress>,
+    label: String,
     state: Mutex<State>,
 }
 
@@ -35,23 +42,40 @@ struct State {
     last_plain: Option<Instant>,
 }
 
-impl Teller {
+impl Screen {
     /// Moving on a terminal, plain elsewhere.
     pub fn new() -> Self {
-        let bar = std::io::IsTerminal::is_terminal(&std::io::stderr()).then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            if let Ok(style) = ProgressStyle::with_template("  {spinner} {wide_msg} {elapsed:>4}") {
-                bar.set_style(style);
-            }
-            bar
-        });
-        Self { bar, state: Mutex::new(State::default()) }
+        Self { bars: std::io::IsTerminal::is_terminal(&std::io::stderr()).then(MultiProgress::new) }
     }
 
+    /// A listener to one drill. `label` begins each of its lines, where lines of other drills stand between them.
+    pub fn teller(&self, label: Option<String>) -> Teller {
+        let label = label.unwrap_or_default();
+        let bar = self.bars.as_ref().map(|bars| {
+            let bar = bars.add(ProgressBar::no_length());
+            if let Ok(style) = ProgressStyle::with_template("  {spinner} {prefix}{wide_msg} {elapsed:>4}") {
+                bar.set_style(style);
+            }
+            bar.set_prefix(clean(&label));
+            bar
+        });
+        Teller { bar, screen: self.bars.clone(), label, state: Mutex::new(State::default()) }
+    }
+
+    /// Says something that no moving line may run through.
+    pub fn aside<T>(&self, say: impl FnOnce() -> T) -> T {
+        match &self.bars {
+            Some(bars) => bars.suspend(say),
+            None => say(),
+        }
+    }
+}
+
+impl Teller {
     fn line(&self, text: &str) {
-        let text = clean(text);
-        match &self.bar {
-            Some(bar) => bar.suspend(|| printer::say(&text)),
+        let text = clean(&format!("{}{text}", self.label));
+        match &self.screen {
+            Some(screen) => screen.suspend(|| printer::say(&text)),
             None => printer::say(&text),
         }
     }

@@ -45,6 +45,8 @@ pub struct World<'a> {
     pub interrupt: CancellationToken,
     /// The machine, for the record.
     pub host: Host,
+    /// How many drills share it.
+    pub jobs: u64,
     /// pgdrill's version, for the record.
     pub version: &'static str,
 }
@@ -119,6 +121,7 @@ fn header(plan: &Plan, id: &str, world: &World<'_>) -> Header {
         rto_us: plan.rto.map(|rto| rto.as_micros() as u64),
         expect: plan.expect,
         host: world.host.clone(),
+        jobs: world.jobs,
     }
 }
 

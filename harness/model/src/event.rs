@@ -105,6 +105,14 @@ pub struct Header {
     pub expect: Option<Expect>,
     /// The machine.
     pub host: Host,
+    /// How many drills shared the machine. With more than one, times are measured but objectives are not judged.
+    #[serde(default = "alone")]
+    pub jobs: u64,
+}
+
+/// What records say that do not say it.
+fn alone() -> u64 {
+    1
 }
 
 /// The machine that a drill ran on.

@@ -177,9 +177,10 @@ fn record_missing_checks(run: &mut Run) {
     run.findings.extend(contradictions);
 }
 
-/// Fills in the objectives, and what a breach or a missing measurement means.
+/// Fills in the objectives, and what a breach or a missing measurement means. Of drills that shared the machine the
+/// time is only taken down: what the others cost it is not the backup's fault.
 fn measure_objectives(run: &mut Run) {
-    let target_us = run.header.rto_us;
+    let target_us = run.header.rto_us.filter(|_| run.header.jobs == 1);
     let measured_us = run.recoveries.last().and_then(|recovery| recovery.rto_us);
     if target_us.is_none() && measured_us.is_none() {
         return;
@@ -327,8 +328,14 @@ fn not_tested(run: &Run) -> Vec<String> {
         })
         .map(|check| format!("{}: {}", check.name(), check.entry().doc))
         .collect();
-    if run.header.rto_us.is_none() {
-        not.push("a recovery time objective: the scenario sets none".to_owned());
+    match run.header.rto_us {
+        None => not.push("a recovery time objective: the scenario sets none".to_owned()),
+        Some(us) if run.header.jobs > 1 => not.push(format!(
+            "the recovery time objective of {}: {} drills shared the machine",
+            show_duration(Duration::from_micros(us)),
+            run.header.jobs
+        )),
+        Some(_) => {}
     }
     not.extend(
         [

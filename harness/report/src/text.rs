@@ -9,6 +9,7 @@ use pgdrill_model::verdict::Verdict;
 use crate::page::{Cell, Column, Page, Style, TIE, Tone};
 use crate::words;
 
+mod differences;
 mod findings;
 mod recovery;
 
@@ -30,7 +31,7 @@ pub fn drill(run: &Run, style: Style) -> String {
     page.finish()
 }
 
-/// One table, a row per drill, and a line that counts the verdicts.
+/// One table, a row per drill, in what the majors differ, and a line that counts the verdicts.
 pub fn summary(runs: &[Run], style: Style) -> String {
     let mut page = Page::new(style);
     let columns = [
@@ -57,6 +58,7 @@ pub fn summary(runs: &[Run], style: Style) -> String {
         .collect();
     if !rows.is_empty() {
         page.table(&columns, &rows);
+        differences::all(&mut page, runs);
         page.blank();
     }
     let mut counts: Vec<(Tone, String)> = [Verdict::Proven, Verdict::Disproven, Verdict::Unverified]
@@ -110,6 +112,9 @@ fn identity(page: &mut Page, run: &Run) {
     let mut machine = format!("{} {}, {}", host.os, host.arch, words::count(host.cpus, "CPUs"));
     if host.memory_bytes > 0 {
         machine.push_str(&format!(", {} of memory", words::bytes(host.memory_bytes)));
+    }
+    if header.jobs > 1 {
+        machine.push_str(&format!(", shared by {} drills", header.jobs));
     }
     page.fact("machine", &machine);
     if let Some(load) = &run.load {

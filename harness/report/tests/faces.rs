@@ -48,6 +48,9 @@ fn the_summary_of_many_drills() {
     compare("summary-wide.txt", &text::summary(&runs(), Style { color: false, width: 160 }));
     compare("summary-narrow.txt", &text::summary(&runs(), Style { color: false, width: 50 }));
     compare("summary-one.txt", &text::summary(&[sample::proven()], Style { color: true, width: 100 }));
+    let matrix = sample::matrix();
+    compare("matrix.txt", &text::summary(&matrix, Style { color: false, width: 100 }));
+    compare("matrix-shared.txt", &text::drill(&matrix[1], AT_80));
     assert_eq!(text::summary(&[], AT_80).lines().last(), Some("0 drills"));
 }
 
@@ -106,7 +109,8 @@ fn no_line_is_wider_than_the_terminal_or_ends_in_spaces() {
     for (name, run) in sample::all() {
         for width in [40, 46, 60, 72, 80, 100, 132, 200] {
             let style = Style { color: false, width };
-            for text in [text::drill(&run, style), text::summary(&runs(), style)] {
+            let summaries = [text::summary(&runs(), style), text::summary(&sample::matrix(), style)];
+            for text in summaries.into_iter().chain([text::drill(&run, style)]) {
                 for line in text.lines() {
                     assert!(
                         unicode_width::UnicodeWidthStr::width(line) <= width,

@@ -3,8 +3,10 @@
 #![allow(clippy::expect_used, reason = "for tests only: a sample that cannot be made is a failed test")]
 
 mod evidence;
+mod matrix;
 
 pub use evidence::{backup, baseline, header, held, load, place, recovery};
+pub use matrix::matrix;
 
 use pgdrill_model::check::Check;
 use pgdrill_model::code::Code;

@@ -40,20 +40,6 @@ fn a_junit_report_of_a_drill_that_could_not_run_is_an_error() {
 }
 
 #[test]
-fn a_matrix_has_a_run_for_each_cell() {
-    let desk = Desk::new();
-    let done = desk.drill(DRILL, &["--postgres", "15,99"]);
-    done.ends_with(2);
-    assert_eq!(desk.files("json").len(), 2);
-    assert!(
-        done.stdout.contains("2 drills: 1 proven, 1 could not be verified")
-            || done.stdout.contains("2 drills"),
-        "{}",
-        done.stdout
-    );
-}
-
-#[test]
 fn a_plan_shows_everything_and_does_nothing() {
     let desk = Desk::new();
     let scenario = desk.scenario(DRILL);

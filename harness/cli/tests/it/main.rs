@@ -6,5 +6,6 @@ mod bad_input;
 mod commands;
 mod desk;
 mod endings;
+mod matrix;
 mod proven;
 mod tampered;

@@ -92,6 +92,11 @@ fn rto(run: &Run) -> Option<&Objective> {
     run.objectives.iter().find(|objective| objective.name == "rto")
 }
 
+/// The recovery time, where it was measured.
+pub(super) fn measured(run: &Run) -> Option<u64> {
+    rto(run)?.measured_us
+}
+
 /// `11.3 s / 30.0 s`: what was measured, of the target where there is one.
 pub(super) fn of_objective(run: &Run) -> String {
     let Some(objective) = rto(run) else {
@@ -146,7 +151,11 @@ pub(super) fn time(page: &mut Page, run: &Run) {
             (Tone::Doubt, format!("NOT MEASURED: the application wrote nothing on a recovered server{of}"))
         }
         Some(Objective { measured_us: Some(us), target_us: None, .. }) => {
-            (Tone::Plain, format!("{} in all; the scenario sets no objective", words::time(*us)))
+            let why = match run.header.rto_us {
+                Some(target) => format!("the objective of {} is not judged", words::time(target)),
+                None => "the scenario sets no objective".to_owned(),
+            };
+            (Tone::Plain, format!("{} in all; {why}", words::time(*us)))
         }
         Some(Objective { measured_us: Some(us), target_us: Some(target), .. }) => {
             let share = percent(*us, *target);

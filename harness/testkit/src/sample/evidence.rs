@@ -88,6 +88,7 @@ pub fn header() -> Header {
         rto_us: Some(30_000_000),
         expect: None,
         host: Host { os: "linux".to_owned(), arch: "x86_64".to_owned(), cpus: 2, memory_bytes: 8 << 30 },
+        jobs: 1,
     }
 }
 

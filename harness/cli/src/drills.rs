@@ -1,0 +1,131 @@
+//! Runs the cells of a matrix, some of them at the same time, and stores their records.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use futures_util::StreamExt;
+use futures_util::stream;
+use pgdrill_engine::clock::SystemClock;
+use pgdrill_engine::execute::{Files, World, execute, refuse};
+use pgdrill_engine::journal;
+use pgdrill_model::event::Header;
+use pgdrill_model::judge::fold;
+use pgdrill_model::redact::Redactor;
+use pgdrill_model::run::Run;
+use pgdrill_model::world::{Listener, Runtime};
+use pgdrill_report::record;
+use tokio_util::sync::CancellationToken;
+
+use crate::matrix::Cell;
+use crate::place;
+
+/// What all drills of one command have in common.
+pub struct Drills<'a> {
+    pub runtime: &'a dyn Runtime,
+    pub redactor: &'a Redactor,
+    pub interrupt: CancellationToken,
+    pub files: &'a Files,
+    /// Access rights of the records.
+    pub mode: u32,
+    /// The scenarios' seeds give way to this one.
+    pub seed: Option<u64>,
+    /// How many drills run at the same time.
+    pub jobs: usize,
+}
+
+/// A drill that has ended, and where its record is.
+pub struct Ended {
+    pub run: Run,
+    pub stored: anyhow::Result<PathBuf>,
+}
+
+impl Drills<'_> {
+    /// Runs the cells, `jobs` at a time, tells of each as it ends, and gives all in the order of the cells. After an
+    /// interruption nothing more is begun.
+    ///
+    /// # Errors
+    ///
+    /// A bug of ours, or a journal that cannot be removed.
+    pub async fn run(
+        &self,
+        cells: &[Cell<'_>],
+        listener: impl Fn(&Cell<'_>) -> Box<dyn Listener>,
+        mut ended: impl FnMut(&Ended) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Vec<Ended>> {
+        let drills = cells.iter().enumerate().map(|(index, cell)| {
+            let listener = &listener;
+            async move {
+                if self.interrupt.is_cancelled() {
+                    return None;
+                }
+                Some((index, self.drill(cell, listener(cell).as_ref()).await))
+            }
+        });
+        let mut drills = stream::iter(drills).buffer_unordered(self.jobs);
+        let mut all = Vec::new();
+        while let Some(drill) = drills.next().await {
+            let Some((index, drill)) = drill else { continue };
+            let drill = drill?;
+            ended(&drill)?;
+            all.push((index, drill));
+        }
+        all.sort_by_key(|(index, _)| *index);
+        Ok(all.into_iter().map(|(_, drill)| drill).collect())
+    }
+
+    async fn drill(&self, cell: &Cell<'_>, listener: &dyn Listener) -> anyhow::Result<Ended> {
+        let clock = SystemClock::start();
+        let world = World {
+            runtime: self.runtime,
+            clock: &clock,
+            listener,
+            redactor: self.redactor,
+            interrupt: self.interrupt.clone(),
+            host: place::host(),
+            jobs: self.jobs as u64,
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        let id = place::run_id();
+        let (events, journal) = match &cell.plan {
+            Ok(plan) => execute(plan, &id, &world, self.files).await,
+            Err(unable) => (refuse(self.header(cell, &id, &world), unable.clone(), &world), None),
+        };
+        let run = fold(&events).context("a drill without events: a bug in pgdrill")?;
+        let stored = self.store(&run);
+        // The journal may go only when the record is there.
+        if let (Ok(_), Some(journal)) = (&stored, journal) {
+            journal.end().context("cannot remove the journal")?;
+        }
+        Ok(Ended { run, stored })
+    }
+
+    fn store(&self, run: &Run) -> anyhow::Result<PathBuf> {
+        let directory = self.files.evidence.as_deref().context("no evidence directory")?;
+        let path = journal::store(directory, &record::file_name(run), &record::seal(run, self.redactor))
+            .with_context(|| format!("cannot write to {}", directory.display()))?;
+        fs::set_permissions(&path, Permissions::from_mode(self.mode))?;
+        Ok(path)
+    }
+
+    /// The header of a drill that has no plan.
+    fn header(&self, cell: &Cell<'_>, id: &str, world: &World<'_>) -> Header {
+        Header {
+            id: id.to_owned(),
+            version: world.version.to_owned(),
+            scenario: cell.scenario.id.clone(),
+            title: cell.scenario.title.clone(),
+            scenario_sha256: cell.scenario.sha256.clone(),
+            postgres: cell.postgres,
+            runtime: world.runtime.name().to_owned(),
+            seed: self.seed.unwrap_or(cell.scenario.seed),
+            plan: Vec::new(),
+            checks: Vec::new(),
+            rto_us: None,
+            expect: None,
+            host: world.host.clone(),
+            jobs: world.jobs,
+        }
+    }
+}

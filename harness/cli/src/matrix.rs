@@ -1,0 +1,127 @@
+//! The matrix: which scenario runs on which major, as plans.
+
+use std::fmt::Write;
+
+use pgdrill_model::finding::Unable;
+use pgdrill_model::plan::{Plan, compile};
+use pgdrill_model::scenario::Scenario;
+use pgdrill_model::units::Major;
+
+/// The major that a record names when none is there and none was asked for.
+const NEWEST_KNOWN: Major = Major(18);
+
+/// One cell of the matrix: a scenario on a major, or why that cannot be.
+pub struct Cell<'a> {
+    pub scenario: &'a Scenario,
+    pub postgres: Major,
+    pub plan: Result<Plan, Unable>,
+}
+
+/// The cells of all scenarios, where the majors of `there` are to be had.
+pub fn cells<'a>(
+    scenarios: &'a [Scenario],
+    asked: &[Major],
+    there: &[Major],
+    runtime: &str,
+    seed: Option<u64>,
+) -> Vec<Cell<'a>> {
+    scenarios
+        .iter()
+        .flat_map(|scenario| {
+            majors(scenario, asked, there).into_iter().map(move |postgres| Cell {
+                scenario,
+                postgres,
+                plan: compile(scenario, postgres, runtime, seed),
+            })
+        })
+        .collect()
+}
+
+/// The majors to run a scenario on: those that were asked for and make sense; when none was asked for, the newest
+/// that is there and makes sense.
+fn majors(scenario: &Scenario, asked: &[Major], there: &[Major]) -> Vec<Major> {
+    let mut sensible: Vec<Major> = Vec::new();
+    for major in asked.iter().copied().filter(|major| scenario.postgres.contains(*major)) {
+        // A major that is asked for twice is run once.
+        if !sensible.contains(&major) {
+            sensible.push(major);
+        }
+    }
+    if !sensible.is_empty() {
+        return sensible;
+    }
+    if let Some(first) = asked.first() {
+        // None makes sense: one record says so.
+        return vec![*first];
+    }
+    let newest = there.iter().rev().copied().find(|major| scenario.postgres.contains(*major));
+    vec![newest.unwrap_or_else(|| scenario.postgres.to.unwrap_or(NEWEST_KNOWN))]
+}
+
+/// What would be done, in words.
+pub fn plans(cells: &[Cell<'_>]) -> String {
+    let mut text = String::new();
+    for cell in cells {
+        let _ =
+            writeln!(text, "{} on PostgreSQL {}: {}", cell.scenario.id, cell.postgres, cell.scenario.title);
+        match &cell.plan {
+            Ok(plan) => {
+                let _ = writeln!(text, "  seed {}, {} runtime", plan.seed, plan.runtime);
+                for (index, step) in plan.outline().iter().enumerate() {
+                    let line = step.line.map_or("-".to_owned(), |line| format!("line {line}"));
+                    let _ = writeln!(text, "  {:>2}  {line:<8} {:<15} {}", index + 1, step.name, step.does);
+                }
+                let _ =
+                    writeln!(text, "      teardown: stop the servers, remove the workspace, seal the record");
+            }
+            Err(unable) => {
+                let _ = writeln!(text, "  cannot be run: {unable}");
+            }
+        }
+    }
+    text
+}
+
+/// The scenarios, a line each.
+pub fn list(scenarios: &[Scenario]) -> String {
+    let longest = scenarios.iter().map(|scenario| scenario.id.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for scenario in scenarios {
+        let range = scenario.postgres.to_string();
+        let _ = writeln!(text, "{:<longest$}  {range:<10}  {}", scenario.id, scenario.title);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pgdrill_model::scenario::parse;
+    use rstest::rstest;
+
+    fn scenario(range: &str) -> Scenario {
+        let text = format!(
+            "title: t\npostgres: '{range}'\nsteps:\n  - backup\n  - disaster: kill\n  - recover: {{}}\n  - check: all\n"
+        );
+        parse("t", "t.yaml", &text).unwrap()
+    }
+
+    #[rstest]
+    #[case(">=13", &[], &[13, 15], &[15])]
+    #[case("<15", &[], &[13, 15], &[13])]
+    #[case(">=16", &[], &[13, 15], &[18])]
+    #[case("<15", &[], &[15], &[14])]
+    #[case(">=13", &[15, 99], &[15], &[15, 99])]
+    #[case(">=13", &[15, 13, 15], &[15], &[15, 13])]
+    #[case(">=15", &[13, 15], &[15], &[15])]
+    #[case(">=15", &[13], &[15], &[13])]
+    fn which_majors(
+        #[case] range: &str,
+        #[case] asked: &[u16],
+        #[case] there: &[u16],
+        #[case] expected: &[u16],
+    ) {
+        let majors_of = |numbers: &[u16]| -> Vec<Major> { numbers.iter().map(|n| Major(*n)).collect() };
+        assert_eq!(majors(&scenario(range), &majors_of(asked), &majors_of(there)), majors_of(expected));
+    }
+}
