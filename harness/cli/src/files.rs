@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rustix::fs::Mode;
 
 /// Makes everything that is made from now on private: servers and their programs inherit it. Gives the mode of
@@ -14,13 +14,33 @@ pub fn make_private() -> u32 {
     0o666 & !theirs.as_raw_mode()
 }
 
+/// Asks whether a report can be written, before hours are spent on what it is about.
+pub fn expect_report(path: &Path) -> anyhow::Result<()> {
+    let shown = path.display();
+    if path.is_dir() {
+        bail!("cannot write {shown}: it is a directory");
+    }
+    let part = part(path)?;
+    fs::write(&part, "")
+        .and_then(|()| fs::remove_file(&part))
+        .with_context(|| format!("cannot write {shown}"))
+}
+
+/// The file that a report is until it is whole.
+fn part(path: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent)
+            .with_context(|| format!("cannot make the directory of {}", path.display()))?;
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    Ok(name.into())
+}
+
 /// Writes a report, whole or not at all.
 pub fn write_report(path: &Path, content: &[u8], mode: u32) -> anyhow::Result<()> {
     let shown = path.display();
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent).with_context(|| format!("cannot make the directory of {shown}"))?;
-    }
-    let part = path.with_extension("part");
+    let part = part(path)?;
     fs::write(&part, content)
         .and_then(|()| fs::set_permissions(&part, Permissions::from_mode(mode)))
         .and_then(|()| fs::rename(&part, path))

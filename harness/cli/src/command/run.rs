@@ -43,6 +43,9 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
         printer::out(&matrix::plans(&cells))?;
         return Ok(Exit::Proven);
     }
+    for path in [&args.json, &args.junit].into_iter().flatten().filter(|path| *path != Path::new("-")) {
+        files::expect_report(path)?;
+    }
     let interrupt = interrupt::listen().context("cannot listen for signals")?;
     let mode = files::make_private();
     let base = args.workspace.workspace.clone().unwrap_or_else(files::default_base);

@@ -208,6 +208,24 @@ fn a_secret_of_the_environment_is_in_no_record_and_no_output() {
     }
 }
 
+#[rstest]
+#[case::a_directory("--json", "out", "cannot write out: it is a directory")]
+#[case::below_a_file("--junit", "file/junit.xml", "cannot make the directory of file/junit.xml")]
+fn a_report_that_cannot_be_written_is_told_before_the_drill(
+    #[case] flag: &str,
+    #[case] path: &str,
+    #[case] words: &str,
+) {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("out")).unwrap();
+    fs::write(desk.path("file"), "").unwrap();
+    let done = desk.drill(DRILL, &[flag, path]);
+    done.ends_with(64);
+    assert!(done.stderr.contains(words), "{}", done.stderr);
+    assert!(!desk.path("e").exists(), "nothing was begun");
+    assert_eq!(fs::read_dir(desk.path("out")).unwrap().count(), 0);
+}
+
 /// A file system of its own, small; gone with the test.
 struct SmallDisk(std::path::PathBuf);
 
