@@ -68,6 +68,15 @@ catalogue! {
     UserMissing "USER_MISSING" Unverifies
         "pgdrill runs as root, PostgreSQL refuses root, and no unprivileged account was found to drop to."
         "Create the account `postgres`, or name one in PGDRILL_USER.";
+    EngineUnusable "ENGINE_UNUSABLE" Unverifies
+        "The container engine does not answer, or its containers cannot work on this host's files and sockets."
+        "Start the engine, or name it in DOCKER_HOST; `--runtime local` runs servers without containers.";
+    ImageMissing "IMAGE_MISSING" Unverifies
+        "The container image of the wanted PostgreSQL is not there and could not be pulled."
+        "Pull or build the image that the message names, or name another with --image or PGDRILL_IMAGE.";
+    ImageUnsuitable "IMAGE_UNSUITABLE" Unverifies
+        "The container image does not hold what a drill needs, or holds another PostgreSQL than was asked for."
+        "Name another image with --image or PGDRILL_IMAGE; `{major}` in it stands for the major version.";
     WorkspaceUnusable "WORKSPACE_UNUSABLE" Unverifies
         "The workspace directory cannot be made, written, or used for a socket."
         "Name a directory on a writable disk with a short path: --workspace or PGDRILL_WORKSPACE.";

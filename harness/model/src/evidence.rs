@@ -21,6 +21,15 @@ pub struct PlaceFacts {
     pub user: String,
     /// What the place does not isolate, as nouns; empty for a container without network.
     pub shared: Vec<String>,
+    /// The container image, as it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// What the image is for ever: its digest in a registry, or else its id, both as `sha256:...`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
+    /// The container engine and its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
 }
 
 /// One thing that was measured.

@@ -3,4 +3,8 @@
 //! [`local::LocalRuntime`] runs them on this host, as an unprivileged account, under a lease that ends them when
 //! pgdrill dies. Every runtime keeps the same promises; `pgdrill-testkit` holds them as one suite of tests.
 
+mod account;
 pub mod local;
+mod program;
+mod table;
+mod tail;

@@ -338,6 +338,9 @@ pub fn hostile() -> Run {
         bin_dir: HOSTILE.into(),
         user: HOSTILE.to_owned(),
         shared: vec![HOSTILE.to_owned()],
+        image: Some(HOSTILE.to_owned()),
+        image_digest: Some(HOSTILE.to_owned()),
+        engine: Some(HOSTILE.to_owned()),
     };
     let mut story = Story::begin(header);
     story

@@ -1,6 +1,5 @@
 //! The local runtime: PostgreSQL's programs of this host, run as an unprivileged account.
 
-mod account;
 mod ending;
 mod install;
 mod lease;
@@ -8,10 +7,9 @@ mod mark;
 mod place;
 mod process;
 mod strays;
-mod table;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
@@ -20,11 +18,10 @@ use pgdrill_model::units::Major;
 use pgdrill_model::world::{Need, Owner, Place, Runtime, Stray};
 use tokio::sync::OnceCell;
 
-use account::Account;
+use crate::account::{self, Account};
+use crate::program::{DEFAULT_PATH, executable, program_in};
+use crate::table;
 pub use install::{Installation, NEEDED, Survey};
-
-/// Where programs are looked for when the caller has no `PATH`.
-const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// What the user's environment says about the local runtime. This crate reads no environment of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,7 +76,10 @@ impl LocalRuntime {
     }
 
     fn account(&self) -> Result<&Account, Unable> {
-        let found = self.account.get_or_init(|| account::find(&self.settings));
+        let found = self.account.get_or_init(|| {
+            let usual = ["postgres", "nobody"];
+            account::find(self.settings.user.as_deref(), &self.settings.search_path(), &usual)
+        });
         found.as_ref().map_err(Clone::clone)
     }
 }
@@ -111,16 +111,6 @@ impl Runtime for LocalRuntime {
     async fn reap(&self, stray: &Stray) -> Result<(), Unable> {
         strays::reap(stray, self.account()?.uid).await
     }
-}
-
-/// The first file called `name` in a search path that somebody may execute.
-fn program_in(path: &OsString, name: &str) -> Option<PathBuf> {
-    std::env::split_paths(path).map(|dir| dir.join(name)).find(|file| executable(file))
-}
-
-fn executable(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]

@@ -82,6 +82,7 @@ impl LocalPlace {
             bin_dir: installation.bin_dir.clone(),
             user: account.name.clone(),
             shared: shared(account),
+            ..PlaceFacts::default()
         };
         let place = Self {
             facts,

@@ -17,43 +17,15 @@ use tokio::task::JoinHandle;
 use super::ending;
 use super::mark::{MARK, Mark};
 use super::table::{Entry, Table};
+use crate::tail::Tail;
 
 /// The variable that tells the commands of a place apart.
 pub(super) const COMMAND: &str = "PGDRILL_COMMAND";
-
-/// How much of each stream is kept.
-const KEPT: usize = 64 * 1024;
 
 /// How long a stream may stay silent after its command has ended before it is taken for finished. What the
 /// command printed is in the pipe by then; what keeps the pipe open is something that it left in the
 /// background.
 const SILENCE: Duration = Duration::from_millis(250);
-
-/// The last part of a stream.
-#[derive(Debug, Default)]
-struct Tail {
-    bytes: Vec<u8>,
-    total: u64,
-}
-
-impl Tail {
-    fn push(&mut self, more: &[u8]) {
-        self.total += more.len() as u64;
-        self.bytes.extend_from_slice(more);
-        // Twice the size before anything moves, so that each byte moves about once.
-        if self.bytes.len() > 2 * KEPT {
-            self.bytes.drain(..self.bytes.len() - KEPT);
-        }
-    }
-
-    fn text(&self) -> String {
-        let kept = &self.bytes[self.bytes.len().saturating_sub(KEPT)..];
-        let text = String::from_utf8_lossy(kept).into_owned();
-        // A byte that is no UTF-8 is three bytes long when replaced.
-        let cut = text.ceil_char_boundary(text.len().saturating_sub(KEPT));
-        text[cut..].to_owned()
-    }
-}
 
 /// One stream that is read while its process runs.
 #[derive(Debug)]
@@ -228,32 +200,5 @@ impl Drop for Running {
         if let Some(family) = self.family.take() {
             ending::freeze_and_kill(family.uid, |table| family.find(table));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_tail_is_kept() {
-        let mut tail = Tail::default();
-        for number in 0..100_000 {
-            tail.push(format!("{number:09}\n").as_bytes());
-            assert!(tail.bytes.len() <= 2 * KEPT);
-        }
-        let text = tail.text();
-        assert_eq!(text.len(), KEPT);
-        assert!(text.ends_with("000099999\n"));
-        assert_eq!(tail.total, 1_000_000);
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_do_not_stop_it() {
-        let mut tail = Tail::default();
-        tail.push(&[0xff; KEPT]);
-        tail.push(b"end");
-        let text = tail.text();
-        assert!(text.len() <= KEPT && text.ends_with("\u{fffd}end"));
     }
 }

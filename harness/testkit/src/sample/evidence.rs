@@ -102,6 +102,7 @@ pub fn place(server: &str) -> Happening {
             bin_dir: "/usr/lib/postgresql/15/bin".into(),
             user: "postgres".to_owned(),
             shared: vec!["the host's file system".to_owned(), "the host's processes".to_owned()],
+            ..PlaceFacts::default()
         },
     }
 }

@@ -1,6 +1,7 @@
 //! The account that processes run as. PostgreSQL refuses to run as root, and a drill has no use for root
 //! either.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -9,56 +10,60 @@ use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
 use pgdrill_model::world::Owner;
 
-use super::{LocalSettings, program_in};
+use crate::program::program_in;
 
 /// An account directory on a network may be slow, and may not answer at all.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
 
 /// Who processes run as.
 #[derive(Clone, Debug)]
-pub(super) struct Account {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) name: String,
+pub(crate) struct Account {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) name: String,
     /// Whether it is another one than the caller's, which only root can switch to.
-    pub(super) switch: bool,
+    pub(crate) switch: bool,
 }
 
 impl Account {
-    pub(super) fn owner(&self) -> Option<Owner> {
+    pub(crate) fn owner(&self) -> Option<Owner> {
         self.switch.then(|| Owner { uid: self.uid, gid: self.gid, name: self.name.clone() })
     }
 }
 
-/// The account named in the settings, else `postgres`, else `nobody`, where pgdrill is root; else its own.
-pub(super) fn find(settings: &LocalSettings) -> Result<Account, Unable> {
+/// The account that the user named, else the first of the `usual` ones that there is, where pgdrill is root; else
+/// its own. Programs are looked for along `path`.
+pub(crate) fn find(user: Option<&str>, path: &OsString, usual: &[&str]) -> Result<Account, Unable> {
     let own = rustix::process::geteuid();
     if !own.is_root() {
         let (uid, gid) = (own.as_raw(), rustix::process::getegid().as_raw());
-        let name = id(settings, &["-un"]).unwrap_or_else(|_| format!("uid {uid}"));
+        let name = id(path, &["-un"]).unwrap_or_else(|_| format!("uid {uid}"));
         return Ok(Account { uid, gid, name, switch: false });
     }
-    if let Some(name) = &settings.user {
-        return lookup(settings, name).map_err(|why| {
+    if let Some(name) = user {
+        return lookup(path, name).map_err(|why| {
             Unable::new(Code::UserMissing, format!("the account '{name}', named in PGDRILL_USER, {why}"))
         });
     }
-    ["postgres", "nobody"].iter().find_map(|name| lookup(settings, name).ok()).ok_or_else(|| {
+    usual.iter().find_map(|name| lookup(path, name).ok()).ok_or_else(|| {
+        let names: Vec<String> = usual.iter().map(|name| format!("'{name}'")).collect();
         Unable::new(
             Code::UserMissing,
-            "pgdrill runs as root, and there is neither an account 'postgres' nor an account 'nobody' to run \
-             PostgreSQL as",
+            format!(
+                "pgdrill runs as root, and there is no account {} to run PostgreSQL as",
+                names.join(" and no account ")
+            ),
         )
     })
 }
 
 /// Asks `id`, which knows every source of accounts that this host is set up with.
-fn lookup(settings: &LocalSettings, name: &str) -> Result<Account, String> {
+fn lookup(path: &OsString, name: &str) -> Result<Account, String> {
     if name.starts_with('-') {
         return Err("is not the name of an account".to_owned());
     }
     let number = |flag: &str| -> Result<u32, String> {
-        let text = id(settings, &[flag, name])?;
+        let text = id(path, &[flag, name])?;
         text.parse().map_err(|_| format!("has no number: `id {flag} {name}` printed '{text}'"))
     };
     let (uid, gid) = (number("-u")?, number("-g")?);
@@ -69,9 +74,9 @@ fn lookup(settings: &LocalSettings, name: &str) -> Result<Account, String> {
 }
 
 /// What `id` prints, or why there is nothing, as the rest of a sentence about the account.
-fn id(settings: &LocalSettings, args: &[&str]) -> Result<String, String> {
-    let program = program_in(&settings.search_path(), "id")
-        .ok_or("cannot be looked up, because there is no program `id` in PATH")?;
+fn id(path: &OsString, args: &[&str]) -> Result<String, String> {
+    let program =
+        program_in(path, "id").ok_or("cannot be looked up, because there is no program `id` in PATH")?;
     let failed = |error: std::io::Error| format!("cannot be looked up: `id` failed: {error}");
     let mut child = std::process::Command::new(program)
         .args(args)
@@ -106,9 +111,10 @@ fn id(settings: &LocalSettings, args: &[&str]) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::program::DEFAULT_PATH;
 
     fn as_user(name: &str) -> Result<Account, Unable> {
-        find(&LocalSettings { user: Some(name.to_owned()), ..LocalSettings::default() })
+        find(Some(name), &DEFAULT_PATH.into(), &[])
     }
 
     #[test]
@@ -129,5 +135,11 @@ mod tests {
         let root = as_user("root").expect_err("is refused");
         assert!(root.message.contains("is root, which PostgreSQL refuses"), "{}", root.message);
         assert!(as_user("-u").is_err());
+        let none =
+            find(None, &DEFAULT_PATH.into(), &["no-such-account", "nor-this-one"]).expect_err("is not there");
+        assert!(
+            none.message.contains("no account 'no-such-account' and no account 'nor-this-one'"),
+            "{none}"
+        );
     }
 }

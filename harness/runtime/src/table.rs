@@ -7,31 +7,31 @@ use std::path::PathBuf;
 
 /// A process for as long as the machine is up: ids are used again, an id with a start time is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Identity {
-    pub(super) pid: u32,
+pub(crate) struct Identity {
+    pub(crate) pid: u32,
     /// Clock ticks since the machine started; 0 where that cannot be known.
-    pub(super) start: u64,
+    pub(crate) start: u64,
 }
 
 impl Identity {
     /// This process.
-    pub(super) fn own() -> Self {
+    pub(crate) fn own() -> Self {
         let pid = std::process::id();
         Self { pid, start: Entry::read(pid).map_or(0, |own| own.id.start) }
     }
 
     /// Whether the process is there and has not ended.
-    pub(super) fn alive(self) -> bool {
+    pub(crate) fn alive(self) -> bool {
         Entry::read(self.pid).is_some_and(|found| found.id == self && !found.over)
     }
 }
 
 /// One process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) id: Identity,
-    pub(super) parent: u32,
-    pub(super) group: u32,
+pub(crate) struct Entry {
+    pub(crate) id: Identity,
+    pub(crate) parent: u32,
+    pub(crate) group: u32,
     /// It has ended and its parent has not looked yet; nothing of it is left but this entry.
     over: bool,
 }
@@ -48,7 +48,7 @@ impl Entry {
     }
 
     /// The value of a variable of the environment that it was started with.
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
         let environment = self.environment();
         let mut pairs = environment.split(|byte| *byte == 0);
         let value = pairs.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
@@ -56,24 +56,24 @@ impl Entry {
     }
 
     /// Its program and arguments.
-    pub(super) fn arguments(&self) -> Vec<String> {
+    pub(crate) fn arguments(&self) -> Vec<String> {
         let line = fs::read(format!("/proc/{}/cmdline", self.id.pid)).unwrap_or_default();
         let line = line.strip_suffix(&[0]).unwrap_or(&line);
         line.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect()
     }
 
     /// The file of its program.
-    pub(super) fn program(&self) -> Option<PathBuf> {
+    pub(crate) fn program(&self) -> Option<PathBuf> {
         fs::read_link(format!("/proc/{}/exe", self.id.pid)).ok()
     }
 
     /// Its working directory.
-    pub(super) fn directory(&self) -> Option<PathBuf> {
+    pub(crate) fn directory(&self) -> Option<PathBuf> {
         fs::read_link(format!("/proc/{}/cwd", self.id.pid)).ok()
     }
 
     /// Whether it sees the same process ids as we do. One in a container within this host does not.
-    pub(super) fn same_numbers(&self) -> bool {
+    pub(crate) fn same_numbers(&self) -> bool {
         fs::read_to_string(format!("/proc/{}/status", self.id.pid)).is_ok_and(|status| {
             let mut lines = status.lines();
             lines
@@ -83,7 +83,7 @@ impl Entry {
     }
 
     /// What it is, for people: without its arguments, which can hold a secret.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let name = fs::read_to_string(format!("/proc/{}/comm", self.id.pid)).unwrap_or_default();
         format!("process {} ({})", self.id.pid, name.trim())
     }
@@ -103,18 +103,18 @@ fn parse_stat(pid: u32, stat: &str) -> Option<Entry> {
 }
 
 /// Whether there is a process table to read.
-pub(super) fn there() -> bool {
+pub(crate) fn there() -> bool {
     fs::exists("/proc/self/environ").unwrap_or(false)
 }
 
 /// The processes of one account that have not ended.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     entries: BTreeMap<u32, Entry>,
 }
 
 impl Table {
-    pub(super) fn read(uid: u32) -> Self {
+    pub(crate) fn read(uid: u32) -> Self {
         let Ok(proc) = fs::read_dir("/proc") else {
             return Self::default();
         };
@@ -126,16 +126,16 @@ impl Table {
         Self { entries: entries.map(|entry| (entry.id.pid, entry)).collect() }
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()
     }
 
-    pub(super) fn get(&self, pid: u32) -> Option<&Entry> {
+    pub(crate) fn get(&self, pid: u32) -> Option<&Entry> {
         self.entries.get(&pid)
     }
 
     /// These processes and all that descend from them. A process whose parent has ended descends from nobody.
-    pub(super) fn with_descendants(&self, roots: impl IntoIterator<Item = u32>) -> Vec<Entry> {
+    pub(crate) fn with_descendants(&self, roots: impl IntoIterator<Item = u32>) -> Vec<Entry> {
         let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for entry in self.entries() {
             children.entry(entry.parent).or_default().push(entry.id.pid);
