@@ -91,8 +91,14 @@ pub async fn hold(fixture: &dyn Fixture) {
             ready();
         }
         "run a command" => {
-            let command = sh("sleep 8101 & setsid sleep 8102 & touch ready; sleep 8103");
-            place.run(&command.within(Duration::from_secs(600))).await.unwrap();
+            let command = sh("sleep 8101 & setsid sleep 8102 & touch data/more; sleep 8103");
+            let command = command.within(Duration::from_secs(600));
+            let run = place.run(&command);
+            let begun = async {
+                until("it runs", SOON, || bench.path("data/more").exists()).await;
+                ready();
+            };
+            tokio::join!(run, begun).0.unwrap();
         }
         "run what is deaf" => {
             let deaf = "trap '' HUP INT QUIT TERM; while :; do sleep 0.2; done";

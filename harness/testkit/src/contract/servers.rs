@@ -148,8 +148,7 @@ pub async fn two_servers_in_one_workspace_end_one_by_one(fixture: &dyn Fixture) 
     busy.keep_busy().await;
 
     let dir = bench.path("other");
-    let made = Command::system("mkdir", ["-p", "other/data", "other/socket", "other/log"]);
-    assert!(primary.run(&made).await.unwrap().success());
+    bench.make_dirs(&["other", "other/data", "other/socket", "other/log"]);
     let need = Need {
         server: "restored".to_owned(),
         writable: ["data", "socket", "log"].map(|name| dir.join(name)).to_vec(),
