@@ -7,6 +7,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum};
 use pgdrill_model::units::Major;
 
+use crate::runtimes::Where;
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
@@ -61,6 +63,9 @@ pub struct Run {
     #[arg(long, value_delimiter = ',', value_name = "MAJORS", help_heading = "What to run")]
     pub postgres: Vec<Major>,
 
+    #[command(flatten)]
+    pub place: Place,
+
     /// How many drills run at the same time; with more than one, times are taken but objectives not judged
     #[arg(long, short, value_name = "N", default_value = "1", help_heading = "What to run")]
     pub jobs: NonZeroUsize,
@@ -107,6 +112,24 @@ pub struct Run {
     pub workspace: Workspace,
 }
 
+/// Where servers run.
+#[derive(Debug, clap::Args)]
+pub struct Place {
+    /// Where servers run
+    #[arg(
+        long,
+        value_enum,
+        env = "PGDRILL_RUNTIME",
+        default_value_t = Where::Auto,
+        help_heading = "What to run"
+    )]
+    pub runtime: Where,
+
+    /// The image of containers, with {major} in it [default: pgdrill/postgres:{major} if there, else postgres:{major}]
+    #[arg(long, value_name = "IMAGE", env = "PGDRILL_IMAGE", help_heading = "What to run")]
+    pub image: Option<String>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Keep {
     Always,
@@ -116,6 +139,9 @@ pub enum Keep {
 
 #[derive(Debug, clap::Args)]
 pub struct Doctor {
+    #[command(flatten)]
+    pub place: Place,
+
     #[command(flatten)]
     pub workspace: Workspace,
 

@@ -10,6 +10,7 @@ mod matrix;
 mod place;
 mod printer;
 mod progress;
+mod runtimes;
 mod scenarios;
 
 use std::panic;

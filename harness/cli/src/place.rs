@@ -5,11 +5,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pgdrill_model::event::Host;
 use pgdrill_model::redact::Redactor;
+use pgdrill_runtime::docker::{DockerRuntime, DockerSettings};
 use pgdrill_runtime::local::{LocalRuntime, LocalSettings};
 
 /// The local runtime, with what the environment says about it.
 pub fn local_runtime() -> LocalRuntime {
     LocalRuntime::new(LocalSettings::from_env(|name| std::env::var_os(name)))
+}
+
+/// The docker runtime, with what the environment says about it; `image` goes before the environment's.
+pub fn docker_runtime(image: Option<&str>) -> DockerRuntime {
+    let settings = DockerSettings::from_env(|name| std::env::var_os(name));
+    let image = image.map(str::to_owned).or(settings.image);
+    DockerRuntime::new(DockerSettings { image, ..settings })
 }
 
 /// A redactor for what the environment holds of secrets.

@@ -65,7 +65,10 @@ impl Fixture for ThisEngine {
     /// Opens the FIFO for writing, as a careless process could.
     fn blind_lease(&self, run_id: &str) -> Box<dyn Any> {
         let listed = containers(run_id);
-        let path = listed.split('"').find(|part| part.starts_with('/') && part.ends_with("/lease")).expect("a lease is mounted");
+        let path = listed
+            .split('"')
+            .find(|part| part.starts_with('/') && part.ends_with("/lease"))
+            .expect("a lease is mounted");
         Box::new(fs::OpenOptions::new().write(true).open(path).unwrap())
     }
 }

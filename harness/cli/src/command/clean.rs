@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pgdrill_engine::{journal, workspace};
+use pgdrill_model::code::Code;
 use pgdrill_model::judge::fold;
 use pgdrill_model::redact::Redactor;
 use pgdrill_model::world::Runtime;
@@ -18,8 +19,7 @@ pub(super) fn run(args: &Clean) -> anyhow::Result<Exit> {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let base = args.workspace.workspace.clone().unwrap_or_else(files::default_base);
     let mode = files::make_private();
-    let runtime = place::local_runtime();
-    let swept = tokio.block_on(sweep(&runtime, &base, &args.evidence, mode, true));
+    let swept = tokio.block_on(sweep(&base, &args.evidence, mode, true));
     let Swept { done, failed } = swept;
     let mut text = String::new();
     done.iter().for_each(|line| text.push_str(&format!("{line}\n")));
@@ -41,24 +41,23 @@ pub(super) struct Swept {
 
 /// Removes what nobody holds: processes, workspaces (kept ones only when asked to), and journals of dead runs, each
 /// of which becomes a sealed record first.
-pub(super) async fn sweep(
-    runtime: &dyn Runtime,
-    base: &Path,
-    evidence: &Path,
-    mode: u32,
-    kept: bool,
-) -> Swept {
+pub(super) async fn sweep(base: &Path, evidence: &Path, mode: u32, kept: bool) -> Swept {
     let mut swept = Swept { done: Vec::new(), failed: Vec::new() };
-    match runtime.strays().await {
-        Ok(strays) => {
-            for stray in strays {
-                match runtime.reap(&stray).await {
-                    Ok(()) => swept.done.push(format!("ended {} of run {}", stray.what, stray.run_id)),
-                    Err(unable) => swept.failed.push(unable.message),
+    let (local, docker) = (place::local_runtime(), place::docker_runtime(None));
+    for runtime in [&local as &dyn Runtime, &docker] {
+        match runtime.strays().await {
+            Ok(strays) => {
+                for stray in strays {
+                    match runtime.reap(&stray).await {
+                        Ok(()) => swept.done.push(format!("ended {} of run {}", stray.what, stray.run_id)),
+                        Err(unable) => swept.failed.push(unable.message),
+                    }
                 }
             }
+            // No engine that answers, no containers.
+            Err(unable) if unable.code == Code::EngineUnusable => {}
+            Err(unable) => swept.failed.push(unable.message),
         }
-        Err(unable) => swept.failed.push(unable.message),
     }
     for leftover in workspace::leftovers(base).into_iter().filter(|leftover| kept || !leftover.kept) {
         match workspace::remove_leftover(&leftover) {

@@ -4,11 +4,15 @@ use std::fmt::Write;
 use std::path::Path;
 
 use pgdrill_engine::workspace;
+use pgdrill_model::code::Code;
+use pgdrill_model::finding::Unable;
 use pgdrill_model::units::{Major, show_bytes};
 use pgdrill_model::world::Runtime;
+use pgdrill_runtime::docker::DockerRuntime;
 
 use crate::args::Doctor;
 use crate::exit::Exit;
+use crate::runtimes::Where;
 use crate::{files, place, printer};
 
 /// What a small drill needs on disk.
@@ -26,11 +30,23 @@ struct Line {
 
 pub(super) fn run(args: &Doctor) -> anyhow::Result<Exit> {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let runtime = place::local_runtime();
-    let mut lines = tokio.block_on(postgres(&runtime));
-    lines.push(account(&runtime));
-    lines.extend(["tar", "cp", "dd", "sync", "ipcrm", "sh"].map(program));
     let base = args.workspace.workspace.clone().unwrap_or_else(files::default_base);
+    let want = args.place.runtime;
+    let mut lines = Vec::new();
+    let mut containers = false;
+    if want != Where::Local {
+        let docker = place::docker_runtime(args.place.image.as_deref());
+        lines = tokio.block_on(engine(&docker, &base, want));
+        containers = lines.iter().all(|line| line.good == Some(true));
+    }
+    if want != Where::Docker {
+        let local = place::local_runtime();
+        // Where containers will do, nothing of this host is missing.
+        lines.extend(tokio.block_on(postgres(&local)).into_iter().map(|line| line.wanted(!containers)));
+        lines.push(account(&local).wanted(!containers));
+        let programs = ["tar", "cp", "dd", "sync", "ipcrm", "sh"];
+        lines.extend(programs.map(|name| program(name).wanted(!containers)));
+    }
     lines.push(directory("workspace", &base, "--workspace DIR"));
     lines.push(directory("evidence", &args.evidence, "--evidence DIR"));
     lines.push(left_behind(&base));
@@ -54,6 +70,43 @@ pub(super) fn run(args: &Doctor) -> anyhow::Result<Exit> {
     });
     printer::out(&text)?;
     Ok(if ready { Exit::Proven } else { Exit::Unverified })
+}
+
+impl Line {
+    /// The same line as a note, where what it misses is not wanted.
+    fn wanted(self, wanted: bool) -> Self {
+        Self { good: self.good.filter(|good| *good || wanted), ..self }
+    }
+}
+
+/// The container engine. Unless containers are asked for, none is no fault of the machine.
+async fn engine(runtime: &DockerRuntime, base: &Path, want: Where) -> Vec<Line> {
+    let survey = runtime.survey().await;
+    let fault = |unable: Unable| Line {
+        good: (want == Where::Docker).then_some(false),
+        name: "docker",
+        what: unable.message,
+        mend: unable.hint,
+    };
+    let good = |name, what: String| Line { good: Some(true), name, what, mend: None };
+    let mut lines: Vec<Line> =
+        survey.engine.iter().map(|version| good("docker", format!("engine {version}"))).collect();
+    lines.extend(survey.images.iter().map(|(major, image)| {
+        good("image", format!("PostgreSQL {major} in {}, {}", image.reference, image.digest))
+    }));
+    let none = survey.problems.is_empty() && survey.images.is_empty();
+    lines.extend(survey.problems.into_iter().map(fault));
+    if none {
+        let unable = Unable::new(Code::ImageMissing, "the engine has no image of PostgreSQL");
+        lines.push(fault(unable.hint("ci/images/build 17 makes one; docker pull postgres:17 fetches one")));
+    } else if !survey.images.is_empty() {
+        match runtime.probe(base).await {
+            Ok(()) => lines
+                .push(good("containers", "can write files and sockets that this host can use".to_owned())),
+            Err(unable) => lines.push(fault(unable)),
+        }
+    }
+    lines
 }
 
 async fn postgres(runtime: &pgdrill_runtime::local::LocalRuntime) -> Vec<Line> {

@@ -6,7 +6,7 @@ use anyhow::Context;
 use pgdrill_engine::execute::{Files, Keep};
 use pgdrill_model::run::Run;
 use pgdrill_model::scenario::Scenario;
-use pgdrill_model::world::{Listener, Runtime};
+use pgdrill_model::world::Listener;
 use pgdrill_report::{json, junit, text};
 
 use super::clean::sweep;
@@ -15,6 +15,7 @@ use crate::drills::{Drills, Ended};
 use crate::exit::Exit;
 use crate::matrix::{self, Cell};
 use crate::progress::{Screen, Silent};
+use crate::runtimes::{Chosen, choose};
 use crate::scenarios::{Found, find};
 use crate::{files, interrupt, place, printer};
 
@@ -35,10 +36,10 @@ pub(super) fn run(args: &args::Run) -> anyhow::Result<Exit> {
 }
 
 async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exit> {
-    let runtime = place::local_runtime();
-    // Where PostgreSQL cannot be looked for, each drill will say so in its record.
-    let there = runtime.majors().await.unwrap_or_default();
-    let cells = matrix::cells(scenarios, &args.postgres, &there, runtime.name(), args.seed);
+    let base = args.workspace.workspace.clone().unwrap_or_else(files::default_base);
+    let Chosen { runtime, majors, why } = choose(&args.place, &args.postgres, &base, !args.plan).await;
+    let runtime = runtime.as_ref();
+    let cells = matrix::cells(scenarios, &args.postgres, &majors, runtime.name(), args.seed);
     if args.plan {
         printer::out(&matrix::plans(&cells))?;
         return Ok(Exit::Proven);
@@ -48,16 +49,16 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
     }
     let interrupt = interrupt::listen().context("cannot listen for signals")?;
     let mode = files::make_private();
-    let base = args.workspace.workspace.clone().unwrap_or_else(files::default_base);
-    let swept = sweep(&runtime, &base, &args.evidence, mode, false).await;
+    let swept = sweep(&base, &args.evidence, mode, false).await;
     if !args.quiet {
+        why.iter().for_each(|why| printer::say(&format!("pgdrill: drills run on this host: {why}")));
         swept.done.iter().for_each(|line| printer::say(&format!("pgdrill: {line}")));
     }
     swept.failed.iter().for_each(|line| printer::say(&format!("pgdrill: {line}")));
 
     let jobs = args.jobs.get().min(cells.len().max(1));
     let drills = Drills {
-        runtime: &runtime,
+        runtime,
         redactor: &place::redactor(),
         interrupt,
         files: &Files { base, evidence: Some(args.evidence.clone()), keep: keep(args.keep) },
