@@ -13,6 +13,8 @@ const FORMAT: &str = "backup_manifest";
 pub struct Manifest {
     /// 1 (servers 13 to 16) or 2.
     pub version: u32,
+    /// Unique number of the cluster; version 1 does not say it.
+    pub system_identifier: Option<u64>,
     /// Number of files.
     pub files: u64,
     /// Sum of their sizes in bytes.
@@ -36,6 +38,8 @@ pub struct WalRange {
 struct Raw {
     #[serde(rename = "PostgreSQL-Backup-Manifest-Version")]
     version: u32,
+    #[serde(rename = "System-Identifier", default)]
+    system_identifier: Option<u64>,
     #[serde(rename = "Files")]
     files: Vec<RawFile>,
     #[serde(rename = "WAL-Ranges")]
@@ -95,6 +99,7 @@ impl Manifest {
         });
         Ok(Self {
             version: raw.version,
+            system_identifier: raw.system_identifier,
             files: raw.files.len() as u64,
             bytes: raw.files.iter().map(|file| file.size).sum(),
             wal: wal.collect::<Result<_, _>>()?,
