@@ -6,13 +6,17 @@ use std::path::Path;
 use pgdrill_ondisk::manifest::Manifest;
 use sha2::{Digest, Sha256};
 
-use crate::Unreadable;
+use crate::{Unreadable, parts};
 
 /// A base backup, as its manifest and its files tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// Bytes on disk.
+    /// Bytes on disk, tablespaces included.
     pub bytes: u64,
+    /// Tablespaces beside the cluster's own two.
+    pub tablespaces: u64,
+    /// What they take on disk.
+    pub tablespace_bytes: u64,
     /// The manifest.
     pub manifest: Manifest,
     /// SHA-256 of the manifest's bytes: our own copy of what was backed up.
@@ -28,11 +32,27 @@ pub fn summary(directory: &Path) -> Result<Summary, Unreadable> {
     let path = directory.join("backup_manifest");
     let bytes = fs::read(&path).map_err(|error| Unreadable::new(&path, error.to_string()))?;
     let manifest = Manifest::read(&bytes).map_err(|error| Unreadable::new(&path, error.to_string()))?;
+    let (tablespaces, tablespace_bytes, elsewhere) = tablespaces(directory);
     Ok(Summary {
-        bytes: size(directory),
+        bytes: size(directory) + elsewhere,
+        tablespaces,
+        tablespace_bytes,
         manifest,
         manifest_sha256: Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
     })
+}
+
+/// How many tablespaces a backup has, their bytes, and how many of these do not lie below `directory`.
+fn tablespaces(directory: &Path) -> (u64, u64, u64) {
+    let tars: Vec<u64> = parts::of_tar(directory)
+        .into_iter()
+        .filter(parts::Part::is_tablespace)
+        .map(|part| fs::metadata(&part.path).map_or(0, |metadata| metadata.len()))
+        .collect();
+    let beside = parts::beside(directory);
+    let plain = fs::read_dir(&beside).map_or(0, Iterator::count);
+    let elsewhere = size(&beside);
+    ((tars.len() + plain) as u64, tars.iter().sum::<u64>() + elsewhere, elsewhere)
 }
 
 /// Bytes of all files below a directory; what cannot be read, or goes away meanwhile, counts as nothing.

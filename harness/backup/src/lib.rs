@@ -1,4 +1,4 @@
-//! A PostgreSQL backup as files: what it holds, where its tablespaces lead, whether its pages are whole, and whether
+//! A PostgreSQL backup as files: what it holds and in which files, where its tablespaces lead, whether its pages are whole, and whether
 //! an archive is still what it was. Files and threads; no server, no async runtime.
 
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 pub mod archive;
 pub mod inspect;
 pub mod pages;
+pub mod parts;
 pub mod tablespaces;
 
 /// A file that could not be read, or is not what its format says.

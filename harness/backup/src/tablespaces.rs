@@ -10,9 +10,11 @@ use pgdrill_ondisk::tablespace::{self, Mapping};
 
 use crate::Unreadable;
 
-const MAP: &str = "tablespace_map";
+/// The file in a data directory that names its tablespaces.
+pub const MAP: &str = "tablespace_map";
 
-/// The tablespaces of the backup in `directory`, plain or tar, compressed by gzip or not.
+/// The tablespaces of the backup in `directory`: plain, or in tar format and compressed by gzip or not at all. Of what
+/// is compressed otherwise nothing is told before it is unpacked.
 ///
 /// # Errors
 ///
@@ -36,25 +38,42 @@ pub fn of_backup(directory: &Path) -> Result<Vec<Mapping>, Unreadable> {
 ///
 /// A directory that cannot be read, or a map that is malformed.
 pub fn of_data_directory(directory: &Path) -> Result<Vec<Mapping>, Unreadable> {
-    let path = directory.join(MAP);
-    let map = match fs::read_to_string(&path) {
-        Ok(map) => map,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(Unreadable::new(&path, error.to_string())),
-    };
-    let mut found = parse(&path, &map)?;
+    let mut found = map(directory)?.unwrap_or_default();
+    found.extend(links(directory));
+    Ok(found)
+}
+
+/// The tablespaces that a data directory has links for, by OID, and where the links lead.
+pub fn links(directory: &Path) -> Vec<Mapping> {
     let links = directory.join("pg_tblspc");
-    let Ok(entries) = fs::read_dir(&links) else { return Ok(found) };
-    for entry in entries.flatten() {
-        if let Ok(target) = fs::read_link(entry.path()) {
+    let Ok(entries) = fs::read_dir(&links) else { return Vec::new() };
+    let mut found: Vec<Mapping> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let target = fs::read_link(entry.path()).ok()?;
             let absolute = if target.is_absolute() { target } else { links.join(target) };
-            found.push(Mapping {
+            Some(Mapping {
                 oid: entry.file_name().to_string_lossy().into_owned(),
                 path: absolute.to_string_lossy().into_owned(),
-            });
-        }
+            })
+        })
+        .collect();
+    found.sort_by(|a, b| a.oid.cmp(&b.oid));
+    found
+}
+
+/// The tablespaces that a data directory's map names; none where it has no map.
+///
+/// # Errors
+///
+/// A map that cannot be read, or is malformed.
+pub fn map(directory: &Path) -> Result<Option<Vec<Mapping>>, Unreadable> {
+    let path = directory.join(MAP);
+    match fs::read_to_string(&path) {
+        Ok(map) => parse(&path, &map).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Unreadable::new(&path, error.to_string())),
     }
-    Ok(found)
 }
 
 /// Whether `path` leaves `root`, by its text or through a link.

@@ -7,6 +7,7 @@ use pgdrill_backup::archive::Snapshot;
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::Server as Name;
+use pgdrill_model::scenario::Tablespace;
 use pgdrill_model::units::{Lsn, Major};
 use pgdrill_model::world::{Clock, Need, Place, Runtime};
 use tokio::task::JoinHandle;
@@ -16,6 +17,7 @@ use crate::data::DATABASE;
 use crate::record::Recorder;
 use crate::server::Server;
 use crate::session::{Door, Session, describe};
+use crate::tablespaces;
 use crate::workspace::Workspace;
 
 /// A drill that is under way.
@@ -36,8 +38,12 @@ pub struct Drill<'a> {
     pub workspace: &'a Workspace,
     /// The server that is lost.
     pub primary: Option<Server>,
+    /// The standby that backups are taken from, where there is one.
+    pub standby: Option<Server>,
     /// The server that is recovered.
     pub restored: Option<Server>,
+    /// What the primary's cluster was made with.
+    pub made: Made,
     /// What was there before the disaster.
     pub baseline: Option<Baseline>,
     /// When the primary was lost, and when that was noticed.
@@ -48,6 +54,17 @@ pub struct Drill<'a> {
     pub archive: Option<Snapshot>,
     /// The drill's own first write on the recovered server, or why it failed.
     pub first_write: Option<Result<FirstWrite, String>>,
+}
+
+/// What the primary's cluster was made with, as far as later steps must know it.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// Its tablespaces.
+    pub tablespaces: Vec<Tablespace>,
+    /// Megabytes per WAL segment.
+    pub wal_segment_megabytes: u32,
+    /// The part of its configuration that a standby of it needs too.
+    pub shared_settings: String,
 }
 
 /// What was there before the disaster.
@@ -85,6 +102,7 @@ impl Drill<'_> {
     pub fn server(&mut self, name: Name) -> Result<&mut Server, Unable> {
         let server = match name {
             Name::Primary => self.primary.as_mut(),
+            Name::Standby => self.standby.as_mut(),
             Name::Restored => self.restored.as_mut(),
         };
         server.ok_or_else(|| Unable::bug(format!("the plan uses the {} before it is there", name.name())))
@@ -137,7 +155,12 @@ impl Drill<'_> {
         let paths =
             |parts: &[&str]| -> Vec<PathBuf> { parts.iter().map(|part| self.workspace.path(part)).collect() };
         let mut own = paths(writable);
-        own.extend([self.workspace.data(server), self.workspace.socket(server), self.workspace.path("log")]);
+        own.extend([
+            self.workspace.data(server),
+            self.workspace.path(tablespaces::root(server)),
+            self.workspace.socket(server),
+            self.workspace.path("log"),
+        ]);
         let mut others = paths(readable);
         others.extend(paths(&["bin", "conf"]));
         self.runtime

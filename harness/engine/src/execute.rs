@@ -9,11 +9,12 @@ use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::judge::fold;
 use pgdrill_model::plan::{Act, Plan};
 use pgdrill_model::redact::Redactor;
+use pgdrill_model::scenario::RecoverBy;
 use pgdrill_model::verdict::Verdict;
 use pgdrill_model::world::{Clock, Listener, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use crate::drill::Drill;
+use crate::drill::{Drill, Made};
 use crate::journal::Journal;
 use crate::record::Recorder;
 use crate::server::Server;
@@ -151,7 +152,9 @@ async fn in_workspace(
         seed: plan.seed,
         workspace: &workspace,
         primary: None,
+        standby: None,
         restored: None,
+        made: Made::default(),
         baseline: None,
         lost: None,
         losing: None,
@@ -168,7 +171,8 @@ async fn in_workspace(
         Keep::Never => false,
         Keep::OnFailure => !interrupted && !would_be_proven(recorder),
     };
-    let servers = [drill.primary.take(), drill.restored.take()];
+    // A standby before its primary, which would wait for it.
+    let servers = [drill.standby.take(), drill.primary.take(), drill.restored.take()];
     tear_down(servers, workspace, world, recorder, keep).await;
     interrupted
 }
@@ -236,7 +240,7 @@ fn end_step(drill: &Drill<'_>, step: usize, status: StepStatus, began: Duration)
 
 /// Stops the servers and removes the files; what would not stop or go is a finding.
 async fn tear_down(
-    servers: [Option<Server>; 2],
+    servers: [Option<Server>; 3],
     workspace: Workspace,
     world: &World<'_>,
     recorder: &Recorder<'_>,
@@ -260,11 +264,25 @@ async fn tear_down(
     recorder.happened(Happening::TornDown(teardown));
 }
 
-/// About how many bytes a drill needs: two clusters, a backup of one, and the WAL of the load, kept twice.
+/// About how many bytes a drill needs: two clusters, a backup of one, and the WAL of the load, kept twice; and as much
+/// again as a backup for every further cluster or backup, and for what is unpacked only to be combined.
 fn space(plan: &Plan) -> u64 {
     const OF_EVERY_DRILL: u64 = 400 << 20;
     const PER_ORDER: u64 = 2_600;
+    const OF_FURTHER: u64 = 60 << 20;
+    const PER_FURTHER_ORDER: u64 = 600;
     let orders: u64 =
         plan.steps.iter().map(|step| if let Act::LoadData(data) = &step.act { data.orders } else { 0 }).sum();
-    OF_EVERY_DRILL + orders * PER_ORDER
+    let further: u64 = plan
+        .steps
+        .iter()
+        .map(|step| match &step.act {
+            Act::CreateStandby | Act::Backup { .. } => 1,
+            Act::Recover { chain, by: RecoverBy::Combine, .. } => chain.len() as u64,
+            _ => 0,
+        })
+        .sum();
+    OF_EVERY_DRILL
+        + orders * PER_ORDER
+        + further.saturating_sub(1) * (OF_FURTHER + orders * PER_FURTHER_ORDER)
 }

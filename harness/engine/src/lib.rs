@@ -14,6 +14,7 @@ mod server;
 mod session;
 mod settings;
 mod step;
+mod tablespaces;
 mod tool;
 
 pub mod clock;

@@ -142,10 +142,18 @@ impl Server {
         }
     }
 
-    /// Ends the server and closes its place. `orderly`: with a checkpoint, so that its files can be used again.
-    pub async fn close(mut self, orderly: bool) -> Vec<Finding> {
-        if orderly && self.running() && self.signal(Signal::Int).await.is_ok() {
+    /// Stops the server with a checkpoint, so that its files can be used again. One that does not stop in time is left
+    /// to [`Server::close`].
+    pub async fn stop(&mut self) {
+        if self.running() && self.signal(Signal::Int).await.is_ok() {
             let _ = self.gone(STOP_LIMIT).await;
+        }
+    }
+
+    /// Ends the server and closes its place. `orderly`: it is stopped before.
+    pub async fn close(mut self, orderly: bool) -> Vec<Finding> {
+        if orderly {
+            self.stop().await;
         }
         self.place.close().await
     }

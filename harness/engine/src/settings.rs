@@ -8,6 +8,8 @@ use std::path::Path;
 use pgdrill_model::scenario::Setting;
 use pgdrill_ondisk::control::Minima;
 
+use crate::session::SUPERUSER;
+
 /// Only local connections, and these all: the socket lies in a directory of mode 0700.
 pub const HBA: &str = "local all all trust\nlocal replication all trust\n";
 
@@ -17,7 +19,9 @@ pub const PORT: u16 = 5432;
 /// What both servers have in common. Log lines carry no row data (`terse` leaves out the detail of constraint
 /// violations) and no statements. Shared memory is files of the data directory, where that is possible: a server that is
 /// killed cannot remove its own from the host.
-fn common(socket: &Path) -> String {
+fn common(socket: &Path, wal_segment_megabytes: u32) -> String {
+    // The server wants at least two segments; its own default would be too little for large ones.
+    let min_wal_size = (2 * wal_segment_megabytes).max(80);
     format!(
         "listen_addresses = ''\n\
          port = {PORT}\n\
@@ -37,26 +41,64 @@ fn common(socket: &Path) -> String {
          wal_level = replica\n\
          max_wal_senders = 10\n\
          max_connections = 100\n\
+         min_wal_size = '{min_wal_size}MB'\n\
          max_wal_size = '4GB'\n\
          cluster_name = 'pgdrill'\n",
         socket = quoted(socket),
     )
 }
 
-/// The primary's configuration: archiving by our own script, then the scenario's settings, which win.
-pub fn primary(socket: &Path, archive_wal: &Path, settings: &BTreeMap<String, Setting>) -> String {
-    let mut text = common(socket);
+/// The primary's configuration: archiving by our own script, then what it shares with its standby.
+pub fn primary(socket: &Path, archive_wal: &Path, wal_segment_megabytes: u32, shared: &str) -> String {
+    let mut text = common(socket, wal_segment_megabytes);
     let _ = writeln!(text, "archive_mode = on\narchive_command = '{} \"%p\" \"%f\"'", quoted(archive_wal));
+    text.push_str(shared);
+    text
+}
+
+/// What the primary and its standby have in common beside what all servers have: the scenario's own settings, which
+/// win. A standby needs limits at least as large as the primary's.
+pub fn shared(summarize_wal: bool, settings: &BTreeMap<String, Setting>) -> String {
+    let mut text = String::new();
+    if summarize_wal {
+        text.push_str("summarize_wal = on\n");
+    }
     for (name, setting) in settings {
         let _ = writeln!(text, "{name} = '{}'", setting.value.replace('\'', "''"));
     }
     text
 }
 
+/// The standby's configuration: it streams from the primary through the primary's socket, and archives nothing, since
+/// the primary does.
+pub fn standby(
+    socket: &Path,
+    primary: &Path,
+    slot: &str,
+    wal_segment_megabytes: u32,
+    shared: &str,
+) -> String {
+    let mut text = common(socket, wal_segment_megabytes);
+    // A value within a value: libpq's own quotes and backslashes first, then those of the configuration file.
+    let host = primary.to_string_lossy().replace('\\', "\\\\").replace('\'', "\\'");
+    let conninfo = format!("host='{host}' port={PORT} user={SUPERUSER} application_name=standby");
+    text.push_str(shared);
+    let _ = write!(
+        text,
+        "hot_standby = on\n\
+         archive_mode = off\n\
+         archive_command = ''\n\
+         primary_conninfo = '{}'\n\
+         primary_slot_name = '{slot}'\n",
+        quoted(Path::new(&conninfo)),
+    );
+    text
+}
+
 /// The restored server's configuration: no archiving, nothing that reaches outside, at least the primary's limits,
 /// and what to recover. Everything that recovery would otherwise take from a default is stated.
-pub fn restored(socket: &Path, fetch_wal: &Path, minima: Minima) -> String {
-    let mut text = common(socket);
+pub fn restored(socket: &Path, fetch_wal: &Path, wal_segment_megabytes: u32, minima: Minima) -> String {
+    let mut text = common(socket, wal_segment_megabytes);
     let _ = write!(
         text,
         "archive_mode = off\n\

@@ -8,7 +8,7 @@
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -91,8 +91,18 @@ impl Workspace {
         let workspace = Self { base, root, owner, guardian, _lock: lock };
         // From here on the guardian removes the directory, whatever happens.
         workspace.check_space(needed)?;
-        for part in ["archive", "backup", "bin", "conf", "log", "socket", "socket/primary", "socket/restored"]
-        {
+        let parts = [
+            "archive",
+            "backup",
+            "bin",
+            "conf",
+            "log",
+            "socket",
+            "socket/primary",
+            "socket/restored",
+            "tablespaces",
+        ];
+        for part in parts {
             workspace.make_dir(Path::new(part))?;
         }
         workspace.own(Path::new(""))?;
@@ -174,6 +184,38 @@ impl Workspace {
         Ok(path)
     }
 
+    /// Puts a small file of the servers' account in the place of another, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// `WORKSPACE_UNUSABLE` or `DISK_FULL`.
+    pub fn replace(&self, part: &Path, text: &str) -> Result<(), Unable> {
+        let fresh = fresh_name(part);
+        let (path, written) = (self.path(part), self.write(&fresh, text, 0o600)?);
+        File::open(&written)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| fs::rename(&written, &path))
+            .map_err(|error| trouble(&path, &error))
+    }
+
+    /// Makes a symbolic link to `target`, of the servers' account, in the place of whatever link is there. Nothing is
+    /// ever done through a link.
+    ///
+    /// # Errors
+    ///
+    /// `WORKSPACE_UNUSABLE` or `DISK_FULL`.
+    pub fn link(&self, part: &Path, target: &Path) -> Result<(), Unable> {
+        let (path, fresh) = (self.path(part), self.path(fresh_name(part)));
+        let owned = |()| match &self.owner {
+            Some(owner) => lchown(&fresh, Some(owner.uid), Some(owner.gid)),
+            None => Ok(()),
+        };
+        symlink(target, &fresh)
+            .and_then(owned)
+            .and_then(|()| fs::rename(&fresh, &path))
+            .map_err(|error| trouble(&path, &error))
+    }
+
     fn own(&self, part: &Path) -> Result<(), Unable> {
         let Some(owner) = &self.owner else { return Ok(()) };
         let path = self.path(part);
@@ -202,6 +244,13 @@ impl Workspace {
         let _ = self.guardian.wait();
         self.root.clone()
     }
+}
+
+/// A name beside `part` that nothing else has.
+fn fresh_name(part: &Path) -> PathBuf {
+    let mut name = part.file_name().unwrap_or_default().to_owned();
+    name.push(".pgdrill-new");
+    part.with_file_name(name)
 }
 
 /// Makes the workspace's directory. Another run that ends just now may take the base directory away in between.

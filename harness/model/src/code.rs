@@ -65,6 +65,9 @@ catalogue! {
     ProgramMissing "PROGRAM_MISSING" Unverifies
         "A program that the drill needs is not there or cannot be started."
         "Install the package that holds it; `pgdrill doctor` names it.";
+    LocaleMissing "LOCALE_MISSING" Unverifies
+        "The place where the servers run does not have the locale that the scenario names."
+        "Install or generate the locale (`locale -a` lists those that are there), or name another one.";
     UserMissing "USER_MISSING" Unverifies
         "pgdrill runs as root, PostgreSQL refuses root, and no unprivileged account was found to drop to."
         "Create the account `postgres`, or name one in PGDRILL_USER.";

@@ -71,8 +71,33 @@ pub struct BackupEvidence {
     pub tool: String,
     /// `plain` or `tar`.
     pub format: String,
-    /// `none` or `gzip`.
+    /// `none`, `gzip`, `lz4` or `zstd`.
     pub compress: String,
+    /// Who compressed: `client` or `server`; empty where nobody did.
+    #[serde(default)]
+    pub compress_side: String,
+    /// How, where the scenario says more, in `pg_basebackup`'s notation: `level=3,workers=2`.
+    #[serde(default)]
+    pub compress_detail: String,
+    /// How the WAL that it needs came into it: `stream`, `fetch` or `none`. Empty in records from before it could be
+    /// chosen: streamed.
+    #[serde(default)]
+    pub wal: String,
+    /// Which checksums its manifest has of the files: `SHA256`, `NONE`. Empty in the same records: SHA256.
+    #[serde(default)]
+    pub manifest_checksums: String,
+    /// The server that it was taken from: `primary`, `standby`. Empty in the same records: the primary.
+    #[serde(default)]
+    pub from: String,
+    /// The backup that it builds upon, where it is incremental.
+    #[serde(default)]
+    pub incremental_of: Option<String>,
+    /// Tablespaces in it, beside the cluster's own two.
+    #[serde(default)]
+    pub tablespaces: u64,
+    /// What they take on disk, which is part of `bytes`.
+    #[serde(default)]
+    pub tablespace_bytes: u64,
     /// Bytes on disk.
     pub bytes: u64,
     /// Files that the manifest lists.
@@ -120,8 +145,14 @@ pub struct TableContent {
 /// A recovery, as far as it got.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryEvidence {
-    /// How the backup was unpacked: `tar`, `copy`.
+    /// How the backup was unpacked: `tar`, `copy`, `combine`.
     pub by: String,
+    /// The backups that were restored, the full one first. Empty in records from before there was more than one.
+    #[serde(default)]
+    pub backups: Vec<String>,
+    /// Tablespaces that were put into the restored server's own tree.
+    #[serde(default)]
+    pub tablespaces: u64,
     /// The target that was asked for: `latest`.
     pub target: String,
     /// The state that was reached: `promoted`, or none.
@@ -145,7 +176,7 @@ pub struct RecoveryEvidence {
 /// One phase of the recovery time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phase {
-    /// `detect`, `fetch`, `unpack`, `start`, `replay`, `promote` or `first-write`.
+    /// `detect`, `fetch`, `unpack`, `combine` (of an incremental backup), `start`, `replay`, `promote` or `first-write`.
     pub name: String,
     /// How long it took.
     pub took_us: u64,

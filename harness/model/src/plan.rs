@@ -2,7 +2,6 @@
 //! cluster, loading the data, capturing what is there) are in it too, so that a plan hides nothing.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use crate::check::Check;
@@ -10,10 +9,13 @@ use crate::code::Code;
 use crate::event::PlannedStep;
 use crate::finding::{Stage, Unable};
 use crate::scenario::{
-    Backup, BackupFormat, Compress, Data, Disaster, Expect, Placed, RecoverBy, Scenario, Setting, Sql, Step,
-    SwitchWal, Target,
+    Backup, BackupFrom, Cluster, Data, Disaster, Expect, Placed, RecoverBy, Scenario, Setting, Sql, Step,
+    SwitchWal, Tablespace, Target,
 };
-use crate::units::{Major, show_count, show_duration};
+use crate::units::Major;
+
+mod majors;
+mod words;
 
 /// What one drill will do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,19 +54,29 @@ pub struct Planned {
 /// What a step does, with nothing left to decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Make the primary's cluster, with page checksums, and start it.
+    /// Make the primary's cluster, and start it.
     CreateCluster {
+        /// How it is made.
+        cluster: Cluster,
+        /// Its tablespaces.
+        tablespaces: Vec<Tablespace>,
+        /// Whether the server summarizes its WAL, without which there is no incremental backup.
+        summarize_wal: bool,
         /// The scenario's own settings.
         settings: BTreeMap<String, Setting>,
     },
     /// Load the trading schema and its data.
     LoadData(Data),
+    /// Make a standby of the primary, and wait until it has caught up.
+    CreateStandby,
     /// Take a base backup.
     Backup {
         /// Its name in the workspace.
         name: String,
         /// How it is taken.
         how: Backup,
+        /// The backup that it builds upon, where it is incremental.
+        upon: Option<String>,
     },
     /// Run SQL on the server that is there.
     Sql {
@@ -84,10 +96,8 @@ pub enum Act {
     Disaster(Disaster),
     /// Restore a backup and recover.
     Recover {
-        /// The backup's name in the workspace.
-        backup: String,
-        /// How it was taken.
-        how: Backup,
+        /// The backup, and before it those that it builds upon, the full one first.
+        chain: Vec<Member>,
         /// How it is unpacked.
         by: RecoverBy,
         /// Where recovery stops.
@@ -102,11 +112,22 @@ pub enum Act {
     },
 }
 
+/// A backup of a drill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name in the workspace.
+    pub name: String,
+    /// How it was taken.
+    pub how: Backup,
+}
+
 /// A server of a drill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
     /// The one that is lost.
     Primary,
+    /// One that streams from the primary, so that backups can be taken from it.
+    Standby,
     /// The one that is recovered.
     Restored,
 }
@@ -116,6 +137,7 @@ impl Server {
     pub fn name(self) -> &'static str {
         match self {
             Self::Primary => "primary",
+            Self::Standby => "standby",
             Self::Restored => "restored",
         }
     }
@@ -125,7 +147,7 @@ impl Server {
 ///
 /// # Errors
 ///
-/// `MAJOR_OUT_OF_RANGE` when the scenario does not make sense on that major.
+/// `MAJOR_OUT_OF_RANGE` when the scenario does not make sense on that major, or asks for what that major cannot do.
 pub fn compile(
     scenario: &Scenario,
     postgres: Major,
@@ -141,22 +163,39 @@ pub fn compile(
             ),
         ));
     }
+    majors::check(scenario, postgres)?;
     let checks = in_order(scenario.steps.iter().filter_map(|step| match &step.what {
         Step::Check(checks) => Some(checks.as_slice()),
         _ => None,
     }));
-    let mut steps = vec![
-        Planned { line: None, act: Act::CreateCluster { settings: scenario.settings.clone() } },
-        Planned { line: None, act: Act::LoadData(scenario.data) },
-    ];
-    let mut backups: Vec<(String, Backup)> = Vec::new();
+    let incremental = |step: &Placed<Step>| matches!(&step.what, Step::Backup(how) if how.incremental);
+    let create = Act::CreateCluster {
+        cluster: scenario.cluster.clone(),
+        tablespaces: scenario.tablespaces.clone(),
+        summarize_wal: scenario.steps.iter().any(incremental),
+        settings: scenario.settings.clone(),
+    };
+    let mut steps =
+        vec![Planned { line: None, act: create }, Planned { line: None, act: Act::LoadData(scenario.data) }];
+    let mut chain: Vec<Member> = Vec::new();
+    let mut backups = 0;
+    let mut standby = false;
     let mut server = Server::Primary;
     for Placed { line, what } in &scenario.steps {
         let act = match what {
             Step::Backup(how) => {
-                let name = format!("backup-{}", backups.len() + 1);
-                backups.push((name.clone(), *how));
-                Act::Backup { name, how: *how }
+                if how.from == BackupFrom::Standby && !standby {
+                    standby = true;
+                    steps.push(Planned { line: None, act: Act::CreateStandby });
+                }
+                backups += 1;
+                let name = format!("backup-{backups}");
+                if !how.incremental {
+                    chain.clear();
+                }
+                let upon = chain.last().map(|member| member.name.clone());
+                chain.push(Member { name: name.clone(), how: *how });
+                Act::Backup { name, how: *how, upon }
             }
             Step::Sql(sql) => Act::Sql { sql: sql.clone(), on: server },
             Step::SwitchWal(switch) => Act::SwitchWal(*switch),
@@ -166,17 +205,14 @@ pub fn compile(
             }
             Step::Recover(recover) => {
                 server = Server::Restored;
-                let (backup, how) = backups.last().cloned().ok_or_else(|| {
+                let newest = chain.last().ok_or_else(|| {
                     Unable::bug(format!(
                         "{}:{line}: a recovery without a backup passed the parser",
                         scenario.id
                     ))
                 })?;
-                let by = recover.by.unwrap_or(match how.format {
-                    BackupFormat::Tar => RecoverBy::Tar,
-                    BackupFormat::Plain => RecoverBy::Copy,
-                });
-                Act::Recover { backup, how, by, to: recover.to, within: recover.within }
+                let by = recover.by.unwrap_or_else(|| RecoverBy::fitting(&newest.how));
+                Act::Recover { chain: chain.clone(), by, to: recover.to, within: recover.within }
             }
             Step::Check(checks) => {
                 let mut checks = checks.clone();
@@ -237,6 +273,7 @@ impl Act {
         match self {
             Self::CreateCluster { .. } => "create-cluster",
             Self::LoadData(_) => "load-data",
+            Self::CreateStandby => "create-standby",
             Self::Backup { .. } => "backup",
             Self::Sql { .. } => "sql",
             Self::SwitchWal(_) => "switch-wal",
@@ -251,76 +288,12 @@ impl Act {
     pub fn stage(&self) -> Stage {
         match self {
             Self::CreateCluster { .. } | Self::LoadData(_) => Stage::Prepare,
-            Self::Backup { .. } | Self::SwitchWal(_) => Stage::Backup,
-            Self::Sql { on: Server::Primary, .. } => Stage::Backup,
+            Self::CreateStandby | Self::Backup { .. } | Self::SwitchWal(_) => Stage::Backup,
+            Self::Sql { on: Server::Primary | Server::Standby, .. } => Stage::Backup,
             Self::Capture { .. } => Stage::Capture,
             Self::Disaster(_) => Stage::Disaster,
             Self::Recover { .. } => Stage::Recover,
             Self::Sql { on: Server::Restored, .. } | Self::Check { .. } => Stage::Check,
-        }
-    }
-}
-
-/// The first words of a statement: enough to know it again, never a whole one.
-fn excerpt(sql: &str) -> String {
-    const LONGEST: usize = 60;
-    let words = sql.split_whitespace().collect::<Vec<_>>().join(" ");
-    if words.chars().count() <= LONGEST {
-        return words;
-    }
-    let cut: String = words.chars().take(LONGEST - 3).collect();
-    format!("{}...", cut.trim_end())
-}
-
-impl fmt::Display for Act {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CreateCluster { settings } => {
-                write!(f, "initdb with page checksums, archive_command into archive/, start primary")?;
-                for (name, setting) in settings {
-                    write!(f, ", {name}={}", setting.value)?;
-                }
-                Ok(())
-            }
-            Self::LoadData(data) => {
-                write!(f, "trading schema and {} orders by binary COPY", show_count(data.orders))
-            }
-            Self::Backup { name, how } => {
-                let form = match (how.format, how.compress) {
-                    (BackupFormat::Plain, _) => "plain",
-                    (BackupFormat::Tar, Compress::None) => "tar",
-                    (BackupFormat::Tar, Compress::Gzip) => "tar, gzip",
-                };
-                write!(f, "pg_basebackup ({form}, SHA256 manifest, WAL streamed) into backup/{name}")
-            }
-            Self::Sql { sql, on } => {
-                write!(f, "on {}: {}", on.name(), excerpt(&sql.run))?;
-                sql.database.as_ref().map_or(Ok(()), |database| write!(f, " (in {database})"))
-            }
-            Self::SwitchWal(switch) => {
-                write!(f, "pg_switch_wal(), wait up to {} for the archive", show_duration(switch.within))
-            }
-            Self::Capture { .. } => write!(f, "content of the quiet primary, with its position in the WAL"),
-            Self::Disaster(Disaster::Kill) => write!(f, "SIGKILL the primary; its files stay"),
-            Self::Disaster(Disaster::LosePrimary) => {
-                write!(f, "SIGKILL the primary and remove its data directory with all WAL in it")
-            }
-            Self::Recover { backup, by, to: Target::Latest, within, .. } => {
-                let by = match by {
-                    RecoverBy::Tar => "tar",
-                    RecoverBy::Copy => "cp",
-                };
-                write!(
-                    f,
-                    "unpack backup/{backup} by {by}, replay the archive to its end on timeline latest, promote, \
-                     first write as trading_app; within {}",
-                    show_duration(*within)
-                )
-            }
-            Self::Check { checks } => {
-                let names: Vec<&str> = checks.iter().map(|check| check.name()).collect();
-                write!(f, "{}", names.join(", "))
-            }
         }
     }
 }
@@ -367,8 +340,8 @@ objectives: { rto: 30s }
         );
         assert_eq!(plan.seed, 7);
         assert_eq!(plan.checks(), Check::all());
-        let Act::Recover { backup, by, .. } = &plan.steps[7].act else { panic!("{:?}", plan.steps[7]) };
-        assert_eq!((backup.as_str(), *by), ("backup-2", RecoverBy::Tar));
+        let Act::Recover { chain, by, .. } = &plan.steps[7].act else { panic!("{:?}", plan.steps[7]) };
+        assert_eq!((chain.len(), chain[0].name.as_str(), *by), (1, "backup-2", RecoverBy::Tar));
         assert!(matches!(plan.steps[4].act, Act::Sql { on: Server::Primary, .. }));
         assert!(matches!(plan.steps[8].act, Act::Sql { on: Server::Restored, .. }));
         assert_eq!(plan.steps[8].line, Some(11));
@@ -380,11 +353,5 @@ objectives: { rto: 30s }
         let unable = compile(&scenario, Major(13), "local", None).unwrap_err();
         assert_eq!(unable.code, Code::MajorOutOfRange);
         assert_eq!(unable.message, "'a' is for PostgreSQL >=14, and 13 was asked for");
-    }
-
-    #[test]
-    fn a_statement_is_shown_by_its_first_words() {
-        assert_eq!(excerpt("SELECT  1\n  + 1"), "SELECT 1 + 1");
-        assert_eq!(excerpt(&"x".repeat(80)), format!("{}...", "x".repeat(57)));
     }
 }

@@ -7,8 +7,9 @@ use pgdrill_model::check::Check;
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::Stage;
 use pgdrill_model::scenario::{
-    Backup, BackupFormat, BackupTool, Compress, Disaster, Expect, Mistakes, Recover, RecoverBy, Scenario,
-    Setting, Sql, Step, SwitchWal, Target, parse,
+    Backup, BackupFormat, BackupFrom, BackupTool, CheckpointMode, Cluster, Compress, Disaster, Expect,
+    ManifestChecksums, Method, Mistakes, Placed, Recover, RecoverBy, Scenario, Setting, Side, Sql, Step,
+    SwitchWal, Tablespace, Target, WalMethod, parse,
 };
 use pgdrill_model::units::{Major, MajorRange};
 use pgdrill_model::verdict::Verdict;
@@ -31,6 +32,8 @@ title: ' Everything that the language has '
 postgres: '>=14 <18'
 seed: 7
 data: { orders: 200_000 }
+cluster: { locale: en_US.UTF-8, icu-locale: de-u-co-phonebk, checksums: off, wal-segment-size: 4MB }
+tablespaces: { history: [AuditLog], empty: [] }
 archive: { by: command }
 settings:
   shared_buffers: 256MB
@@ -42,7 +45,16 @@ time-limit: 1h 30m
 steps:
   - sql: SELECT 1
   - backup: { tool: pg_basebackup, format: plain, compress: none }
-  - backup: { format: tar, compress: none }
+  - backup:
+      format: tar
+      compress: server-zstd:level=3,workers=2,long
+      wal: none
+      manifest: sha512
+      checkpoint: spread
+      verify-checksums: off
+      max-rate: 32M
+      from: standby
+      incremental: on
   - sql:
       run: |
         CREATE TABLE t (a int);
@@ -51,13 +63,26 @@ steps:
   - switch-wal: { within: 90s }
   - switch-wal:
   - disaster: kill
-  - recover: { by: tar, to: latest, within: 5 minutes }
+  - recover: { by: combine, to: latest, within: 5 minutes }
   - check: { row-counts: all, fingerprints: {}, conservation: }
   - sql: SELECT 2
   - check: { first-write: all }
 objectives: { rto: 30s }
 expect: { verdict: disproven, finding: RTO_EXCEEDED, stage: recover }
 ";
+
+const PLAIN: Backup = Backup {
+    tool: BackupTool::PgBasebackup,
+    format: BackupFormat::Plain,
+    compress: Compress::NONE,
+    wal: WalMethod::Stream,
+    manifest: ManifestChecksums::Sha256,
+    checkpoint: CheckpointMode::Fast,
+    verify_checksums: true,
+    max_rate: None,
+    from: BackupFrom::Primary,
+    incremental: false,
+};
 
 const JSON: &str = r#"{
   "title": "The shortest drill",
@@ -88,7 +113,8 @@ fn the_shortest_drill_is_filled_with_defaults() {
     assert!(scenario.settings.is_empty());
     assert_eq!(scenario.objectives.rto, None);
     assert_eq!(scenario.expect, None);
-    let gzip = Backup { tool: BackupTool::PgBasebackup, format: BackupFormat::Tar, compress: Compress::Gzip };
+    assert_eq!((&scenario.cluster, scenario.tablespaces.len()), (&Cluster::default(), 0));
+    let gzip = Backup { format: BackupFormat::Tar, compress: Compress::GZIP, ..PLAIN };
     assert_eq!(
         steps(&scenario),
         [
@@ -122,34 +148,65 @@ fn everything_that_is_written_is_taken() {
     assert_eq!(
         settings,
         [
-            ("cluster_name", "", 11),
-            ("fsync", "on", 10),
-            ("pgdrill.note", "NO", 12),
-            ("shared_buffers", "256MB", 8),
-            ("work_mem", "65536", 9),
+            ("cluster_name", "", 13),
+            ("fsync", "on", 12),
+            ("pgdrill.note", "NO", 14),
+            ("shared_buffers", "256MB", 10),
+            ("work_mem", "65536", 11),
         ]
     );
-    let plain =
-        Backup { tool: BackupTool::PgBasebackup, format: BackupFormat::Plain, compress: Compress::None };
+    assert_eq!(
+        scenario.cluster,
+        Cluster {
+            locale: Some(Placed { line: 6, what: "en_US.UTF-8".to_owned() }),
+            icu_locale: Some(Placed { line: 6, what: "de-u-co-phonebk".to_owned() }),
+            checksums: false,
+            wal_segment_megabytes: 4,
+        }
+    );
+    let tablespace = |name: &str, tables: &[&str]| Tablespace {
+        name: name.to_owned(),
+        tables: tables.iter().map(|table| (*table).to_owned()).collect(),
+    };
+    assert_eq!(scenario.tablespaces, [tablespace("history", &["AuditLog"]), tablespace("empty", &[])]);
+    let everything = Backup {
+        tool: BackupTool::PgBasebackup,
+        format: BackupFormat::Tar,
+        compress: Compress {
+            method: Method::Zstd,
+            side: Side::Server,
+            level: Some(3),
+            workers: Some(2),
+            long: true,
+        },
+        wal: WalMethod::None,
+        manifest: ManifestChecksums::Sha512,
+        checkpoint: CheckpointMode::Spread,
+        verify_checksums: false,
+        max_rate: Some(32 << 10),
+        from: BackupFrom::Standby,
+        incremental: true,
+    };
     let sql = |run: &str, database: Option<&str>| {
         Step::Sql(Sql { run: run.to_owned(), database: database.map(str::to_owned) })
     };
     let script = "CREATE TABLE t (a int);\nINSERT INTO t VALUES (1);\n";
-    let recover = Recover { by: Some(RecoverBy::Tar), to: Target::Latest, within: Duration::from_secs(300) };
+    let recover =
+        Recover { by: Some(RecoverBy::Combine), to: Target::Latest, within: Duration::from_secs(300) };
     assert_eq!(
         steps(&scenario),
         [
-            (15, sql("SELECT 1", None)),
-            (16, Step::Backup(plain)),
-            (17, Step::Backup(Backup { format: BackupFormat::Tar, ..plain })),
-            (18, sql(script, Some("postgres"))),
-            (23, Step::SwitchWal(SwitchWal { within: Duration::from_secs(90) })),
-            (24, Step::SwitchWal(SwitchWal { within: Duration::from_secs(60) })),
-            (25, Step::Disaster(Disaster::Kill)),
-            (26, Step::Recover(recover)),
-            (27, Step::Check(vec![Check::RowCounts, Check::Fingerprints, Check::Conservation])),
-            (28, sql("SELECT 2", None)),
-            (29, Step::Check(vec![Check::FirstWrite])),
+            (17, sql("SELECT 1", None)),
+            (18, Step::Backup(PLAIN)),
+            (19, Step::Backup(everything)),
+            (29, sql(script, Some("postgres"))),
+            (34, Step::SwitchWal(SwitchWal { within: Duration::from_secs(90) })),
+            (35, Step::SwitchWal(SwitchWal { within: Duration::from_secs(60) })),
+            (36, Step::Disaster(Disaster::Kill)),
+            (37, Step::Recover(recover)),
+            (38, Step::Check(vec![Check::RowCounts, Check::Fingerprints, Check::Conservation])),
+            (39, sql("SELECT 2", None)),
+            (40, Step::Check(vec![Check::FirstWrite])),
         ]
     );
 }

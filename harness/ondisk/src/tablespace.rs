@@ -42,6 +42,24 @@ pub fn read(text: &str) -> Result<Vec<Mapping>, Malformed> {
         .collect()
 }
 
+/// Writes a tablespace map. `backslashes`: whether readers take a backslash for an escape before any character, as
+/// those from 14 on do; for 13 it is one only before a line break.
+pub fn write(mappings: &[Mapping], backslashes: bool) -> String {
+    let mut text = String::new();
+    for mapping in mappings {
+        text.push_str(&mapping.oid);
+        text.push(' ');
+        for character in mapping.path.chars() {
+            if matches!(character, '\n' | '\r') || (backslashes && character == '\\') {
+                text.push('\\');
+            }
+            text.push(character);
+        }
+        text.push('\n');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +71,16 @@ mod tests {
         assert_eq!(pairs, [("16400", "/srv/ts one"), ("16401", "/srv/a\nb\\c")]);
         assert!(read("nonsense\n").is_err());
         assert_eq!(read("").unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mappings: Vec<Mapping> = ["/srv/ts one", "/srv/a\nb\\c", "/\r"]
+            .into_iter()
+            .zip(16_400..)
+            .map(|(path, oid)| Mapping { oid: oid.to_string(), path: path.to_owned() })
+            .collect();
+        assert_eq!(read(&write(&mappings, true)).unwrap(), mappings);
+        assert_eq!(write(&mappings[1..2], false), "16401 /srv/a\\\nb\\c\n");
     }
 }

@@ -68,6 +68,7 @@ where
     attributes.extend([("timestamp".into(), moment.as_str().into())]);
 }
 
+/// Facts of the drill by name; one that has several of a kind, such as backups, has the name several times.
 fn properties(run: &Run) -> Vec<(&'static str, String)> {
     let header = &run.header;
     let mut properties = vec![
@@ -82,6 +83,10 @@ fn properties(run: &Run) -> Vec<(&'static str, String)> {
         ("verdict", run.verdict.name().to_owned()),
         ("observed", run.observed.name().to_owned()),
     ];
+    properties.extend(run.backups.iter().map(|backup| {
+        let size = words::untied(&words::bytes(backup.bytes));
+        ("backup", format!("{}: {}, {size}", backup.name, words::backup(backup)))
+    }));
     for objective in &run.objectives {
         let seconds = |us: u64| format!("{:.3}", Duration::from_micros(us).as_secs_f64());
         properties.extend(objective.target_us.map(|us| ("rto_target_seconds", seconds(us))));

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use pgdrill_model::check::Check;
 use pgdrill_model::code::{Code, Weight};
 use pgdrill_model::event::{Happening, StepStatus};
+use pgdrill_model::evidence::BackupEvidence;
 use pgdrill_model::finding::Finding;
 use pgdrill_model::run::Run;
 use pgdrill_model::units::{show_bytes, show_count, show_duration};
@@ -67,6 +68,40 @@ pub(crate) fn not_run(findings: &[&Finding]) -> String {
 /// A duration that is kept on one line.
 pub(crate) fn time(us: u64) -> String {
     tied(&show_duration(Duration::from_micros(us)))
+}
+
+/// How a backup was taken. What an older record does not say is left out.
+pub(crate) fn backup(backup: &BackupEvidence) -> String {
+    let mut form = vec![backup.format.clone()];
+    if backup.compress != "none" {
+        let mut how = backup.compress.clone();
+        if backup.compress_side == "server" {
+            how.push_str(" by the server");
+        }
+        if !backup.compress_detail.is_empty() {
+            how.push_str(&format!(" at {}", backup.compress_detail.replace(',', ", ")));
+        }
+        form.push(how);
+    }
+    form.extend(match backup.manifest_checksums.as_str() {
+        "" => None,
+        "NONE" => Some("manifest without checksums".to_owned()),
+        algorithm => Some(format!("{algorithm} manifest")),
+    });
+    form.extend(match backup.wal.as_str() {
+        "stream" => Some("WAL streamed".to_owned()),
+        "fetch" => Some("WAL fetched".to_owned()),
+        "none" => Some("no WAL in it".to_owned()),
+        _ => None,
+    });
+    let mut words = format!("{} ({})", backup.tool, form.join(", "));
+    if backup.from == "standby" {
+        words.push_str(" of the standby");
+    }
+    if let Some(upon) = &backup.incremental_of {
+        words.push_str(&format!(", only what changed since {upon}"));
+    }
+    words
 }
 
 /// A number of bytes that is kept on one line.

@@ -330,6 +330,14 @@ pub fn hostile() -> Run {
         tool: HOSTILE.to_owned(),
         format: HOSTILE.to_owned(),
         compress: HOSTILE.to_owned(),
+        compress_side: HOSTILE.to_owned(),
+        compress_detail: HOSTILE.to_owned(),
+        wal: HOSTILE.to_owned(),
+        manifest_checksums: HOSTILE.to_owned(),
+        from: HOSTILE.to_owned(),
+        incremental_of: Some(HOSTILE.to_owned()),
+        tablespaces: 1,
+        tablespace_bytes: 1,
         ..backup()
     };
     let facts = PlaceFacts {

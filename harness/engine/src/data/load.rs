@@ -10,13 +10,14 @@ use bytes::Bytes;
 use futures_util::{SinkExt, pin_mut};
 use pgdrill_model::event::Unit;
 use pgdrill_model::evidence::LoadEvidence;
+use pgdrill_model::scenario::Tablespace;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Error;
 
 use crate::data::copy::{Stream, TABLES, Table};
 use crate::data::{CONSTRAINTS_SQL, DATABASE, GRANTS_SQL, SCHEMA_SQL};
 use crate::record::Recorder;
-use crate::session::{Door, SUPERUSER};
+use crate::session::{Door, SUPERUSER, Session};
 
 /// What each connection loads, in order.
 const LANES: [&[Table]; 2] =
@@ -32,7 +33,8 @@ struct Loaded {
     sha256: [u8; 32],
 }
 
-/// Loads the fixture with `orders` orders made from `seed` into the server behind `socket`. `took_us` of the
+/// Loads the fixture with `orders` orders made from `seed` into the server behind `socket`, each table with its indexes
+/// into the one of `tablespaces` that it belongs to. `took_us` of the
 /// evidence is left for the caller.
 ///
 /// # Errors
@@ -42,16 +44,19 @@ pub async fn load(
     socket: &Path,
     seed: u64,
     orders: u64,
+    tablespaces: &[Tablespace],
     recorder: &Recorder<'_>,
 ) -> Result<LoadEvidence, Error> {
     let session = Door::superuser(socket, SUPERUSER).open().await?;
     session.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await?;
     let door = Door::superuser(socket, DATABASE);
-    door.open().await?.batch_execute(SCHEMA_SQL).await?;
+    let session = door.open().await?;
+    session.batch_execute(SCHEMA_SQL).await?;
+    place(&session, tablespaces).await?;
     let (keys, references) = constraints();
     let lanes = LANES.map(async |tables| {
         let loaded = fill(&door, tables, seed, orders, recorder).await?;
-        build(&door, tables, &keys).await?;
+        build(&door, tables, tablespaces, &keys).await?;
         Ok::<_, Error>(loaded)
     });
     let mut loaded: Vec<Loaded> =
@@ -74,6 +79,16 @@ pub async fn load(
         sha256: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
         took_us: 0,
     })
+}
+
+/// Puts the tables, which are still empty, into their tablespaces.
+async fn place(session: &Session, tablespaces: &[Tablespace]) -> Result<(), Error> {
+    for Tablespace { name, tables } in tablespaces {
+        for table in tables {
+            session.batch_execute(&format!("ALTER TABLE \"{table}\" SET TABLESPACE \"{name}\"")).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn fill(
@@ -113,7 +128,12 @@ async fn fill(
 }
 
 /// Builds the keys and indexes of `tables`.
-async fn build(door: &Door, tables: &[Table], statements: &[&str]) -> Result<(), Error> {
+async fn build(
+    door: &Door,
+    tables: &[Table],
+    tablespaces: &[Tablespace],
+    statements: &[&str],
+) -> Result<(), Error> {
     let session = door.open().await?;
     session.batch_execute(BUILD_SETTINGS).await?;
     for statement in statements {
@@ -122,7 +142,14 @@ async fn build(door: &Door, tables: &[Table], statements: &[&str]) -> Result<(),
             statement.contains(&format!("ON \"{name}\" ("))
                 || statement.contains(&format!("ALTER TABLE \"{name}\" "))
         };
-        if tables.iter().any(|table| of_these(&table)) {
+        if let Some(table) = tables.iter().find(of_these) {
+            let own = tablespaces
+                .iter()
+                .find(|tablespace| tablespace.tables.iter().any(|name| name == table.name()));
+            let own = own.map_or("", |tablespace| tablespace.name.as_str());
+            if !tablespaces.is_empty() {
+                session.batch_execute(&format!("SET default_tablespace = '{own}'")).await?;
+            }
             session.batch_execute(statement).await?;
         }
     }
@@ -140,6 +167,11 @@ fn constraints() -> (Vec<&'static str>, Vec<&'static str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scenario_names_the_tables_that_there_are() {
+        assert_eq!(TABLES.map(Table::name), pgdrill_model::scenario::FIXTURE_TABLES);
+    }
 
     #[test]
     fn each_statement_is_in_one_part_and_each_key_in_one_lane() {

@@ -49,6 +49,11 @@ impl Clocked {
         self.end("unpack", at);
     }
 
+    /// The backups are combined.
+    pub fn combined(&mut self, at: Duration) {
+        self.end("combine", at);
+    }
+
     /// Replay began and ended at these wall-clock times, as far as the log tells, and the server took writes at
     /// `promoted`.
     pub fn replayed(&mut self, began_unix_us: Option<i64>, ended_unix_us: Option<i64>, promoted: Duration) {

@@ -10,6 +10,7 @@ use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
 use pgdrill_model::units::Lsn;
 use pgdrill_model::world::{Command, Place};
+use pgdrill_ondisk::control::Control;
 use pgdrill_ondisk::segment::{self, ArchiveFile};
 
 use crate::drill::on_a_thread;
@@ -17,8 +18,43 @@ use crate::workspace::Workspace;
 
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Looks through the archived WAL from the start of the backup in `source` on. Reading stops at the end of the
-/// archive, as replay would.
+/// Where replay will begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    timeline: u32,
+    position: u64,
+}
+
+/// Where the replay of the backup in `source` will begin, by its manifest; none without a good one.
+///
+/// # Errors
+///
+/// A bug, when a thread died.
+pub async fn start_of_backup(source: &Path) -> Result<Option<Start>, Unable> {
+    let directory = source.to_owned();
+    let summary = on_a_thread(move || inspect::summary(&directory)).await?;
+    let range = summary.ok().and_then(|summary| summary.manifest.wal.first().copied());
+    Ok(range.map(|range| Start { timeline: range.timeline, position: range.start }))
+}
+
+/// Where the replay of a restored data directory will begin: as its label says, else its control file. None when
+/// neither can be read; then no server starts on it either.
+pub fn start_of_data(data: &Path) -> Option<Start> {
+    let label = fs::read_to_string(data.join("backup_label")).ok().and_then(|label| {
+        let value = |key: &str| label.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+        let position = value("START WAL LOCATION:")?.split(' ').next()?.parse().ok();
+        Some(Start {
+            timeline: value("START TIMELINE:")?.parse().ok()?,
+            position: position.map(|Lsn(lsn)| lsn)?,
+        })
+    });
+    label.or_else(|| {
+        let control = Control::read(&fs::read(data.join("global/pg_control")).ok()?).ok()?;
+        Some(Start { timeline: control.timeline, position: control.redo })
+    })
+}
+
+/// Looks through the archived WAL from `start` on. Reading stops at the end of the archive, as replay would.
 ///
 /// # Errors
 ///
@@ -26,21 +62,17 @@ const LIMIT: Duration = Duration::from_secs(600);
 pub async fn refuse(
     workspace: &Workspace,
     place: &dyn Place,
-    source: &Path,
+    start: Start,
 ) -> Result<Option<Unable>, Unable> {
-    let directory = source.to_owned();
-    // A backup without a good manifest is for the unpacking to judge.
-    let Ok(summary) = on_a_thread(move || inspect::summary(&directory)).await? else { return Ok(None) };
-    let Some(range) = summary.manifest.wal.first() else { return Ok(None) };
     let archive = workspace.path("archive");
-    let Some(end) = end_of(&archive, range.timeline) else { return Ok(None) };
+    let Some(end) = end_of(&archive, start.timeline) else { return Ok(None) };
     let command = Command::postgres(
         "pg_waldump",
         [
             "--rmgr=Tablespace".to_owned(),
             format!("--path={}", archive.display()),
-            format!("--timeline={}", range.timeline),
-            format!("--start={}", Lsn(range.start)),
+            format!("--timeline={}", start.timeline),
+            format!("--start={}", Lsn(start.position)),
             // Without an end it would wait five seconds for the segment after the last one.
             format!("--end={}", Lsn(end)),
         ],
@@ -77,4 +109,19 @@ fn end_of(archive: &Path, timeline: u32) -> Option<u64> {
             }
         })
         .max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_says_where_replay_begins() {
+        let data = tempfile::tempdir().unwrap();
+        assert_eq!(start_of_data(data.path()), None);
+        let label = "START WAL LOCATION: 0/C00028 (file 000000010000000000000003)\nCHECKPOINT LOCATION: 0/C00080\n\
+                     BACKUP METHOD: streamed\nSTART TIMELINE: 1\n";
+        fs::write(data.path().join("backup_label"), label).unwrap();
+        assert_eq!(start_of_data(data.path()), Some(Start { timeline: 1, position: 0xC0_0028 }));
+    }
 }

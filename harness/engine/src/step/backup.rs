@@ -1,76 +1,145 @@
-//! `backup`: takes a base backup while the primary runs.
+//! `backup`: takes a base backup of the running primary, or of its standby.
 
+use std::path::Path;
 use std::time::Duration;
 
-use pgdrill_backup::inspect;
+use pgdrill_backup::{inspect, parts};
 use pgdrill_model::code::Code;
 use pgdrill_model::event::Unit;
 use pgdrill_model::evidence::{BackupEvidence, Evidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Server as Name;
-use pgdrill_model::scenario::{Backup, BackupFormat, BackupTool, Compress};
+use pgdrill_model::scenario::{Backup, BackupFormat, BackupFrom, BackupTool, Method, SwitchWal, WalMethod};
 use pgdrill_model::units::Lsn;
+use pgdrill_model::world::Exit;
 use tokio::time::sleep;
 
+use super::{create_standby, switch_wal};
 use crate::drill::{Drill, disk_full, on_a_thread};
 use crate::session::Session;
-use crate::tool::pg_basebackup;
+use crate::tablespaces;
+use crate::tool::pg_basebackup::{self, Way};
 
 /// How often the server is asked how far its backup is.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
+/// How long the archiver may take for the WAL without which a backup is nothing.
+const ARCHIVED_WITHIN: Duration = Duration::from_secs(60);
+
 const PROGRESS: &str = "SELECT backup_streamed, backup_total FROM pg_stat_progress_basebackup LIMIT 1";
 
-pub(super) async fn run(drill: &mut Drill<'_>, name: &str, how: Backup) -> Result<Vec<Finding>, Unable> {
+pub(super) async fn run(
+    drill: &mut Drill<'_>,
+    name: &str,
+    how: Backup,
+    upon: Option<&str>,
+) -> Result<Vec<Finding>, Unable> {
     let BackupTool::PgBasebackup = how.tool;
+    let from = match how.from {
+        BackupFrom::Primary => Name::Primary,
+        BackupFrom::Standby => Name::Standby,
+    };
+    if from == Name::Standby {
+        create_standby::catch_up(drill).await?;
+    }
     let target = drill.workspace.path("backup").join(name);
-    let watcher = drill.session(Name::Primary, None).await?;
-    let clock = drill.clock;
-    let recorder = drill.recorder;
+    let watcher = drill.session(from, None).await?;
+    let found = match how.format {
+        BackupFormat::Plain => tablespaces::of_server(drill.workspace, &watcher, "a plain backup").await?,
+        // The tablespaces of one in tar format lie beside its base, and nothing is written anywhere else.
+        BackupFormat::Tar => Vec::new(),
+    };
+    let manifest = upon.map(|upon| drill.workspace.path("backup").join(upon).join("backup_manifest"));
+    let (clock, recorder, major) = (drill.clock, drill.recorder, drill.postgres);
+    let server = drill.server(from)?;
+    let way = Way {
+        socket: &server.socket,
+        target: &target,
+        tablespaces: &tablespaces::moved(&found, &parts::beside(&target)),
+    };
+    let command = pg_basebackup::command(way, name, how, manifest.as_deref(), major);
     let began = clock.elapsed();
-    let server = drill.server(Name::Primary)?;
-    let command = pg_basebackup::command(&server.socket, &target, name, how);
     let taking = server.place().run(&command);
     let exit = tokio::select! {
         exit = taking => exit?,
         never = watch(&watcher, recorder) => match never {},
     };
     let took_us = clock.elapsed().saturating_sub(began).as_micros() as u64;
-    // pg_basebackup reports damaged pages of the source and ends with an error, but leaves the backup there.
-    let damaged: Vec<Finding> = exit
-        .stderr
+    let damaged = damaged_pages(&exit, from);
+    if !exit.success() && damaged.is_empty() {
+        return Err(not_taken(&exit));
+    }
+    drop(watcher);
+    // pg_basebackup waits for the primary's archiver; a standby has none that it could wait for.
+    if (how.wal, from) == (WalMethod::None, Name::Standby) {
+        switch_wal::run(drill, SwitchWal { within: ARCHIVED_WITHIN }).await?;
+    }
+    let evidence = measure(&target, name, how, from, upon, took_us).await?;
+    recorder.measured(Evidence::Backup(evidence));
+    Ok(damaged)
+}
+
+/// The damaged pages of the source, which `pg_basebackup` reports: it ends with an error, but leaves the backup there.
+fn damaged_pages(exit: &Exit, from: Name) -> Vec<Finding> {
+    exit.stderr
         .lines()
         .filter(|line| line.contains("checksum verification failed"))
         .map(|line| {
             let what = line.split_once("WARNING:").map_or(line, |(_, what)| what).trim();
-            Finding::new(
-                Code::PageChecksumFailed,
-                Stage::Backup,
-                format!("the primary has a damaged page: {what}"),
-            )
+            let message = format!("the {} has a damaged page: {what}", from.name());
+            Finding::new(Code::PageChecksumFailed, Stage::Backup, message)
         })
-        .collect();
-    if !exit.success() && damaged.is_empty() {
-        let code = if disk_full(&exit.stderr) { Code::DiskFull } else { Code::BackupFailed };
-        let message = format!("pg_basebackup ended with {}: {}", exit.describe(), exit.last_words());
-        return Err(Unable::new(code, message));
+        .collect()
+}
+
+/// Why there is no backup. A program or a server without a method of compression says so in its own words
+/// (`src/common/compression.c`, `src/backend/backup/basebackup_*.c`).
+fn not_taken(exit: &Exit) -> Unable {
+    let code = if disk_full(&exit.stderr) { Code::DiskFull } else { Code::BackupFailed };
+    let unsupported = |line: &&str| {
+        line.contains("not supported by this build") || line.contains("does not support compression")
+    };
+    let unsupported = exit.stderr.lines().find(unsupported);
+    let words = unsupported.unwrap_or(exit.last_words()).trim();
+    let unable = Unable::new(code, format!("pg_basebackup ended with {}: {words}", exit.describe()));
+    match unsupported {
+        Some(_) => unable
+            .hint("this PostgreSQL was built without it: write `compress: gzip`, or install another build"),
+        None => unable,
     }
-    let summary = on_a_thread(move || inspect::summary(&target)).await?;
+}
+
+async fn measure(
+    target: &Path,
+    name: &str,
+    how: Backup,
+    from: Name,
+    upon: Option<&str>,
+    took_us: u64,
+) -> Result<BackupEvidence, Unable> {
+    let directory = target.to_owned();
+    let summary = on_a_thread(move || inspect::summary(&directory)).await?;
     let summary = summary.map_err(|error| Unable::new(Code::BackupFailed, error.to_string()))?;
     let (Some(newest), Some(oldest)) = (summary.manifest.wal.first(), summary.manifest.wal.last()) else {
         return Err(Unable::new(Code::BackupFailed, format!("the manifest of {name} names no WAL")));
     };
-    recorder.measured(Evidence::Backup(BackupEvidence {
+    let compress = how.compress;
+    Ok(BackupEvidence {
         name: name.to_owned(),
         tool: "pg_basebackup".to_owned(),
-        format: match how.format {
-            BackupFormat::Plain => "plain".to_owned(),
-            BackupFormat::Tar => "tar".to_owned(),
+        format: how.format.name().to_owned(),
+        compress: compress.method.name().to_owned(),
+        compress_side: match compress.method {
+            Method::None => String::new(),
+            _ => compress.side.name().to_owned(),
         },
-        compress: match how.compress {
-            Compress::None => "none".to_owned(),
-            Compress::Gzip => "gzip".to_owned(),
-        },
+        compress_detail: compress.detail(),
+        wal: how.wal.name().to_owned(),
+        manifest_checksums: how.manifest.name().to_owned(),
+        from: from.name().to_owned(),
+        incremental_of: upon.map(str::to_owned),
+        tablespaces: summary.tablespaces,
+        tablespace_bytes: summary.tablespace_bytes,
         bytes: summary.bytes,
         files: summary.manifest.files,
         content_bytes: summary.manifest.bytes,
@@ -79,8 +148,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, how: Backup) -> Resul
         end_lsn: Lsn(newest.end),
         timeline: newest.timeline,
         took_us,
-    }));
-    Ok(damaged)
+    })
 }
 
 /// Tells how far the backup is, for as long as it is taken.
@@ -94,5 +162,25 @@ async fn watch(session: &Session, recorder: &crate::record::Recorder<'_>) -> std
             recorder.progress("pg_basebackup", number(0).unwrap_or(0), number(1), Unit::Bytes);
         }
         sleep(ASK_AGAIN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_without_a_method_is_named_in_its_own_words() {
+        let exit = Exit {
+            code: Some(1),
+            stderr: "pg_basebackup: error: could not initiate base backup: ERROR:  lz4 compression is not supported by \
+                     this build\npg_basebackup: removing data directory \"/x\"\n"
+                .to_owned(),
+            ..Exit::default()
+        };
+        let unable = not_taken(&exit);
+        assert_eq!(unable.code, Code::BackupFailed);
+        assert!(unable.message.contains("lz4 compression is not supported by this build"), "{unable}");
+        assert!(unable.hint.unwrap().contains("built without it"));
     }
 }

@@ -1,32 +1,40 @@
-//! `create-cluster`: makes the primary's cluster, with page checksums, and starts it with archiving on.
+//! `create-cluster`: makes the primary's cluster, starts it with archiving on, and makes its tablespaces.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pgdrill_model::code::Code;
 use pgdrill_model::event::Happening;
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::Server as Name;
-use pgdrill_model::scenario::Setting;
-use pgdrill_model::world::Command;
+use pgdrill_model::scenario::{Cluster, Setting, Tablespace};
+use pgdrill_model::units::Major;
+use pgdrill_model::world::{Command, Exit};
 
-use crate::drill::{Drill, disk_full};
+use crate::drill::{Drill, Made, disk_full};
 use crate::server::Server;
 use crate::session::{Door, SUPERUSER};
-use crate::settings;
+use crate::{settings, tablespaces};
 
 const ARCHIVE_WAL: &str = include_str!("../sh/archive-wal.sh");
 
 /// A fresh cluster is up within seconds; this is for a machine that is drowning.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
+/// initdb of 18 makes page checksums unless it is told not to; before, it was the other way round.
+const CHECKSUMS_BY_DEFAULT: Major = Major(18);
+
 pub(super) async fn run(
     drill: &mut Drill<'_>,
+    cluster: &Cluster,
+    wanted: &[Tablespace],
+    summarize_wal: bool,
     settings: &BTreeMap<String, Setting>,
 ) -> Result<Vec<Finding>, Unable> {
     let workspace = drill.workspace;
     workspace.make_dir(&PathBuf::from(Name::Primary.name()))?;
+    tablespaces::make_root(workspace, Name::Primary)?;
     workspace.write("archive/.pgdrill", &format!("the archive of run {}\n", drill.run_id), 0o600)?;
     let archive = workspace.path("archive");
     let script = ARCHIVE_WAL.replace("@ARCHIVE@", &archive.to_string_lossy());
@@ -38,44 +46,118 @@ pub(super) async fn run(
     });
     let mut server = Server::new(Name::Primary, workspace, place);
     let data = workspace.data(Name::Primary);
-    let initdb = Command::postgres(
-        "initdb",
-        [
-            "--pgdata",
-            &data.to_string_lossy(),
-            "--username",
-            SUPERUSER,
-            "--auth",
-            "trust",
-            "--encoding",
-            "UTF8",
-            // The C locale is on every machine and never changes its order.
-            "--locale",
-            "C",
-            "--data-checksums",
-            // Nothing of value is in it yet; the load's checkpoint syncs it.
-            "--no-sync",
-        ],
-    );
-    let exit = server.place().run(&initdb).await?;
+    let exit = server.place().run(&initdb(&data, cluster, drill.postgres)).await?;
     if !exit.success() {
-        let code = if disk_full(&exit.stderr) { Code::DiskFull } else { Code::ServerStartFailed };
-        // The message goes on over lines; the first that begins with the program's name says what is wrong.
-        let words = exit.stderr.lines().find(|line| line.contains("error")).unwrap_or(exit.last_words());
-        return Err(Unable::new(code, format!("initdb ended with {}: {}", exit.describe(), words.trim())));
+        return Err(not_made(&exit, cluster));
     }
-    let configuration = settings::primary(&server.socket, &archive_wal, settings);
+    drill.made = Made {
+        tablespaces: wanted.to_vec(),
+        wal_segment_megabytes: cluster.wal_segment_megabytes,
+        shared_settings: settings::shared(summarize_wal, settings),
+    };
+    let Made { wal_segment_megabytes, shared_settings, .. } = &drill.made;
+    let configuration =
+        settings::primary(&server.socket, &archive_wal, *wal_segment_megabytes, shared_settings);
     server.start(workspace, &configuration).await?;
     let door = Door::superuser(&server.socket, SUPERUSER);
     let ready = server.ready(&door, START_LIMIT, drill.clock).await;
     drill.primary = Some(server);
     match ready {
-        Ok(_) => Ok(Vec::new()),
+        Ok(session) => tablespaces::create(workspace, &session, wanted).await.map(|()| Vec::new()),
         Err(unable) if !settings.is_empty() && unable.code == Code::ServerStartFailed => {
             let lines: Vec<String> =
                 settings.iter().map(|(name, setting)| format!("{name} (line {})", setting.line)).collect();
             Err(unable.hint(format!("look at the scenario's settings: {}", lines.join(", "))))
         }
         Err(unable) => Err(unable),
+    }
+}
+
+fn initdb(data: &Path, cluster: &Cluster, major: Major) -> Command {
+    let mut arguments: Vec<String> = vec![
+        "--pgdata".to_owned(),
+        data.display().to_string(),
+        format!("--username={SUPERUSER}"),
+        "--auth=trust".to_owned(),
+        "--encoding=UTF8".to_owned(),
+        // The C locale is on every machine and never changes its order.
+        format!("--locale={}", cluster.locale.as_ref().map_or("C", |locale| locale.what.as_str())),
+        format!("--wal-segsize={}", cluster.wal_segment_megabytes),
+        // Nothing of value is in it yet; the load's checkpoint syncs it.
+        "--no-sync".to_owned(),
+    ];
+    if let Some(locale) = &cluster.icu_locale {
+        arguments.extend(["--locale-provider=icu".to_owned(), format!("--icu-locale={}", locale.what)]);
+    }
+    if cluster.checksums {
+        arguments.push("--data-checksums".to_owned());
+    } else if major >= CHECKSUMS_BY_DEFAULT {
+        arguments.push("--no-data-checksums".to_owned());
+    }
+    Command::postgres("initdb", arguments)
+}
+
+/// What it means that initdb failed. The words about a locale are those of `initdb.c` and `pg_locale.c`.
+fn not_made(exit: &Exit, cluster: &Cluster) -> Unable {
+    const NO_LOCALE: [&str; 5] = [
+        "invalid locale",
+        "could not open collator",
+        "unknown language",
+        "could not convert locale name",
+        "ICU is not supported",
+    ];
+    // The message goes on over lines; the first that begins with the program's name says what is wrong.
+    let words = exit.stderr.lines().find(|line| line.contains("error"));
+    let about_locale = exit.stderr.lines().find(|line| NO_LOCALE.iter().any(|words| line.contains(words)));
+    let ended = |words: &str| format!("initdb ended with {}: {}", exit.describe(), words.trim());
+    let named: Vec<String> = cluster
+        .locale
+        .iter()
+        .chain(&cluster.icu_locale)
+        .map(|locale| format!("{} (line {})", locale.what, locale.line))
+        .collect();
+    match about_locale {
+        Some(words) if !named.is_empty() => {
+            let message = format!("there is no locale {} here: {}", named.join(" or "), ended(words));
+            Unable::new(Code::LocaleMissing, message)
+        }
+        _ => {
+            let code = if disk_full(&exit.stderr) { Code::DiskFull } else { Code::ServerStartFailed };
+            Unable::new(code, ended(words.unwrap_or(exit.last_words())))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pgdrill_model::scenario::Placed;
+
+    #[test]
+    fn checksums_are_asked_for_as_the_major_wants_it() {
+        let flags = |checksums, major| {
+            let made = initdb(Path::new("/d"), &Cluster { checksums, ..Cluster::default() }, Major(major));
+            made.args.into_iter().filter(|flag| flag.contains("checksums")).collect::<Vec<_>>()
+        };
+        assert_eq!(flags(true, 13), ["--data-checksums"]);
+        assert_eq!(flags(true, 18), ["--data-checksums"]);
+        assert_eq!(flags(false, 17), Vec::<String>::new());
+        assert_eq!(flags(false, 18), ["--no-data-checksums"]);
+    }
+
+    #[test]
+    fn a_missing_locale_is_told_from_other_trouble() {
+        let locale = Some(Placed { line: 3, what: "xx_XX.UTF-8".to_owned() });
+        let cluster = Cluster { locale, ..Cluster::default() };
+        let exit = |stderr: &str| Exit { code: Some(1), stderr: stderr.to_owned(), ..Exit::default() };
+        let unable = not_made(&exit("initdb: error: invalid locale name \"xx_XX.UTF-8\"\n"), &cluster);
+        assert_eq!(unable.code, Code::LocaleMissing);
+        assert!(unable.message.starts_with("there is no locale xx_XX.UTF-8 (line 3) here: "), "{unable}");
+        let full = "initdb: error: could not write file: No space left on device\n";
+        assert_eq!(not_made(&exit(full), &cluster).code, Code::DiskFull);
+        assert_eq!(
+            not_made(&exit("initdb: error: directory exists\n"), &cluster).code,
+            Code::ServerStartFailed
+        );
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use crate::drill::{Drill, Lost, on_a_thread};
 use crate::server::LOOK_AGAIN;
 use crate::session::Door;
+use crate::tablespaces;
 use crate::workspace::trouble;
 
 /// A killed postmaster is gone at once; its children notice within a second or two.
@@ -21,6 +22,10 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(drill: &mut Drill<'_>, disaster: Disaster) -> Result<Vec<Finding>, Unable> {
     let clock = drill.clock;
+    // In good order, and before anything is lost: it is no part of what is proven.
+    if let Some(standby) = &mut drill.standby {
+        standby.stop().await;
+    }
     let mut server =
         drill.primary.take().ok_or_else(|| Unable::bug("the plan loses a primary that is not there"))?;
     let memory = shared_memory(drill);
@@ -42,22 +47,34 @@ pub(super) async fn run(drill: &mut Drill<'_>, disaster: Disaster) -> Result<Vec
     drill.lost = Some(Lost { at, noticed: clock.elapsed() });
     // Ending what else ran in the primary's place, and removing its files, takes time that no disaster takes. So
     // recovery does not wait for it, but nothing is started before it is done.
+    let standby = drill.standby.take();
     drill.losing = Some(tokio::spawn(async move {
-        let mut findings = remove_memory(server.place(), memory.as_deref()).await;
+        let mut findings = match standby {
+            Some(standby) => standby.close(false).await,
+            None => Vec::new(),
+        };
+        findings.extend(remove_memory(server.place(), memory.as_deref()).await);
         findings.extend(server.close(false).await);
         match lost_files {
-            Some(lost) => on_a_thread(move || remove(&lost)).await?.map(|()| findings),
+            Some(lost) => {
+                on_a_thread(move || lost.iter().try_for_each(|lost| remove(lost))).await?.map(|()| findings)
+            }
             None => Ok(findings),
         }
     }));
     Ok(Vec::new())
 }
 
-/// Takes the data directory away in one move, as a disaster does; gives where what was in it waits to be removed.
-fn take_files_away(drill: &Drill<'_>) -> Result<PathBuf, Unable> {
-    let (data, lost) = (drill.workspace.data(Name::Primary), drill.workspace.path("lost"));
-    fs::rename(&data, &lost).map_err(|error| trouble(&data, &error))?;
-    Ok(lost)
+/// Takes the data directory and the tablespaces away, each in one move, as a disaster does; gives where what was in them
+/// waits to be removed.
+fn take_files_away(drill: &Drill<'_>) -> Result<[PathBuf; 2], Unable> {
+    let workspace = drill.workspace;
+    let from = [workspace.data(Name::Primary), workspace.path(tablespaces::root(Name::Primary))];
+    let to = [workspace.path("lost"), workspace.path("lost-tablespaces")];
+    for (from, to) in from.iter().zip(&to) {
+        fs::rename(from, to).map_err(|error| trouble(from, &error))?;
+    }
+    Ok(to)
 }
 
 /// The System V shared memory segment by which the primary guards its data directory: the second number in the

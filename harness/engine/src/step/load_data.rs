@@ -15,7 +15,7 @@ use crate::session::describe;
 pub(super) async fn run(drill: &mut Drill<'_>, data: Data) -> Result<Vec<Finding>, Unable> {
     let socket = drill.server(Name::Primary)?.socket.clone();
     let before = drill.clock.elapsed();
-    let loaded = load::load(&socket, drill.seed, data.orders, drill.recorder).await;
+    let loaded = load::load(&socket, drill.seed, data.orders, &drill.made.tablespaces, drill.recorder).await;
     match loaded {
         Ok(mut evidence) => {
             evidence.took_us = drill.clock.elapsed().saturating_sub(before).as_micros() as u64;

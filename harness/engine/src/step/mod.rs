@@ -9,6 +9,7 @@ mod backup;
 mod capture;
 mod check;
 mod create_cluster;
+mod create_standby;
 mod disaster;
 mod load_data;
 mod recover;
@@ -18,16 +19,17 @@ mod switch_wal;
 /// Does what a step says. What was seen comes back as findings; `Unable` means that the step could not be done.
 pub async fn run(drill: &mut Drill<'_>, act: &Act) -> Result<Vec<Finding>, Unable> {
     match act {
-        Act::CreateCluster { settings } => create_cluster::run(drill, settings).await,
+        Act::CreateCluster { cluster, tablespaces, summarize_wal, settings } => {
+            create_cluster::run(drill, cluster, tablespaces, *summarize_wal, settings).await
+        }
         Act::LoadData(data) => load_data::run(drill, *data).await,
-        Act::Backup { name, how } => backup::run(drill, name, *how).await,
+        Act::CreateStandby => create_standby::run(drill).await,
+        Act::Backup { name, how, upon } => backup::run(drill, name, *how, upon.as_deref()).await,
         Act::Sql { sql, on } => sql::run(drill, sql, *on).await,
         Act::SwitchWal(switch) => switch_wal::run(drill, *switch).await,
         Act::Capture { checks } => capture::run(drill, checks).await,
         Act::Disaster(disaster) => disaster::run(drill, *disaster).await,
-        Act::Recover { backup, how: _, by, to, within } => {
-            recover::run(drill, backup, *by, *to, *within).await
-        }
+        Act::Recover { chain, by, to, within } => recover::run(drill, chain, *by, *to, *within).await,
         Act::Check { checks } => check::run(drill, checks).await,
     }
 }

@@ -6,50 +6,45 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pgdrill_backup::archive::{self, Snapshot};
-use pgdrill_backup::{inspect, tablespaces};
 use pgdrill_model::code::Code;
-use pgdrill_model::event::{Happening, Unit};
+use pgdrill_model::event::Happening;
 use pgdrill_model::evidence::{Evidence, RecoveryEvidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
-use pgdrill_model::plan::Server as Name;
+use pgdrill_model::plan::{Member, Server as Name};
 use pgdrill_model::scenario::{RecoverBy, Target};
 use pgdrill_model::units::Lsn;
-use pgdrill_model::world::Command;
+use pgdrill_model::world::Place;
 use pgdrill_ondisk::control::Control;
 use pgdrill_ondisk::history;
-use tokio::time::sleep;
 
-use crate::drill::{Drill, disk_full, on_a_thread};
+use crate::drill::{Drill, on_a_thread};
 use crate::recovery::phases::Clocked;
-use crate::recovery::{first_write, replay, tablespace_wal};
+use crate::recovery::unpack::{SCRATCH, unpack};
+use crate::recovery::{first_write, remap, replay, tablespace_wal};
 use crate::server::Server;
-use crate::{settings, tool};
+use crate::workspace::Workspace;
+use crate::{settings, tablespaces};
 
 const FETCH_WAL: &str = include_str!("../sh/fetch-wal.sh");
 
-/// How often the size of what is unpacked so far is looked at.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
-
 pub(super) async fn run(
     drill: &mut Drill<'_>,
-    backup: &str,
+    chain: &[Member],
     by: RecoverBy,
     to: Target,
     within: Duration,
 ) -> Result<Vec<Finding>, Unable> {
     let until = drill.clock.elapsed() + within;
     let mut evidence = RecoveryEvidence {
-        by: match by {
-            RecoverBy::Tar => "tar".to_owned(),
-            RecoverBy::Copy => "copy".to_owned(),
-        },
+        by: by.name().to_owned(),
+        backups: chain.iter().map(|member| member.name.clone()).collect(),
         target: match to {
             Target::Latest => "latest".to_owned(),
         },
         ..RecoveryEvidence::default()
     };
     let mut clocked = Clocked::begin(drill)?;
-    let outcome = recover(drill, backup, by, until, &mut evidence, &mut clocked).await;
+    let outcome = recover(drill, chain, by, until, &mut evidence, &mut clocked).await;
     evidence.phases = clocked.phases();
     // Whatever the end, what was measured until then is evidence.
     drill.recorder.measured(Evidence::Recovery(evidence));
@@ -58,21 +53,32 @@ pub(super) async fn run(
 
 async fn recover(
     drill: &mut Drill<'_>,
-    backup: &str,
+    chain: &[Member],
     by: RecoverBy,
     until: Duration,
     evidence: &mut RecoveryEvidence,
     clocked: &mut Clocked,
 ) -> Result<Vec<Finding>, Unable> {
-    let source = drill.workspace.path("backup").join(backup);
-    refuse_tablespaces(drill, &source).await?;
-    let place = drill.open_place(Name::Restored, &[], &["backup", "archive"]).await?;
+    let workspace = drill.workspace;
+    let sources: Vec<PathBuf> =
+        chain.iter().map(|member| workspace.path("backup").join(&member.name)).collect();
+    for source in &sources {
+        remap::refuse_backup(workspace, source).await?;
+    }
+    let newest = sources.last().ok_or_else(|| Unable::bug("a recovery of no backup"))?;
+    workspace.make_dir(Path::new(Name::Restored.name()))?;
+    tablespaces::make_root(workspace, Name::Restored)?;
+    let mut writable = Vec::new();
+    if by == RecoverBy::Combine {
+        workspace.make_dir(Path::new(SCRATCH))?;
+        writable.push(SCRATCH);
+    }
+    let place = drill.open_place(Name::Restored, &writable, &["backup", "archive"]).await?;
     drill.recorder.happened(Happening::PlaceOpened {
         server: Name::Restored.name().to_owned(),
         facts: place.facts().clone(),
     });
-    drill.restored = Some(Server::new(Name::Restored, drill.workspace, place));
-    drill.workspace.make_dir(&PathBuf::from(Name::Restored.name()))?;
+    drill.restored = Some(Server::new(Name::Restored, workspace, place));
     clocked.fetched(drill.clock.elapsed());
 
     // What an operator would not do goes on beside the unpacking, so that it costs no recovery time: the archive is
@@ -80,24 +86,25 @@ async fn recover(
     let archive = drill.workspace.path("archive");
     let server = drill.restored.as_ref().ok_or_else(|| Unable::bug("the restored server has no place"))?;
     let (unpacked, snapshot, refusal) = tokio::join!(
-        async {
-            let outcome = unpack(drill, server, &source, by).await;
-            clocked.unpacked(drill.clock.elapsed());
-            outcome
-        },
+        unpack(drill, server.place(), chain, by, clocked),
         on_a_thread(move || archive::snapshot(&archive, &Snapshot::new())),
-        tablespace_wal::refuse(drill.workspace, server.place(), &source),
+        refuse_wal(workspace, server.place(), newest),
     );
     let mut findings = drill.primary_is_gone().await?;
-    if let Some(unable) = refusal? {
-        return Err(unable);
-    }
+    let looked = refusal?;
     let snapshot = snapshot?.map_err(|error| Unable::new(Code::WorkspaceUnusable, error.to_string()))?;
-    if let Some(finding) = unpacked? {
-        findings.push(finding);
-        return Ok(findings);
+    match unpacked? {
+        Ok(count) => evidence.tablespaces = count,
+        Err(finding) => {
+            findings.push(finding);
+            return Ok(findings);
+        }
     }
     drill.archive = Some(snapshot);
+    if !looked {
+        refuse_wal_of_data(drill).await?;
+    }
+    remap::refuse_restored(workspace)?;
 
     let control = match configure(drill).await? {
         Ok(configuration) => configuration,
@@ -106,7 +113,6 @@ async fn recover(
             return Ok(findings);
         }
     };
-    let workspace = drill.workspace;
     drill.server(Name::Restored)?.start(workspace, &control).await?;
     let replayed = replay::wait(drill, until, evidence, clocked).await;
     note_fetched(drill, evidence);
@@ -122,69 +128,18 @@ async fn recover(
     Ok(findings)
 }
 
-/// Refuses a backup whose tablespaces lead anywhere but into the restored server's own files: before anything is
-/// unpacked.
-async fn refuse_tablespaces(drill: &Drill<'_>, source: &Path) -> Result<(), Unable> {
-    let (source, own) = (source.to_owned(), drill.workspace.data(Name::Restored));
-    let found = on_a_thread(move || tablespaces::of_backup(&source)).await?;
-    // A backup that cannot be read is for the unpacking to judge.
-    let outside = found
-        .unwrap_or_default()
-        .into_iter()
-        .find(|mapping| tablespaces::leaves(Path::new(&mapping.path), &own));
-    outside.map_or(Ok(()), |mapping| {
-        Err(Unable::new(
-            Code::TablespaceOutside,
-            format!(
-                "tablespace {} of the backup leads to {}, which is not the restored server's own; a server started \
-                 on it could destroy the live tablespace",
-                mapping.oid, mapping.path
-            ),
-        ))
-    })
+/// Refuses WAL that makes a tablespace; tells whether it could be looked through at all.
+async fn refuse_wal(workspace: &Workspace, place: &dyn Place, source: &Path) -> Result<bool, Unable> {
+    let Some(start) = tablespace_wal::start_of_backup(source).await? else { return Ok(false) };
+    tablespace_wal::refuse(workspace, place, start).await?.map_or(Ok(true), Err)
 }
 
-/// Unpacks the backup; a finding when the backup is not what can be unpacked.
-async fn unpack(
-    drill: &Drill<'_>,
-    server: &Server,
-    source: &Path,
-    by: RecoverBy,
-) -> Result<Option<Finding>, Unable> {
-    let data = drill.workspace.data(Name::Restored);
-    let commands: Vec<Command> = match by {
-        RecoverBy::Tar => tool::tar::commands(source, &data),
-        RecoverBy::Copy => vec![tool::copy::command(source, &data)],
-    };
-    let (path, recorder) = (source.to_owned(), drill.recorder);
-    let total =
-        on_a_thread(move || inspect::summary(&path)).await?.ok().map(|summary| summary.manifest.bytes);
-    for command in commands {
-        let watched = data.clone();
-        let watch = async {
-            loop {
-                sleep(ASK_AGAIN).await;
-                let directory = watched.clone();
-                let done = on_a_thread(move || inspect::size(&directory)).await.unwrap_or(0);
-                recorder.progress("unpack", done, total.map(|total| total.max(done)), Unit::Bytes);
-            }
-        };
-        let exit = tokio::select! {
-            exit = server.place().run(&command) => exit?,
-            () = watch => return Err(Unable::bug("the watch of an unpacking ended")),
-        };
-        if exit.success() {
-            continue;
-        }
-        let words =
-            format!("{} ended with {}: {}", command.program.name(), exit.describe(), exit.last_words());
-        if disk_full(&exit.stderr) {
-            return Err(Unable::new(Code::DiskFull, words));
-        }
-        let message = format!("the backup could not be unpacked: {words}");
-        return Ok(Some(Finding::new(Code::UnpackFailed, Stage::Recover, message)));
-    }
-    Ok(None)
+/// The same for a backup whose manifest does not say where replay begins.
+async fn refuse_wal_of_data(drill: &mut Drill<'_>) -> Result<(), Unable> {
+    let workspace = drill.workspace;
+    let Some(start) = tablespace_wal::start_of_data(&workspace.data(Name::Restored)) else { return Ok(()) };
+    let place = drill.server(Name::Restored)?.place();
+    tablespace_wal::refuse(workspace, place, start).await?.map_or(Ok(()), Err)
 }
 
 /// Makes the unpacked files ready for a start on our own configuration, and gives that.
@@ -210,7 +165,12 @@ async fn configure(drill: &mut Drill<'_>) -> Result<Result<String, Finding>, Una
         .replace("@ARCHIVE@", &workspace.path("archive").to_string_lossy())
         .replace("@LOG@", &workspace.path("log/fetch.log").to_string_lossy());
     let fetch_wal = workspace.write("bin/fetch-wal", &script, 0o700)?;
-    Ok(Ok(settings::restored(&workspace.socket(Name::Restored), &fetch_wal, control.minima)))
+    Ok(Ok(settings::restored(
+        &workspace.socket(Name::Restored),
+        &fetch_wal,
+        control.wal_segment_size >> 20,
+        control.minima,
+    )))
 }
 
 /// Takes from the log of fetches how far the archive was read.

@@ -7,7 +7,8 @@ use pgdrill_model::world::Command;
 
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
 
-/// The command that copies the plain backup in `source` into the data directory `data`.
+/// The command that copies what is in the directory `source`, a plain backup or a tablespace of one, into the directory
+/// `data`.
 pub fn command(source: &Path, data: &Path) -> Command {
     let arguments = ["-a".to_owned(), format!("{}/.", source.display()), data.display().to_string()];
     Command::system("cp", arguments).within(LIMIT)

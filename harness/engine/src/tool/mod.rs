@@ -2,4 +2,5 @@
 
 pub mod copy;
 pub mod pg_basebackup;
+pub mod pg_combinebackup;
 pub mod tar;

@@ -3,24 +3,20 @@
 use std::path::Path;
 use std::time::Duration;
 
+use pgdrill_backup::parts::{Packed, Part};
 use pgdrill_model::world::Command;
 
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
 
-/// The commands that unpack the backup in `source` into the data directory `data`, in order: base, then WAL.
-pub fn commands(source: &Path, data: &Path) -> Vec<Command> {
-    [("base", data.to_owned()), ("pg_wal", data.join("pg_wal"))]
-        .into_iter()
-        .map(|(stem, into)| {
-            let compressed = source.join(format!("{stem}.tar.gz"));
-            let (flags, archive) = if compressed.exists() {
-                ("-xzf", compressed)
-            } else {
-                ("-xf", source.join(format!("{stem}.tar")))
-            };
-            let arguments =
-                [flags, &archive.to_string_lossy(), "-C", &into.to_string_lossy()].map(str::to_owned);
-            Command::system("tar", arguments).within(LIMIT)
-        })
-        .collect()
+/// The command that unpacks `part` of a backup into the directory `into`.
+pub fn command(part: &Part, into: &Path) -> Command {
+    let mut arguments = match part.packed {
+        Packed::No => vec!["-xf".to_owned()],
+        Packed::Gzip => vec!["-xzf".to_owned()],
+        // tar itself adds -d.
+        Packed::Lz4 => vec!["--use-compress-program=lz4".to_owned(), "-xf".to_owned()],
+        Packed::Zstd => vec!["--use-compress-program=zstd".to_owned(), "-xf".to_owned()],
+    };
+    arguments.extend([part.path.display().to_string(), "-C".to_owned(), into.display().to_string()]);
+    Command::system("tar", arguments).within(LIMIT)
 }

@@ -9,13 +9,18 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
+use super::backup::{MaxRate, Switch};
+use super::cluster::{FixtureTable, IcuLocale, Locale, SegmentSize, TablespaceName};
 use super::fault::Words;
 use super::mistake::quote;
 use super::slot::{Slot, TextOr, text_or};
 use super::value::{
     CheckName, Database, FindingCode, Majors, Orders, Seed, SettingName, SettingValue, Span, Statement, Title,
 };
-use super::{ArchiveBy, BackupFormat, BackupTool, Compress, Disaster, RecoverBy, Target};
+use super::{
+    ArchiveBy, BackupFormat, BackupFrom, BackupTool, CheckpointMode, Compress, Disaster, ManifestChecksums,
+    RecoverBy, Target, WalMethod,
+};
 use crate::finding::Stage;
 use crate::verdict::Verdict;
 
@@ -32,6 +37,11 @@ pub(super) struct File {
     pub(super) seed: Slot<Seed>,
     /// What is loaded before the first step.
     pub(super) data: Slot<DataArguments>,
+    /// How the primary's cluster is made.
+    pub(super) cluster: Slot<ClusterArguments>,
+    /// Tablespaces of the primary, by name, each with the tables that are put there together with their indexes, as in
+    /// { history: [AuditLog] }.
+    pub(super) tablespaces: Slot<Entries<TablespaceName, Vec<Slot<FixtureTable>>>>,
     /// How WAL is archived.
     pub(super) archive: Slot<ArchiveArguments>,
     /// Settings of the primary, by name, beside those that pgdrill makes itself.
@@ -53,6 +63,20 @@ pub(super) struct File {
 pub(super) struct DataArguments {
     /// Rows of the table "Order", as in 200_000; all other tables follow from it. Default: 10_000.
     pub(super) orders: Slot<Orders>,
+}
+
+/// How the primary's cluster is made.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct ClusterArguments {
+    /// A locale of the operating system that writes UTF-8, as in en_US.UTF-8. Default: C.
+    pub(super) locale: Slot<Locale>,
+    /// A locale of ICU that orders texts instead, as in en-US; from PostgreSQL 15 on. Default: none.
+    pub(super) icu_locale: Slot<IcuLocale>,
+    /// Whether pages have checksums. Default: on.
+    pub(super) checksums: Slot<Switch>,
+    /// The size of a WAL segment, as in 16MB. Default: 16MB.
+    pub(super) wal_segment_size: Slot<SegmentSize>,
 }
 
 /// How WAL is archived.
@@ -125,8 +149,23 @@ pub(super) struct BackupArguments {
     pub(super) tool: Slot<BackupTool>,
     /// In which form. Default: tar.
     pub(super) format: Slot<BackupFormat>,
-    /// Compressed how. Default: gzip for tar, none for plain.
+    /// Compressed how, in pg_basebackup's notation: none, gzip, zstd:3, server-lz4, client-gzip:9. lz4, zstd and the
+    /// server's side are for PostgreSQL 15 and later. Default: gzip for tar, none for plain.
     pub(super) compress: Slot<Compress>,
+    /// How the WAL that it needs comes into it. Default: stream.
+    pub(super) wal: Slot<WalMethod>,
+    /// Which checksums its manifest has of the files. Default: sha256.
+    pub(super) manifest: Slot<ManifestChecksums>,
+    /// How the checkpoint before it is made. Default: fast.
+    pub(super) checkpoint: Slot<CheckpointMode>,
+    /// Whether the server verifies the checksums of the pages that it sends. Default: on.
+    pub(super) verify_checksums: Slot<Switch>,
+    /// The most that is sent in a second, as in 32M. Default: no limit.
+    pub(super) max_rate: Slot<MaxRate>,
+    /// From which server it is taken; the drill makes the standby that it needs. Default: primary.
+    pub(super) from: Slot<BackupFrom>,
+    /// Whether it holds only what changed since the backup before it; from PostgreSQL 17 on. Default: off.
+    pub(super) incremental: Slot<Switch>,
 }
 
 /// SQL and where it runs.
@@ -179,7 +218,7 @@ pub(super) struct SwitchWalArguments {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RecoverArguments {
-    /// How the backup is unpacked. Default: tar for a tar backup, copy for a plain one.
+    /// How the backup is unpacked. Default: tar for a tar backup, copy for a plain one, combine for an incremental one.
     pub(super) by: Slot<RecoverBy>,
     /// Where recovery stops. Default: latest.
     pub(super) to: Slot<Target>,

@@ -8,8 +8,8 @@ use super::mistake::{Lines, Note, Span};
 use super::setting::settings;
 use super::slot::{At, Slot};
 use super::{
-    Archive, ArchiveBy, Backup, BackupFormat, BackupTool, Compress, Data, Disaster, Expect, Objectives,
-    Placed, Recover, RecoverBy, Scenario, Sql, Step, SwitchWal, Target,
+    Archive, ArchiveBy, Backup, Data, Disaster, Expect, Objectives, Placed, Recover, RecoverBy, Scenario,
+    Sql, Step, SwitchWal, Target, backup, cluster,
 };
 use crate::check::{CHECKS, Check};
 use crate::code::{Code, Weight};
@@ -54,6 +54,12 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
         data: Data {
             orders: file.data.what().and_then(|data| data.orders.what()).map_or(ORDERS, |orders| orders.0),
         },
+        cluster: cluster::cluster(file.cluster.what(), lines),
+        tablespaces: file
+            .tablespaces
+            .what()
+            .map(|written| cluster::tablespaces(written, lines, &mut notes))
+            .unwrap_or_default(),
         archive: Archive {
             by: file.archive.what().and_then(|archive| archive.by.what()).unwrap_or(ArchiveBy::Command),
         },
@@ -73,7 +79,8 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
 /// The steps in order, and what has happened before each.
 struct Walkthrough<'l> {
     lines: &'l Lines,
-    backup: Option<BackupFormat>,
+    /// The newest backup above.
+    backup: Option<Backup>,
     disaster: Option<Span>,
     recover: Option<Span>,
     checked: Vec<(Check, Span)>,
@@ -153,27 +160,11 @@ impl<'l> Walkthrough<'l> {
     fn step(&mut self, step: Written, span: Span, notes: &mut Vec<Note>) -> Step {
         match step {
             Written::Backup(arguments) => {
-                let format = arguments.format.what().unwrap_or(BackupFormat::Tar);
-                let fitting = match format {
-                    BackupFormat::Tar => Compress::Gzip,
-                    BackupFormat::Plain => Compress::None,
-                };
-                let place = arguments.compress.span();
-                let compress = arguments.compress.what().unwrap_or(fitting);
-                if let (BackupFormat::Plain, Compress::Gzip, Some(place)) = (format, compress, place) {
-                    notes.push(
-                        Note::new(place, "a plain backup cannot be compressed")
-                            .hint("write `format: tar`, or leave `compress` out"),
-                    );
-                }
+                let backup = backup::meaning(arguments, span, self.backup.as_ref(), notes);
                 if self.disaster.is_none() {
-                    self.backup = Some(format);
+                    self.backup = Some(backup);
                 }
-                Step::Backup(Backup {
-                    tool: arguments.tool.what().unwrap_or(BackupTool::PgBasebackup),
-                    format,
-                    compress,
-                })
+                Step::Backup(backup)
             }
             Written::Sql(SqlArguments::Run(run)) => Step::Sql(Sql { run: run.0, database: None }),
             Written::Sql(SqlArguments::Mapping(arguments)) => {
@@ -191,10 +182,12 @@ impl<'l> Walkthrough<'l> {
             }),
             Written::Disaster(disaster) => self.lose(disaster, span),
             Written::Recover(arguments) => {
-                if let (Some(At { span, what: by }), Some(format)) = (&arguments.by.0, self.backup) {
-                    let (fitting, is) = match format {
-                        BackupFormat::Tar => (RecoverBy::Tar, "in tar format; it is unpacked by tar"),
-                        BackupFormat::Plain => (RecoverBy::Copy, "plain; it is copied"),
+                if let (Some(At { span, what: by }), Some(backup)) = (&arguments.by.0, self.backup) {
+                    let fitting = RecoverBy::fitting(&backup);
+                    let is = match fitting {
+                        RecoverBy::Tar => "in tar format; it is unpacked by tar",
+                        RecoverBy::Copy => "plain; it is copied",
+                        RecoverBy::Combine => "incremental; it is combined with those before it",
                     };
                     if *by != fitting {
                         notes.push(

@@ -3,7 +3,10 @@
 //! `parse` turns text into a [`Scenario`] or into every mistake that can be told at once; `plan::compile`
 //! turns a `Scenario` into what will be done.
 
+mod backup;
 mod choice;
+mod cluster;
+mod compress;
 mod fault;
 mod file;
 mod meaning;
@@ -29,6 +32,11 @@ use crate::finding::Stage;
 use crate::units::MajorRange;
 use crate::verdict::Verdict;
 
+pub use backup::{
+    Backup, BackupFormat, BackupFrom, BackupTool, CheckpointMode, ManifestChecksums, WalMethod,
+};
+pub use cluster::{Cluster, FIXTURE_TABLES, Tablespace};
+pub use compress::{Compress, Method, Side};
 pub use mistake::{Mistake, Mistakes};
 pub use schema::schema;
 
@@ -70,6 +78,10 @@ pub struct Scenario {
     pub seed: u64,
     /// What is loaded before the first step.
     pub data: Data,
+    /// How the primary's cluster is made.
+    pub cluster: Cluster,
+    /// Its tablespaces.
+    pub tablespaces: Vec<Tablespace>,
     /// How WAL is archived.
     pub archive: Archive,
     /// Settings of the primary beside pgdrill's own, by name, each with the line that it stands on.
@@ -141,45 +153,6 @@ pub enum Step {
     Check(Vec<Check>),
 }
 
-/// A base backup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Backup {
-    /// With which program.
-    pub tool: BackupTool,
-    /// In which form.
-    pub format: BackupFormat,
-    /// Compressed how.
-    pub compress: Compress,
-}
-
-/// A program that takes base backups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BackupTool {
-    /// PostgreSQL's own.
-    PgBasebackup,
-}
-
-/// The form of a base backup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum BackupFormat {
-    /// A directory like a data directory.
-    Plain,
-    /// `base.tar`, `pg_wal.tar` and one per tablespace.
-    Tar,
-}
-
-/// The compression of a base backup in tar format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Compress {
-    /// None.
-    None,
-    /// gzip, at the program's own default level.
-    Gzip,
-}
-
 /// SQL to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sql {
@@ -225,6 +198,28 @@ pub enum RecoverBy {
     Tar,
     /// `cp -a` of a plain backup.
     Copy,
+    /// `pg_combinebackup` of an incremental backup and those that it builds upon, each unpacked first if need be.
+    Combine,
+}
+
+impl RecoverBy {
+    /// How a backup is unpacked, by what it is.
+    pub fn fitting(backup: &Backup) -> Self {
+        match (backup.incremental, backup.format) {
+            (true, _) => Self::Combine,
+            (false, BackupFormat::Tar) => Self::Tar,
+            (false, BackupFormat::Plain) => Self::Copy,
+        }
+    }
+
+    /// Its name in the scenario language and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tar => "tar",
+            Self::Copy => "copy",
+            Self::Combine => "combine",
+        }
+    }
 }
 
 /// Where recovery stops.

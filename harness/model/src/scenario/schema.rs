@@ -10,6 +10,9 @@ use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
+use super::backup::{MaxRate, Switch};
+use super::cluster::{FIXTURE_TABLES, FixtureTable, IcuLocale, Locale, SegmentSize, TablespaceName};
+use super::compress::Compress;
 use super::file::{CheckArguments, Entries, File, NoArguments, SqlArguments, SqlMapping};
 use super::slot::Slot;
 use super::value::{
@@ -29,6 +32,11 @@ const DURATION: &str = concat!(
 );
 /// A whole number with underscores between its digits.
 const NUMBER: &str = "^(0|[1-9][0-9]*(_[0-9]+)*)$";
+/// A compression in `pg_basebackup`'s notation.
+const COMPRESS: &str = concat!(
+    "^(none|(client-|server-)?(gzip(:(level=)?[1-9])?|lz4(:(level=)?([1-9]|1[0-2]))?|",
+    "zstd(:((level=)?-?[0-9]+|workers=[0-9]+|long(=[a-z0-9]+)?)(,((level=)?-?[0-9]+|workers=[0-9]+|long(=[a-z0-9]+)?))*)?))$",
+);
 /// One end or both ends of a range of majors.
 const MAJORS: &str = "^\\s*(>=|>|<=|<|=)?[0-9]{1,3}(\\s+(>=|>|<=|<)[0-9]{1,3})?\\s*$";
 
@@ -81,6 +89,20 @@ impl<V: JsonSchema> JsonSchema for Entries<SettingName, V> {
     }
 }
 
+impl<V: JsonSchema> JsonSchema for Entries<TablespaceName, V> {
+    fn schema_name() -> Cow<'static, str> {
+        "Tablespaces".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "propertyNames": { "pattern": "^(?!pg_)[a-z][a-z0-9_]{0,62}$" },
+            "additionalProperties": V::json_schema(generator),
+        })
+    }
+}
+
 macro_rules! value_schemas {
     ($($value:ty => $schema:expr;)+) => {
         $(impl JsonSchema for $value {
@@ -123,6 +145,34 @@ value_schemas! {
         "default": 10_000,
     });
     Span => json_schema!({ "type": "string", "pattern": DURATION, "examples": ["30s", "1m 30s", "10m"] });
+    Switch => json_schema!({ "type": ["string", "boolean"], "pattern": "^(on|off|true|false)$" });
+    Compress => json_schema!({
+        "type": "string",
+        "pattern": COMPRESS,
+        "examples": ["none", "gzip", "zstd:3", "server-lz4", "client-gzip:9", "server-zstd:level=3,workers=2,long"],
+    });
+    MaxRate => json_schema!({
+        "type": ["integer", "string"],
+        "minimum": 32,
+        "maximum": 1 << 20,
+        "pattern": "^[1-9][0-9]*(_[0-9]+)*[kM]?$",
+        "examples": ["512k", "32M"],
+    });
+    Locale => json_schema!({
+        "type": "string",
+        "pattern": "^(C|POSIX|[A-Za-z][A-Za-z0-9_@-]*\\.[Uu][Tt][Ff]-?8(@[A-Za-z0-9]+)?)$",
+        "examples": ["C", "en_US.UTF-8"],
+    });
+    IcuLocale => json_schema!({
+        "type": "string",
+        "pattern": "^[A-Za-z][A-Za-z0-9_@=;-]{0,62}$",
+        "examples": ["en-US", "de-u-co-phonebk"],
+    });
+    SegmentSize => json_schema!({
+        "type": "string",
+        "enum": (0..=10).map(|power| format!("{}MB", 1 << power)).collect::<Vec<_>>(),
+    });
+    FixtureTable => json_schema!({ "type": "string", "enum": FIXTURE_TABLES });
     Statement => json_schema!({ "type": "string", "pattern": "\\S" });
     Database => json_schema!({ "type": "string", "minLength": 1, "maxLength": 63 });
     SettingValue => json_schema!({ "type": ["string", "number", "boolean"], "pattern": "^[^\\r\\n]*$" });

@@ -4,7 +4,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
 use super::fault::Words;
@@ -20,7 +19,7 @@ pub(super) const MOST_ORDERS: u64 = 1_000_000_000;
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A value that is read from a text.
-trait FromText: Sized {
+pub(super) trait FromText: Sized {
     /// What is wanted, as in "must be ...".
     const WANTED: &'static str;
     /// What to write, when no text stands there.
@@ -28,7 +27,8 @@ trait FromText: Sized {
     fn from_text(text: &str) -> Result<Self, Words>;
 }
 
-fn read<'de, T: FromText, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+/// Reads it where a text is wanted.
+pub(super) fn read<'de, T: FromText, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     struct Reader<T>(std::marker::PhantomData<T>);
 
     fn found<E: de::Error, T: FromText>(found: &str) -> E {
@@ -64,13 +64,15 @@ fn read<'de, T: FromText, D: Deserializer<'de>>(deserializer: D) -> Result<T, D:
 
 macro_rules! read_from_text {
     ($($value:ty),+) => {
-        $(impl<'de> Deserialize<'de> for $value {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                read(deserializer)
+        $(impl<'de> serde::Deserialize<'de> for $value {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::scenario::value::read(deserializer)
             }
         })+
     };
 }
+
+pub(super) use read_from_text;
 
 read_from_text!(
     Title,
@@ -164,7 +166,7 @@ impl FromText for Majors {
 
 /// Reads a whole number as people write it. YAML readers disagree about `012`, `0x10` and `1e3`, so they are
 /// refused.
-fn whole_number(text: &str, wanted: &str) -> Result<u64, Words> {
+pub(super) fn whole_number(text: &str, wanted: &str) -> Result<u64, Words> {
     let wrong =
         |hint: String| Words::predicate(format!("must be {wanted}; found {}", found_text(text)), hint);
     let digits = text.replace('_', "");

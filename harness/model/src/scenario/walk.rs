@@ -22,6 +22,9 @@ use super::tree::{Kind, Node};
 /// The name of the enum of steps: the only one whose variants hold something.
 pub(super) const STEP: &str = "Step";
 
+/// How messages name the list of steps.
+const STEPS: &str = "`steps`";
+
 /// The name of the struct of the whole file.
 pub(super) const WHOLE: &str = "File";
 
@@ -278,7 +281,7 @@ impl<'de> de::SeqAccess<'de> for Parts<'de> {
     }
 }
 
-/// The entries of a list, which are steps.
+/// The entries of a list: the steps, or some other list.
 struct Items<'de> {
     walk: Walk<'de>,
     rest: std::slice::Iter<'de, Node>,
@@ -301,7 +304,9 @@ impl<'de> de::SeqAccess<'de> for Items<'de> {
             }
             _ => node.span,
         };
-        let owner = Owner { name: format!("step {}", self.number), span };
+        let (list, number) = (self.walk.owner.name.as_str(), self.number);
+        let name = if list == STEPS { format!("step {number}") } else { format!("entry {number} of {list}") };
+        let owner = Owner { name, span };
         Walk { node, owner, ..self.walk.clone() }.read(seed).map(Some)
     }
 }

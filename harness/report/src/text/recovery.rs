@@ -12,13 +12,9 @@ pub(super) fn backups(page: &mut Page, run: &Run) {
     }
     page.heading("Backup");
     for backup in &run.backups {
-        let form = match (backup.format.as_str(), backup.compress.as_str()) {
-            (format, "none") => format.to_owned(),
-            (format, compress) => format!("{format}, {compress}"),
-        };
         page.fact(
             &backup.name,
-            &format!("{} ({form}), taken in {}", backup.tool, words::time(backup.took_us)),
+            &format!("{}, taken in {}", words::backup(backup), words::time(backup.took_us)),
         );
         page.fact(
             "size",
@@ -29,6 +25,16 @@ pub(super) fn backups(page: &mut Page, run: &Run) {
                 words::bytes(backup.content_bytes)
             ),
         );
+        if backup.tablespaces > 0 {
+            page.fact(
+                "tablespaces",
+                &format!(
+                    "{}, which take {} of that",
+                    backup.tablespaces,
+                    words::bytes(backup.tablespace_bytes)
+                ),
+            );
+        }
         page.fact(
             "WAL",
             &format!(
@@ -47,7 +53,15 @@ pub(super) fn recoveries(page: &mut Page, run: &Run) {
         } else {
             page.heading("Recovery");
         }
-        page.fact("target", &format!("{}, unpacked by {}", recovery.target, recovery.by));
+        let mut target = format!("{}, unpacked by {}", recovery.target, recovery.by);
+        if recovery.backups.len() > 1 {
+            target.push_str(&format!(" from {}", recovery.backups.join(", ")));
+        }
+        page.fact("target", &target);
+        if recovery.tablespaces > 0 {
+            let count = words::count(recovery.tablespaces, "tablespaces");
+            page.fact("", &format!("{count} put into the restored server's own tree"));
+        }
         let mut state = recovery.state.clone().unwrap_or_else(|| "did not reach an end state".to_owned());
         if let Some(timeline) = recovery.timeline {
             state.push_str(&format!(" on timeline{TIE}{timeline}"));

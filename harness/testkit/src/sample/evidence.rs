@@ -126,6 +126,14 @@ pub fn backup() -> BackupEvidence {
         tool: "pg_basebackup".to_owned(),
         format: "tar".to_owned(),
         compress: "gzip".to_owned(),
+        compress_side: "client".to_owned(),
+        compress_detail: String::new(),
+        wal: "stream".to_owned(),
+        manifest_checksums: "SHA256".to_owned(),
+        from: "primary".to_owned(),
+        incremental_of: None,
+        tablespaces: 0,
+        tablespace_bytes: 0,
         bytes: 21_304_115,
         files: 1_287,
         content_bytes: 124_880_441,
@@ -170,6 +178,8 @@ pub fn recovery() -> RecoveryEvidence {
     ];
     RecoveryEvidence {
         by: "tar".to_owned(),
+        backups: vec!["backup-1".to_owned()],
+        tablespaces: 0,
         target: "latest".to_owned(),
         state: Some("promoted".to_owned()),
         reached_lsn: Some(Lsn(0x0900_0060)),

@@ -1,0 +1,225 @@
+//! Unpacks a backup with the programs that an operator would use: tars into the data directory, plain files by `cp`, an
+//! incremental backup and those that it builds upon by `pg_combinebackup`. Each tablespace goes into a directory of the
+//! restored server's own, and the data directory is made to name that one.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pgdrill_backup::parts::{self, Packed};
+use pgdrill_backup::{inspect, tablespaces as links};
+use pgdrill_model::code::Code;
+use pgdrill_model::event::Unit;
+use pgdrill_model::finding::{Finding, Stage, Unable};
+use pgdrill_model::plan::{Member, Server as Name};
+use pgdrill_model::scenario::{BackupFormat, RecoverBy, WalMethod};
+use pgdrill_model::world::{Command, Place};
+use tokio::time::sleep;
+
+use crate::drill::{Drill, disk_full, on_a_thread};
+use crate::recovery::phases::Clocked;
+use crate::recovery::remap;
+use crate::tablespaces;
+use crate::tool;
+
+/// How often the size of what is unpacked so far is looked at.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Where the members of a chain are unpacked before they are combined, within the workspace.
+pub const SCRATCH: &str = "scratch";
+
+/// A data directory and the directory of its tablespaces, both within the workspace.
+struct Into<'a> {
+    data: &'a Path,
+    tablespaces: &'a Path,
+}
+
+/// Unpacks `chain` in `place`; gives how many tablespaces were put into the restored server's own tree, or a finding
+/// when the backup is not what can be unpacked.
+///
+/// # Errors
+///
+/// `PROGRAM_MISSING`, `DISK_FULL`, `TABLESPACE_OUTSIDE`, and what the place cannot do.
+pub async fn unpack(
+    drill: &Drill<'_>,
+    place: &dyn Place,
+    chain: &[Member],
+    by: RecoverBy,
+    clocked: &mut Clocked,
+) -> Result<Result<u64, Finding>, Unable> {
+    let own = tablespaces::root(Name::Restored);
+    let restored = Into { data: Path::new(Name::Restored.name()), tablespaces: &own };
+    let outcome = match (by, chain) {
+        (RecoverBy::Tar | RecoverBy::Copy, [.., newest]) => {
+            let outcome = member(drill, place, newest, &restored, true).await?;
+            clocked.unpacked(drill.clock.elapsed());
+            outcome
+        }
+        (RecoverBy::Combine, [.., newest]) => {
+            let mut directories = Vec::new();
+            for each in chain {
+                match for_combining(drill, place, each, each == newest).await? {
+                    Ok(directory) => directories.push(directory),
+                    Err(finding) => return Ok(Err(finding)),
+                }
+            }
+            clocked.unpacked(drill.clock.elapsed());
+            let outcome = combine(drill, place, &directories, &restored).await?;
+            clocked.combined(drill.clock.elapsed());
+            outcome
+        }
+        (_, []) => return Err(Unable::bug("a recovery of no backup")),
+    };
+    if let Some(finding) = outcome {
+        return Ok(Err(finding));
+    }
+    remap::remap(drill.workspace, restored.data, restored.tablespaces, drill.postgres)
+}
+
+/// Unpacks one backup. Its WAL is left out where `with_wal` says so: of a chain only that of the newest is needed.
+async fn member(
+    drill: &Drill<'_>,
+    place: &dyn Place,
+    member: &Member,
+    into: &Into<'_>,
+    with_wal: bool,
+) -> Result<Option<Finding>, Unable> {
+    let workspace = drill.workspace;
+    let source = workspace.path("backup").join(&member.name);
+    let data = workspace.path(into.data);
+    let mut commands: Vec<(Command, Option<Packed>)> = Vec::new();
+    match member.how.format {
+        BackupFormat::Tar => {
+            let parts = parts::of_tar(&source);
+            let there = |stem: &str| parts.iter().any(|part| part.stem == stem);
+            let needed = [("base", true), ("pg_wal", member.how.wal == WalMethod::Stream)];
+            if let Some((missing, _)) = needed.iter().find(|(stem, needed)| *needed && !there(stem)) {
+                return Ok(Some(failed(&format!("{} has no {missing}.tar", member.name))));
+            }
+            for part in parts.iter().filter(|part| with_wal || part.stem != "pg_wal") {
+                let directory = if part.is_tablespace() {
+                    let own = into.tablespaces.join(&part.stem);
+                    workspace.make_dir(&own)?;
+                    workspace.path(own)
+                } else if part.stem == "base" {
+                    data.clone()
+                } else {
+                    data.join(&part.stem)
+                };
+                commands.push((tool::tar::command(part, &directory), Some(part.packed)));
+            }
+        }
+        BackupFormat::Plain => {
+            commands.push((tool::copy::command(&source, &data), None));
+            for link in links::links(&source) {
+                let own = into.tablespaces.join(&link.oid);
+                workspace.make_dir(&own)?;
+                commands.push((tool::copy::command(Path::new(&link.path), &workspace.path(own)), None));
+            }
+        }
+    }
+    let total = on_a_thread(move || inspect::summary(&source)).await?;
+    let total = total.ok().map(|summary| summary.manifest.bytes);
+    for (command, packed) in commands {
+        if let Some(finding) = run(drill, place, &command, packed, into, total).await? {
+            return Ok(Some(finding));
+        }
+    }
+    Ok(None)
+}
+
+/// Makes a member of a chain ready for `pg_combinebackup`, which wants directories: a plain one is ready where it is,
+/// one in tar format is unpacked first.
+async fn for_combining(
+    drill: &Drill<'_>,
+    place: &dyn Place,
+    each: &Member,
+    newest: bool,
+) -> Result<Result<PathBuf, Finding>, Unable> {
+    let workspace = drill.workspace;
+    if each.how.format == BackupFormat::Plain {
+        return Ok(Ok(workspace.path("backup").join(&each.name)));
+    }
+    let data = Path::new(SCRATCH).join(&each.name);
+    let beside = parts::beside(&data);
+    workspace.make_dir(&data)?;
+    workspace.make_dir(&beside)?;
+    if let Some(finding) =
+        member(drill, place, each, &Into { data: &data, tablespaces: &beside }, newest).await?
+    {
+        return Ok(Err(finding));
+    }
+    match remap::remap(workspace, &data, &beside, drill.postgres)? {
+        Ok(_) => Ok(Ok(workspace.path(data))),
+        Err(finding) => Ok(Err(finding)),
+    }
+}
+
+async fn combine(
+    drill: &Drill<'_>,
+    place: &dyn Place,
+    chain: &[PathBuf],
+    into: &Into<'_>,
+) -> Result<Option<Finding>, Unable> {
+    let workspace = drill.workspace;
+    let own = workspace.path(into.tablespaces);
+    let newest = chain.last().map(|newest| links::links(newest)).unwrap_or_default();
+    let moved = tablespaces::moved(&newest, &own);
+    let command = tool::pg_combinebackup::command(chain, &moved, &workspace.path(into.data));
+    run(drill, place, &command, None, into, None).await
+}
+
+/// Runs one of the programs, telling how far it is; a finding when it failed over the backup.
+async fn run(
+    drill: &Drill<'_>,
+    place: &dyn Place,
+    command: &Command,
+    packed: Option<Packed>,
+    into: &Into<'_>,
+    total: Option<u64>,
+) -> Result<Option<Finding>, Unable> {
+    let recorder = drill.recorder;
+    let name = command.program.name();
+    let watched = [drill.workspace.path(into.data), drill.workspace.path(into.tablespaces)];
+    let watch = async {
+        loop {
+            sleep(ASK_AGAIN).await;
+            let directories = watched.clone();
+            let size = move || directories.iter().map(|directory| inspect::size(directory)).sum();
+            let done = on_a_thread(size).await.unwrap_or(0);
+            let what = if name == "pg_combinebackup" { "combine" } else { "unpack" };
+            recorder.progress(what, done, total.map(|total| total.max(done)), Unit::Bytes);
+        }
+    };
+    let exit = tokio::select! {
+        exit = place.run(command) => exit?,
+        () = watch => return Err(Unable::bug("the watch of an unpacking ended")),
+    };
+    if exit.success() {
+        return Ok(None);
+    }
+    let words = format!("{name} ended with {}: {}", exit.describe(), exit.last_words());
+    if disk_full(&exit.stderr) {
+        return Err(Unable::new(Code::DiskFull, words));
+    }
+    // tar starts another program for what is compressed; only when that is there is the backup at fault.
+    if let Some(program) = packed.and_then(Packed::program) {
+        there(place, program).await?;
+    }
+    Ok(Some(failed(&words)))
+}
+
+/// Whether a program can be run in a place.
+async fn there(place: &dyn Place, program: &'static str) -> Result<(), Unable> {
+    let exit = place.run(&Command::system(program, ["--version"])).await?;
+    if exit.success() {
+        return Ok(());
+    }
+    let message = format!("`{program}` cannot be run where the backup is unpacked: {}", exit.last_words());
+    Err(Unable::new(Code::ProgramMissing, message)
+        .hint(format!("Install the package that holds `{program}`: tar unpacks the backup with it.")))
+}
+
+fn failed(words: &str) -> Finding {
+    let message = format!("the backup could not be unpacked: {words}");
+    Finding::new(Code::UnpackFailed, Stage::Recover, message)
+}

@@ -1,0 +1,201 @@
+//! What a step does, in one line for people. Whatever a scenario says shows here.
+
+use std::fmt;
+
+use super::{Act, Member};
+use crate::scenario::{
+    Backup, BackupFrom, CheckpointMode, Cluster, Disaster, ManifestChecksums, Method, RecoverBy, Side,
+    Tablespace, Target, WalMethod,
+};
+use crate::units::{show_bytes, show_count, show_duration};
+
+/// The first words of a statement: enough to know it again, never a whole one.
+fn excerpt(sql: &str) -> String {
+    const LONGEST: usize = 60;
+    let words = sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.chars().count() <= LONGEST {
+        return words;
+    }
+    let cut: String = words.chars().take(LONGEST - 3).collect();
+    format!("{}...", cut.trim_end())
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateCluster { cluster, tablespaces, summarize_wal, settings } => {
+                create(f, cluster)?;
+                for tablespace in tablespaces {
+                    write!(f, ", {}", of_tablespace(tablespace))?;
+                }
+                if *summarize_wal {
+                    f.write_str(", summarize_wal=on")?;
+                }
+                for (name, setting) in settings {
+                    write!(f, ", {name}={}", setting.value)?;
+                }
+                Ok(())
+            }
+            Self::LoadData(data) => {
+                write!(f, "trading schema and {} orders by binary COPY", show_count(data.orders))
+            }
+            Self::CreateStandby => f.write_str(
+                "pg_basebackup of the primary into standby/, start it streaming from the primary, wait until it has \
+                 caught up; it goes with the disaster",
+            ),
+            Self::Backup { name, how, upon } => backup(f, name, how, upon.as_deref()),
+            Self::Sql { sql, on } => {
+                write!(f, "on {}: {}", on.name(), excerpt(&sql.run))?;
+                sql.database.as_ref().map_or(Ok(()), |database| write!(f, " (in {database})"))
+            }
+            Self::SwitchWal(switch) => {
+                write!(f, "pg_switch_wal(), wait up to {} for the archive", show_duration(switch.within))
+            }
+            Self::Capture { .. } => write!(f, "content of the quiet primary, with its position in the WAL"),
+            Self::Disaster(Disaster::Kill) => write!(f, "SIGKILL the primary; its files stay"),
+            Self::Disaster(Disaster::LosePrimary) => {
+                write!(f, "SIGKILL the primary and remove its files with all WAL in them")
+            }
+            Self::Recover { chain, by, to: Target::Latest, within } => {
+                unpack(f, chain, *by)?;
+                write!(
+                    f,
+                    ", replay the archive to its end on timeline latest, promote, first write as trading_app; within \
+                     {}",
+                    show_duration(*within)
+                )
+            }
+            Self::Check { checks } => {
+                let names: Vec<&str> = checks.iter().map(|check| check.name()).collect();
+                write!(f, "{}", names.join(", "))
+            }
+        }
+    }
+}
+
+fn create(f: &mut fmt::Formatter<'_>, cluster: &Cluster) -> fmt::Result {
+    let with = if cluster.checksums { "with" } else { "without" };
+    write!(f, "initdb {with} page checksums")?;
+    if let Some(locale) = &cluster.locale {
+        write!(f, ", locale {}", locale.what)?;
+    }
+    if let Some(locale) = &cluster.icu_locale {
+        write!(f, ", ICU locale {}", locale.what)?;
+    }
+    if cluster.wal_segment_megabytes != Cluster::default().wal_segment_megabytes {
+        write!(f, ", WAL segments of {} MB", cluster.wal_segment_megabytes)?;
+    }
+    write!(f, ", archive_command into archive/, start primary")
+}
+
+fn of_tablespace(tablespace: &Tablespace) -> String {
+    let name = &tablespace.name;
+    if tablespace.tables.is_empty() {
+        return format!("empty tablespace {name}");
+    }
+    let tables: Vec<String> = tablespace.tables.iter().map(|table| format!("\"{table}\"")).collect();
+    format!("tablespace {name} for {} with all their indexes", tables.join(", "))
+}
+
+fn backup(f: &mut fmt::Formatter<'_>, name: &str, how: &Backup, upon: Option<&str>) -> fmt::Result {
+    let mut parts = vec![how.format.name().to_owned()];
+    let compress = how.compress;
+    if compress.method != Method::None {
+        let mut words = compress.method.name().to_owned();
+        if compress.side == Side::Server {
+            words.push_str(" by the server");
+        }
+        if !compress.detail().is_empty() {
+            words.push_str(&format!(" at {}", compress.detail().replace(',', ", ")));
+        }
+        parts.push(words);
+    }
+    parts.push(match how.manifest {
+        ManifestChecksums::None => "manifest without checksums".to_owned(),
+        algorithm => format!("{} manifest", algorithm.name()),
+    });
+    parts.push(
+        match how.wal {
+            WalMethod::Stream => "WAL streamed",
+            WalMethod::Fetch => "WAL fetched",
+            WalMethod::None => "no WAL in it",
+        }
+        .to_owned(),
+    );
+    if how.checkpoint == CheckpointMode::Spread {
+        parts.push("checkpoint spread".to_owned());
+    }
+    if !how.verify_checksums {
+        parts.push("page checksums not verified".to_owned());
+    }
+    if let Some(rate) = how.max_rate {
+        parts.push(format!("at most {} in a second", show_bytes(u64::from(rate) << 10)));
+    }
+    write!(f, "pg_basebackup ({})", parts.join(", "))?;
+    if how.from == BackupFrom::Standby {
+        f.write_str(" of the standby")?;
+    }
+    if let Some(upon) = upon {
+        write!(f, ", only what changed since {upon},")?;
+    }
+    write!(f, " into backup/{name}")
+}
+
+fn unpack(f: &mut fmt::Formatter<'_>, chain: &[Member], by: RecoverBy) -> fmt::Result {
+    let names: Vec<&str> = chain.iter().map(|member| member.name.as_str()).collect();
+    match by {
+        RecoverBy::Tar => write!(f, "unpack backup/{} by tar", names.join(", ")),
+        RecoverBy::Copy => write!(f, "unpack backup/{} by cp", names.join(", ")),
+        RecoverBy::Combine => write!(f, "pg_combinebackup of {}", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::compile;
+    use crate::scenario::parse;
+    use crate::units::Major;
+
+    #[test]
+    fn a_statement_is_shown_by_its_first_words() {
+        assert_eq!(excerpt("SELECT  1\n  + 1"), "SELECT 1 + 1");
+        assert_eq!(excerpt(&"x".repeat(80)), format!("{}...", "x".repeat(57)));
+    }
+
+    #[test]
+    fn whatever_a_backup_says_shows() {
+        let text = "
+title: A drill
+cluster: { locale: C.UTF-8, icu-locale: en-US, checksums: off, wal-segment-size: 1MB }
+tablespaces: { history: [AuditLog, Position], empty: [] }
+steps:
+  - backup: { compress: 'server-zstd:3,workers=2,long', wal: fetch, manifest: none, from: standby }
+  - backup:
+      { compress: none, wal: none, manifest: crc32c, checkpoint: spread, verify-checksums: off, max-rate: 32M,
+        incremental: on }
+  - disaster: kill
+  - recover
+  - check: all
+";
+        let scenario = parse("a", "a.yaml", text).unwrap();
+        let plan = compile(&scenario, Major(17), "local", None).unwrap();
+        let shown: Vec<String> = plan.steps.iter().map(|step| step.act.to_string()).collect();
+        assert_eq!(
+            shown[..5],
+            [
+                "initdb without page checksums, locale C.UTF-8, ICU locale en-US, WAL segments of 1 MB, archive_command \
+                 into archive/, start primary, tablespace history for \"AuditLog\", \"Position\" with all their indexes, \
+                 empty tablespace empty, summarize_wal=on",
+                "trading schema and 10 000 orders by binary COPY",
+                "pg_basebackup of the primary into standby/, start it streaming from the primary, wait until it has \
+                 caught up; it goes with the disaster",
+                "pg_basebackup (tar, zstd by the server at level=3, workers=2, long, manifest without checksums, WAL \
+                 fetched) of the standby into backup/backup-1",
+                "pg_basebackup (tar, CRC32C manifest, no WAL in it, checkpoint spread, page checksums not verified, at \
+                 most 32.0 MiB in a second), only what changed since backup-1, into backup/backup-2",
+            ]
+        );
+        assert!(shown[7].starts_with("pg_combinebackup of backup-1, backup-2, replay"), "{}", shown[7]);
+    }
+}

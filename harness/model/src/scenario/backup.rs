@@ -1,0 +1,226 @@
+//! A base backup: what may be said of one, and which of it goes together.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::compress::{Compress, Method, Side};
+use super::fault::Words;
+use super::file::BackupArguments;
+use super::mistake::{Note, Span};
+use super::value::{FromText, read_from_text, whole_number};
+
+/// A base backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// With which program.
+    pub tool: BackupTool,
+    /// In which form.
+    pub format: BackupFormat,
+    /// Compressed how.
+    pub compress: Compress,
+    /// How the WAL that it needs comes into it.
+    pub wal: WalMethod,
+    /// Which checksums the manifest has of the files.
+    pub manifest: ManifestChecksums,
+    /// How the checkpoint before it is made.
+    pub checkpoint: CheckpointMode,
+    /// Whether the server verifies the checksums of the pages that it sends.
+    pub verify_checksums: bool,
+    /// The most that is sent in a second, in kilobytes.
+    pub max_rate: Option<u32>,
+    /// From which server it is taken.
+    pub from: BackupFrom,
+    /// Whether it holds only what changed since the backup before it.
+    pub incremental: bool,
+}
+
+/// A program that takes base backups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BackupTool {
+    /// PostgreSQL's own.
+    PgBasebackup,
+}
+
+/// The form of a base backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackupFormat {
+    /// A directory like a data directory.
+    Plain,
+    /// `base.tar`, `pg_wal.tar` and one per tablespace.
+    Tar,
+}
+
+/// How the WAL that a backup needs comes into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WalMethod {
+    /// Streamed beside it.
+    Stream,
+    /// Fetched at its end.
+    Fetch,
+    /// Not at all: only the archive has it.
+    None,
+}
+
+/// The checksums that a backup's manifest has of its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ManifestChecksums {
+    /// CRC-32C, the program's own default.
+    Crc32c,
+    /// SHA-224
+    Sha224,
+    /// SHA-256
+    Sha256,
+    /// SHA-384
+    Sha384,
+    /// SHA-512
+    Sha512,
+    /// None: the manifest lists files and sizes.
+    None,
+}
+
+/// How the checkpoint before a backup is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckpointMode {
+    /// At once.
+    Fast,
+    /// Spread over time, as the server's own checkpoints are; the backup waits for it.
+    Spread,
+}
+
+/// From which server a backup is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackupFrom {
+    /// The primary.
+    Primary,
+    /// A standby, which the drill makes and which streams from the primary.
+    Standby,
+}
+
+impl BackupFormat {
+    /// Its name in the scenario language and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Tar => "tar",
+        }
+    }
+}
+
+impl WalMethod {
+    /// Its name in the scenario language, for the program, and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Fetch => "fetch",
+            Self::None => "none",
+        }
+    }
+}
+
+impl ManifestChecksums {
+    /// Its name for the program and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Crc32c => "CRC32C",
+            Self::Sha224 => "SHA224",
+            Self::Sha256 => "SHA256",
+            Self::Sha384 => "SHA384",
+            Self::Sha512 => "SHA512",
+            Self::None => "NONE",
+        }
+    }
+}
+
+/// `on` or `off`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Switch(pub(super) bool);
+
+impl FromText for Switch {
+    const WANTED: &'static str = "on or off";
+
+    fn from_text(text: &str) -> Result<Self, Words> {
+        match text {
+            "on" | "true" => Ok(Self(true)),
+            "off" | "false" => Ok(Self(false)),
+            _ => Err(Words::predicate(
+                format!("must be {}; found {}", Self::WANTED, super::tree::found_text(text)),
+                "",
+            )),
+        }
+    }
+}
+
+/// The most that is sent in a second (`MAX_RATE_LOWER` and `MAX_RATE_UPPER`, `src/include/backup/basebackup.h`), in
+/// kilobytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MaxRate(pub(super) u32);
+
+impl FromText for MaxRate {
+    const WANTED: &'static str = "kilobytes per second, as in 512k, or megabytes, as in 32M";
+
+    fn from_text(text: &str) -> Result<Self, Words> {
+        let (digits, factor) = match (text.strip_suffix('k'), text.strip_suffix('M')) {
+            (Some(digits), _) => (digits, 1),
+            (_, Some(digits)) => (digits, 1024),
+            _ => (text, 1),
+        };
+        let rate = whole_number(digits, Self::WANTED)?.saturating_mul(factor);
+        u32::try_from(rate).ok().filter(|rate| (32..=1 << 20).contains(rate)).map(Self).ok_or_else(|| {
+            Words::predicate("is a rate that pg_basebackup does not have", "it can be from 32k to 1024M")
+        })
+    }
+}
+
+read_from_text!(Switch, MaxRate);
+
+/// The backup that `arguments` mean, after the backups `before` it. What makes no sense is noted.
+pub(super) fn meaning(
+    arguments: BackupArguments,
+    span: Span,
+    before: Option<&Backup>,
+    notes: &mut Vec<Note>,
+) -> Backup {
+    let format = arguments.format.what().unwrap_or(BackupFormat::Tar);
+    let place = arguments.compress.span();
+    let fitting = match format {
+        BackupFormat::Tar => Compress::GZIP,
+        BackupFormat::Plain => Compress::NONE,
+    };
+    let compress = arguments.compress.what().unwrap_or(fitting);
+    if let (BackupFormat::Plain, Side::Client, Some(place)) = (format, compress.side, place)
+        && compress.method != Method::None
+    {
+        let server = Compress { side: Side::Server, ..compress };
+        notes.push(Note::new(place, "pg_basebackup cannot compress a plain backup").hint(format!(
+            "write `format: tar`, or `compress: {server}`: the server compresses, and pg_basebackup unpacks"
+        )));
+    }
+    let incremental_at = arguments.incremental.span();
+    let incremental = arguments.incremental.what().is_some_and(|switch| switch.0);
+    if incremental && before.is_none() {
+        notes.push(
+            Note::new(incremental_at.unwrap_or(span), "an incremental backup without a backup before it")
+                .hint(
+                    "it holds only what changed since the backup before it: write a full `- backup` above it",
+                ),
+        );
+    }
+    Backup {
+        tool: arguments.tool.what().unwrap_or(BackupTool::PgBasebackup),
+        format,
+        compress,
+        wal: arguments.wal.what().unwrap_or(WalMethod::Stream),
+        manifest: arguments.manifest.what().unwrap_or(ManifestChecksums::Sha256),
+        checkpoint: arguments.checkpoint.what().unwrap_or(CheckpointMode::Fast),
+        verify_checksums: arguments.verify_checksums.what().is_none_or(|switch| switch.0),
+        max_rate: arguments.max_rate.what().map(|rate| rate.0),
+        from: arguments.from.what().unwrap_or(BackupFrom::Primary),
+        incremental,
+    }
+}
