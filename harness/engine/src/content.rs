@@ -1,5 +1,4 @@
-//! What a server holds: the rows and fingerprint of every table, and every definition, of every database, under one
-//! snapshot per database. The primary is measured before the disaster and the recovered server after, by the same
+//! What a server holds: the rows and fingerprint of every table of every database, under one snapshot per database. The primary is measured before the disaster and the recovered server after, by the same
 //! code, so that the two can be compared.
 //!
 //! A table's fingerprint is two sums, over all rows, of the 64-bit hash of the row's text
@@ -14,14 +13,14 @@ use std::sync::Mutex;
 
 use pgdrill_model::event::Unit;
 use pgdrill_model::evidence::TableContent;
-use tokio_postgres::{Error, Row};
+use tokio_postgres::Error;
 
+use crate::connections::{Connected, Connections};
 use crate::record::Recorder;
-use crate::session::{Door, SUPERUSER, Session, describe};
+use crate::session::{Door, SUPERUSER, Session, describe, tells_of_data};
 
 const DATABASES: &str = include_str!("sql/databases.sql");
 const TABLES: &str = include_str!("sql/tables.sql");
-const CATALOG: &str = include_str!("sql/catalog.sql");
 
 /// Seeds of the two hashes; part of the method, never changed.
 const SEEDS: [i64; 2] = [0x7067_6472_696C_6C31, 0x7067_6472_696C_6C32];
@@ -32,13 +31,15 @@ const ROW: &str = "pgdrill_row_4c1d";
 /// Connections that read one server at the same time.
 const READERS: usize = 2;
 
+/// Tables that a reader reads in one transaction. Each stays locked, with its indexes, until the transaction ends, and
+/// a server has room for some thousands of locks.
+const TABLES_AT_ONCE: usize = 64;
+
 /// What to measure.
 #[derive(Clone, Debug, Default)]
 pub struct Measure {
     /// Read the tables of the system catalog too. Their content is not compared, only read.
     pub system: bool,
-    /// Read definitions.
-    pub definitions: bool,
     /// Leave out rows that this transaction wrote: the drill's own first write.
     pub without_xid: Option<String>,
 }
@@ -54,20 +55,18 @@ pub struct Content {
 #[derive(Clone, Debug, Default)]
 pub struct Database {
     /// By `schema.table`: its content, or why it could not be read.
-    pub tables: BTreeMap<String, Result<TableContent, String>>,
+    pub tables: BTreeMap<String, Result<TableContent, Unread>>,
     /// System tables: `None` when they could be read in full, else why not.
-    pub system: BTreeMap<String, Option<String>>,
-    /// By kind and name.
-    pub definitions: BTreeMap<(String, String), Definition>,
+    pub system: BTreeMap<String, Option<Unread>>,
 }
 
-/// One definition.
+/// Why a table could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Definition {
-    /// The table that it belongs to; empty where there is none.
-    pub table: String,
-    /// What it says.
-    pub text: String,
+pub struct Unread {
+    /// The server's words.
+    pub words: String,
+    /// Whether they tell of the table. If not, the moment was wrong: it was locked, or the server ran out of something.
+    pub damaged: bool,
 }
 
 struct Table {
@@ -76,31 +75,40 @@ struct Table {
     system: bool,
 }
 
+/// The databases of a server that can be connected to.
+pub async fn databases(session: &Session) -> Result<Vec<String>, Error> {
+    Ok(session.query(DATABASES, &[]).await?.iter().map(|row| row.get(0)).collect())
+}
+
 /// Measures the server behind `socket`.
 ///
 /// # Errors
 ///
 /// A server that cannot be asked. A table that cannot be read is part of the content, not an error.
-pub async fn measure(socket: &Path, what: &Measure, recorder: &Recorder<'_>) -> Result<Content, Error> {
-    let session = Door::reading(socket, SUPERUSER).open().await?;
-    let names: Vec<String> = session.query(DATABASES, &[]).await?.iter().map(|row| row.get(0)).collect();
-    drop(session);
+pub async fn measure(
+    socket: &Path,
+    what: &Measure,
+    connections: &Connections,
+    recorder: &Recorder<'_>,
+) -> Result<Content, Error> {
+    let names = databases(&*connections.open(&Door::reading(socket, SUPERUSER)).await?).await?;
     let mut content = Content::default();
     for name in names {
-        let database = measure_database(socket, &name, what, recorder).await?;
+        let door = Door::reading(socket, &name);
+        let database = measure_database(&door, what, connections, recorder).await?;
         content.databases.insert(name, database);
     }
     Ok(content)
 }
 
 async fn measure_database(
-    socket: &Path,
-    name: &str,
+    door: &Door,
     what: &Measure,
+    connections: &Connections,
     recorder: &Recorder<'_>,
 ) -> Result<Database, Error> {
-    let door = Door::reading(socket, name);
-    let leader = door.open().await?;
+    let name = &door.database;
+    let leader = connections.open(door).await?;
     leader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let snapshot: String = leader.query_one("SELECT pg_export_snapshot()", &[]).await?.get(0);
     let tables: Vec<Table> = leader
@@ -115,21 +123,31 @@ async fn measure_database(
     let database = Mutex::new(Database::default());
     let done = Mutex::new(0_u64);
     let read_tables = async || -> Result<(), Error> {
-        let mut reader: Option<Session> = None;
+        let mut reader: Option<Connected<'_>> = None;
+        let mut held = 0;
         loop {
             let next = queue.lock().ok().and_then(|mut tables| tables.next());
             let Some(table) = next else { return Ok(()) };
             let session = match reader.take() {
-                Some(session) => session,
-                None => open_reader(&door, &snapshot).await?,
+                Some(session) if held < TABLES_AT_ONCE => session,
+                Some(session) => {
+                    session.batch_execute("COMMIT").await?;
+                    held = 0;
+                    begin(session, &snapshot).await?
+                }
+                None => begin(connections.open(door).await?, &snapshot).await?,
             };
+            held += 1;
             match read_table(&session, &table, what).await {
                 Ok(content) => {
                     note(&database, &table, Ok(content));
                     reader = Some(session);
                 }
-                // The failed statement ended the transaction; the next table gets a new one.
-                Err(error) if error.as_db_error().is_some() => note(&database, &table, Err(describe(&error))),
+                // The failed statement ended the transaction; the next table gets a new session.
+                Err(error) if error.as_db_error().is_some() && !session.is_closed() => {
+                    let unread = Unread { words: describe(&error), damaged: tells_of_data(&error) };
+                    note(&database, &table, Err(unread));
+                }
                 Err(error) => return Err(error),
             }
             if let Ok(mut done) = done.lock() {
@@ -138,21 +156,15 @@ async fn measure_database(
             }
         }
     };
-    // One future per reader; the leader's session reads the catalog meanwhile.
+    // One future per reader; the leader's session holds the snapshot meanwhile.
     let readers: Vec<_> = (0..READERS).map(|_| read_tables()).collect();
-    let catalog = async { if what.definitions { leader.query(CATALOG, &[]).await } else { Ok(Vec::new()) } };
-    let (read, catalog) = tokio::join!(futures_util::future::try_join_all(readers), catalog);
-    // The catalog's error first: it ends the transaction whose snapshot the readers share.
-    let definitions = catalog?.iter().map(definition).collect();
-    read?;
-    let mut database = database.into_inner().unwrap_or_default();
-    database.definitions = definitions;
+    futures_util::future::try_join_all(readers).await?;
     leader.batch_execute("COMMIT").await?;
-    Ok(database)
+    Ok(database.into_inner().unwrap_or_default())
 }
 
-async fn open_reader(door: &Door, snapshot: &str) -> Result<Session, Error> {
-    let session = door.open().await?;
+/// Begins a transaction that sees what the leader sees.
+async fn begin<'a>(session: Connected<'a>, snapshot: &str) -> Result<Connected<'a>, Error> {
     let begin =
         format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{snapshot}'");
     session.batch_execute(&begin).await?;
@@ -182,7 +194,7 @@ async fn read_table(session: &Session, table: &Table, what: &Measure) -> Result<
     Ok(TableContent { rows: rows.unsigned_abs(), fingerprint })
 }
 
-fn note(database: &Mutex<Database>, table: &Table, content: Result<TableContent, String>) {
+fn note(database: &Mutex<Database>, table: &Table, content: Result<TableContent, Unread>) {
     if let Ok(mut database) = database.lock() {
         if table.system {
             database.system.insert(table.name.clone(), content.err());
@@ -192,16 +204,9 @@ fn note(database: &Mutex<Database>, table: &Table, content: Result<TableContent,
     }
 }
 
-fn definition(row: &Row) -> ((String, String), Definition) {
-    let text: Option<String> = row.get("definition");
-    let table: Option<String> = row.get("on_table");
-    let key = (row.get("kind"), row.get("name"));
-    (key, Definition { table: table.unwrap_or_default(), text: text.unwrap_or_default() })
-}
-
 impl Content {
     /// Every table as `database.schema.table` with its content.
-    pub fn tables(&self) -> impl Iterator<Item = (String, &Result<TableContent, String>)> {
+    pub fn tables(&self) -> impl Iterator<Item = (String, &Result<TableContent, Unread>)> {
         self.databases.iter().flat_map(|(database, held)| {
             held.tables.iter().map(move |(table, content)| (format!("{database}.{table}"), content))
         })
@@ -225,8 +230,14 @@ impl Content {
         })
     }
 
-    /// Number of definitions.
-    pub fn definitions(&self) -> u64 {
-        self.databases.values().map(|database| database.definitions.len() as u64).sum()
+    /// The first table that could not be read although nothing says that it is damaged, and why.
+    pub fn undecided(&self) -> Option<String> {
+        let own = self.tables().filter_map(|(table, held)| Some((table, held.as_ref().err()?)));
+        let system = self.databases.iter().flat_map(|(name, database)| {
+            let unread = database.system.iter().filter_map(|(table, unread)| Some((table, unread.as_ref()?)));
+            unread.map(move |(table, unread)| (format!("{name}.{table}"), unread))
+        });
+        let mut unread = own.chain(system).filter(|(_, unread)| !unread.damaged);
+        unread.next().map(|(table, unread)| format!("table {table} could not be read: {}", unread.words))
     }
 }

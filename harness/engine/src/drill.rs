@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use pgdrill_backup::archive::Snapshot;
 use pgdrill_model::code::Code;
+use pgdrill_model::evidence::ServerEvidence;
 use pgdrill_model::finding::{Finding, Unable};
-use pgdrill_model::plan::Server as Name;
+use pgdrill_model::plan::{Member, Server as Name};
 use pgdrill_model::scenario::Tablespace;
 use pgdrill_model::units::{Lsn, Major};
 use pgdrill_model::world::{Clock, Need, Place, Runtime};
@@ -14,7 +15,9 @@ use tokio::task::JoinHandle;
 
 use crate::content::Content;
 use crate::data::DATABASE;
+use crate::definitions::Definitions;
 use crate::record::Recorder;
+use crate::sequences::Sequences;
 use crate::server::Server;
 use crate::session::{Door, Session, describe};
 use crate::tablespaces;
@@ -46,6 +49,8 @@ pub struct Drill<'a> {
     pub made: Made,
     /// What was there before the disaster.
     pub baseline: Option<Baseline>,
+    /// The backups that the recovered server was made of, by their names in the workspace.
+    pub restored_from: Vec<Member>,
     /// When the primary was lost, and when that was noticed.
     pub lost: Option<Lost>,
     /// The ending of what is left of the lost primary, while it goes on.
@@ -73,6 +78,12 @@ pub struct Baseline {
     pub lsn: Lsn,
     /// Its content.
     pub content: Content,
+    /// Its definitions, where they were asked for.
+    pub definitions: Option<Definitions>,
+    /// Its sequences, where they were asked for.
+    pub sequences: Option<Sequences>,
+    /// By which versions it orders text, where that could be asked.
+    pub collations: Option<ServerEvidence>,
 }
 
 /// The loss of the primary.

@@ -156,6 +156,7 @@ async fn in_workspace(
         restored: None,
         made: Made::default(),
         baseline: None,
+        restored_from: Vec::new(),
         lost: None,
         losing: None,
         archive: None,

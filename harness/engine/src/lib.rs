@@ -4,12 +4,17 @@
 //! language; what they share is in `drill`.
 
 mod check;
+mod collations;
+mod connections;
 mod content;
 pub mod data;
+mod definitions;
+mod dialect;
 mod drill;
 mod log;
 mod record;
 mod recovery;
+mod sequences;
 mod server;
 mod session;
 mod settings;

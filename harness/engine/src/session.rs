@@ -11,10 +11,16 @@ use crate::settings::PORT;
 /// The role that the cluster belongs to.
 pub const SUPERUSER: &str = "postgres";
 
-/// Settings under which the text of a row is the same on every server of every version.
+/// Settings under which the text of a row is the same on every server of every version. Without `jit`, which costs more
+/// than it gains on statements that run once.
 const FIXED_TEXT: &str = "-c TimeZone=UTC -c DateStyle=ISO,MDY -c IntervalStyle=postgres -c extra_float_digits=1 \
                           -c bytea_output=hex -c search_path=pg_catalog -c default_transaction_read_only=off \
-                          -c lock_timeout=60s";
+                          -c lock_timeout=60s -c jit=off";
+
+/// Classes of SQLSTATE that tell of the moment, not of what was asked for: a connection that broke, a transaction that
+/// was rolled back, resources that ran out, an object in use, an operator who intervened
+/// (`src/backend/utils/errcodes.txt`).
+const OF_THE_MOMENT: [&str; 5] = ["08", "40", "53", "55", "57"];
 
 /// Where to connect, and as whom.
 #[derive(Clone, Debug)]
@@ -92,6 +98,13 @@ impl Session {
     pub fn client(&mut self) -> &mut Client {
         &mut self.client
     }
+}
+
+/// Whether the server answered with an error that tells of what was asked for. If not, nothing was learnt: the server
+/// went away, or could not at that moment.
+pub fn tells_of_data(error: &Error) -> bool {
+    let class = |code: &str| OF_THE_MOMENT.iter().any(|class| code.starts_with(class));
+    error.as_db_error().is_some_and(|server| !class(server.code().code()))
 }
 
 /// An error in one line, without the detail, which may quote rows.

@@ -56,17 +56,29 @@ checks! {
     ReadAll "read-all" "tables" [TableUnreadable]
         "Reads every row and every out-of-line value of every table, those of the system catalog too."
         "Indexes other than those the system uses, and values that are readable but wrong.";
-    Catalog "catalog" "definitions" [CatalogMismatch]
-        "Compares the definition of every table, column, index, constraint, sequence, view, function, trigger, policy, grant, role and extension with the primary."
-        "Settings per role or database, statistics, comments, and whether an index agrees with its table.";
+    Catalog "catalog" "definitions" [DatabaseMissing, CatalogMismatch]
+        "Compares every definition with the primary: of each database its schemas, tables, columns, indexes, constraints, sequences, views, functions, triggers, rules, policies, types, grants, extensions, foreign servers, publications and comments; of the cluster its roles, memberships, settings, databases and tablespaces."
+        "A changed password or user mapping option, where a tablespace lies, planner statistics, and whether an index agrees with its table.";
+    Sequences "sequences" "sequences" [SequenceBehind]
+        "Every sequence that feeds a number column is ahead of the greatest value there, and none is behind where the primary's was."
+        "Sequences that cycle or are unlogged, sequences that are too far ahead (WAL logs them 32 values ahead), and columns of other than number types.";
+    Collations "collations" "collations" [CollationMismatch]
+        "Compares the version of each collation that a database recorded with the version that the restored server's library has."
+        "Collations without a version, such as C; an unused one is only mentioned; and an order that changed while the version stayed.";
     Conservation "conservation" "positions" [ConservationBroken]
         "Every \"Position\" equals the sum of the fills of its \"Order\" rows, and every order has its audit row: true for every committed transaction, false for a torn one."
         "Whole transactions that are missing, and tables outside the trading fixture.";
+    Amcheck "amcheck" "relations" [RelationCorrupt]
+        "Verifies the structure of every table and B-tree index of every database with PostgreSQL's own amcheck, and that each row is found in each of its indexes. PostgreSQL 13 has it for indexes alone."
+        "Hash, GiST, GIN, SP-GiST and BRIN indexes, rows that are missing from table and index alike, and values that are possible but wrong.";
     PageChecksums "page-checksums" "pages" [PageChecksumFailed, PageChecksumsOff]
         "Reads every page of every relation file from disk and verifies its checksum and header."
         "Files that hold no pages (transaction status, control file), and damage from before the checksum was written.";
+    Manifest "manifest" "files" [ManifestMismatch]
+        "Verifies every file of the backup that was restored against the backup's manifest with PostgreSQL's own pg_verifybackup, the WAL that came with it, and the manifest against what it was when the backup ended."
+        "The WAL archive, and damage from before the backup was taken.";
     ServerLog "server-log" "lines" [ServerLogError]
-        "Reads the restored server's log and reports every ERROR, FATAL and PANIC line that the drill did not cause itself."
+        "Reads the restored server's log, after all other checks, and reports every ERROR, FATAL and PANIC line that the drill did not cause itself and no other finding tells already."
         "Trouble that the server does not log: recovery that ends early is only a LOG line.";
     FirstWrite "first-write" "writes" [FirstWriteFailed]
         "Places an order on the recovered server with the application's own role, and reads it back."

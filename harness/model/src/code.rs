@@ -146,6 +146,15 @@ catalogue! {
     CatalogMismatch "CATALOG_MISMATCH" Disproves
         "An index, constraint, column, view, function, trigger, policy, grant or other definition differs from the primary's."
         "The finding names the object and both definitions.";
+    SequenceBehind "SEQUENCE_BEHIND" Disproves
+        "A sequence would give a value that is in use already, or gave on the primary."
+        "The next INSERT fails on a duplicate key, or a number is given twice. Set the sequence with setval() after a real restore, and find out what set it back.";
+    CollationMismatch "COLLATION_MISMATCH" Disproves
+        "A collation that columns or indexes use has another version in the restored server's library than in the database."
+        "Indexes may be in another order than the library's, and hide rows. Restore on the operating system that the primary had, or REINDEX and then ALTER COLLATION ... REFRESH VERSION.";
+    RelationCorrupt "RELATION_CORRUPT" Disproves
+        "A table or an index is not what it must be, or an index does not agree with its table."
+        "The finding names the relation. An index can be built anew with REINDEX; a table must come from another backup.";
     ConservationBroken "CONSERVATION_BROKEN" Disproves
         "A rule that every committed transaction keeps does not hold in the restored data."
         "A transaction was torn: part of it was restored and part was not.";
@@ -155,6 +164,9 @@ catalogue! {
     PageChecksumsOff "PAGE_CHECKSUMS_OFF" Unverifies
         "The cluster has no page checksums, so damage inside pages cannot be told."
         "Enable them with pg_checksums on a stopped cluster, or leave the check out.";
+    ManifestMismatch "MANIFEST_MISMATCH" Disproves
+        "The backup is not what its manifest lists, or the manifest is not what it was when the backup ended."
+        "Files of the backup were changed, lost or added after it was taken: look at what stores and moves it, and take another.";
     ServerLogError "SERVER_LOG_ERROR" Disproves
         "The restored server logged an ERROR, FATAL or PANIC line that nothing explains."
         "Read the quoted line; recovery is not healthy although the server is up.";

@@ -46,6 +46,44 @@ pub enum Evidence {
     Recovery(RecoveryEvidence),
     /// A check ran, or did not.
     Check(CheckRecord),
+    /// A running server said what it is, and by which versions it orders text.
+    Server(ServerEvidence),
+}
+
+/// What a running server said of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerEvidence {
+    /// Its name in the drill: `primary`, `restored`.
+    pub server: String,
+    /// `SHOW server_version`: `15.14 (Debian 15.14-0+deb12u1)`.
+    pub version: String,
+    /// By database: its default collation, and the collations that its columns, indexes and partition keys use.
+    pub databases: BTreeMap<String, DatabaseCollations>,
+}
+
+/// By what a database orders text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseCollations {
+    /// The default.
+    pub default: CollationVersion,
+    /// Named collations in use, by `schema.collation`.
+    #[serde(default)]
+    pub used: BTreeMap<String, CollationVersion>,
+}
+
+/// A collation with the version that a database recorded, and the one that its library has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollationVersion {
+    /// `libc`, `icu` or `builtin`.
+    pub provider: String,
+    /// The library's name for it: `en_US.UTF-8`, `und`.
+    pub locale: String,
+    /// What the database recorded; none where it records nothing, as for C, and for the default before 15.
+    pub recorded: Option<String>,
+    /// What the library has; none where it has no versions.
+    pub actual: Option<String>,
+    /// How many columns, indexes and partition keys use it.
+    pub uses: u64,
 }
 
 /// What was loaded.
@@ -127,6 +165,9 @@ pub struct BaselineEvidence {
     pub rows: u64,
     /// Definitions measured.
     pub definitions: u64,
+    /// Sequences measured.
+    #[serde(default)]
+    pub sequences: u64,
     /// Each table's expected content, by `database.schema.table`.
     pub content: BTreeMap<String, TableContent>,
     /// How long the measurement took.

@@ -164,10 +164,15 @@ pub fn compile(
         ));
     }
     majors::check(scenario, postgres)?;
-    let checks = in_order(scenario.steps.iter().filter_map(|step| match &step.what {
+    let mut checks = in_order(scenario.steps.iter().filter_map(|step| match &step.what {
         Step::Check(checks) => Some(checks.as_slice()),
         _ => None,
     }));
+    // A recovery that nobody looks at proves nothing: where the scenario names no check, every check is made.
+    let unasked = checks.is_empty();
+    if unasked {
+        checks = Check::all();
+    }
     let incremental = |step: &Placed<Step>| matches!(&step.what, Step::Backup(how) if how.incremental);
     let create = Act::CreateCluster {
         cluster: scenario.cluster.clone(),
@@ -221,6 +226,9 @@ pub fn compile(
             }
         };
         steps.push(Planned { line: Some(*line), act });
+    }
+    if unasked {
+        steps.push(Planned { line: None, act: Act::Check { checks } });
     }
     Ok(Plan {
         scenario: scenario.id.clone(),
@@ -345,6 +353,18 @@ objectives: { rto: 30s }
         assert!(matches!(plan.steps[4].act, Act::Sql { on: Server::Primary, .. }));
         assert!(matches!(plan.steps[8].act, Act::Sql { on: Server::Restored, .. }));
         assert_eq!(plan.steps[8].line, Some(11));
+    }
+
+    #[test]
+    fn a_recovery_that_is_not_checked_is_checked_by_everything() {
+        let text = TEXT.replace("  - check: all\n", "");
+        let plan = compile(&parse("a", "a.yaml", &text).unwrap(), Major(15), "local", None).unwrap();
+        let last = plan.steps.last().unwrap();
+        assert_eq!((last.line, &last.act), (None, &Act::Check { checks: Check::all() }));
+        assert!(plan.steps.iter().any(|step| step.act == Act::Capture { checks: Check::all() }));
+        let bare = TEXT.replace("  - check: all\n", "  - check\n");
+        let plan = compile(&parse("a", "a.yaml", &bare).unwrap(), Major(15), "local", None).unwrap();
+        assert_eq!((plan.steps.last().unwrap().line, plan.checks()), (Some(12), Check::all()));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::check::Check;
 use crate::event::{Event, Header, PlannedStep, StepStatus, Teardown};
 use crate::evidence::{
     BackupEvidence, BaselineEvidence, CheckRecord, CheckStatus, LoadEvidence, PlaceFacts, RecoveryEvidence,
+    ServerEvidence,
 };
 use crate::finding::Finding;
 use crate::verdict::Verdict;
@@ -36,6 +37,9 @@ pub struct Run {
     pub interrupted: bool,
     /// The places of its servers, by server.
     pub places: Vec<(String, PlaceFacts)>,
+    /// What its servers said of themselves.
+    #[serde(default)]
+    pub servers: Vec<ServerEvidence>,
     /// How each step of the plan ended.
     pub steps: Vec<StepRecord>,
     /// What was loaded.

@@ -68,7 +68,6 @@ const BEYOND: &[&str] = &[
     "backup-after-disaster",
     "check-all-twice",
     "check-before-recover",
-    "check-missing",
     "check-twice",
     "compress-plain",
     "compress-plain-long",

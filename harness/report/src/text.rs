@@ -98,6 +98,9 @@ fn identity(page: &mut Page, run: &Run) {
     } else {
         page.fact("PostgreSQL", &versions.join("; "));
     }
+    if let Some(collations) = words::collations(run) {
+        page.fact("collations", &collations);
+    }
     match run.places.first() {
         Some((_, facts)) => {
             let mut place = format!("{} in {}, as {}", header.runtime, facts.bin_dir.display(), facts.user);

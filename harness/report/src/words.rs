@@ -1,5 +1,6 @@
 //! The words and numbers that several faces share, so that a verdict is called the same everywhere.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -145,6 +146,25 @@ pub(crate) fn versions(run: &Run) -> Vec<&str> {
         }
     }
     versions
+}
+
+/// By what the primary orders text, and where: each collation in use once, with the library's version of it.
+pub(crate) fn collations(run: &Run) -> Option<String> {
+    let server = run.servers.first()?;
+    let mut all: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (database, held) in &server.databases {
+        for collation in [&held.default].into_iter().chain(held.used.values()) {
+            let version = collation.actual.as_ref().map_or_else(String::new, |version| format!(" {version}"));
+            let databases =
+                all.entry(format!("{} {}{version}", collation.provider, collation.locale)).or_default();
+            if !databases.contains(&database.as_str()) {
+                databases.push(database);
+            }
+        }
+    }
+    let each: Vec<String> =
+        all.iter().map(|(collation, databases)| format!("{collation} in {}", databases.join(", "))).collect();
+    (!each.is_empty()).then(|| each.join("; "))
 }
 
 /// The findings that belong to a step: those that no check reported and that were seen while it ran.

@@ -5,15 +5,17 @@
 mod evidence;
 mod matrix;
 
-pub use evidence::{backup, baseline, header, held, load, place, recovery};
+pub use evidence::{backup, baseline, header, held, load, place, recovery, server};
 pub use matrix::matrix;
 
 use pgdrill_model::check::Check;
 use pgdrill_model::code::Code;
 use pgdrill_model::event::Header;
 use pgdrill_model::event::{Event, Happening, StepStatus, Teardown, Unit};
-use pgdrill_model::evidence::PlaceFacts;
-use pgdrill_model::evidence::{BackupEvidence, CheckRecord, CheckStatus, Evidence, Phase, RecoveryEvidence};
+use pgdrill_model::evidence::{
+    BackupEvidence, CheckRecord, CheckStatus, CollationVersion, DatabaseCollations, Evidence, Phase,
+    PlaceFacts, RecoveryEvidence, ServerEvidence,
+};
 use pgdrill_model::finding::{Finding, Stage};
 use pgdrill_model::judge::fold;
 use pgdrill_model::run::Run;
@@ -114,7 +116,14 @@ pub fn until_disaster(header: Header) -> Story {
         .step(2, StepStatus::Done, vec![Happening::Measured(Evidence::Backup(backup()))])
         .step(3, StepStatus::Done, vec![])
         .step(4, StepStatus::Done, vec![])
-        .step(5, StepStatus::Done, vec![Happening::Measured(Evidence::Baseline(baseline()))])
+        .step(
+            5,
+            StepStatus::Done,
+            vec![
+                Happening::Measured(Evidence::Baseline(baseline())),
+                Happening::Measured(Evidence::Server(server("primary"))),
+            ],
+        )
         .step(6, StepStatus::Done, vec![])
         .tell(place("restored"));
     story
@@ -325,6 +334,22 @@ pub fn hostile() -> Run {
         quarantine: [(HOSTILE.to_owned(), HOSTILE.to_owned())].into(),
         ..recovery()
     };
+    let collation = CollationVersion {
+        provider: HOSTILE.to_owned(),
+        locale: HOSTILE.to_owned(),
+        recorded: Some(HOSTILE.to_owned()),
+        actual: Some(HOSTILE.to_owned()),
+        uses: 1,
+    };
+    let said = ServerEvidence {
+        server: HOSTILE.to_owned(),
+        version: HOSTILE.to_owned(),
+        databases: [(
+            HOSTILE.to_owned(),
+            DatabaseCollations { default: collation.clone(), used: [(HOSTILE.to_owned(), collation)].into() },
+        )]
+        .into(),
+    };
     let backup = BackupEvidence {
         name: HOSTILE.to_owned(),
         tool: HOSTILE.to_owned(),
@@ -354,6 +379,7 @@ pub fn hostile() -> Run {
     story
         .tell(Happening::PlaceOpened { server: HOSTILE.to_owned(), facts })
         .step(2, StepStatus::Done, vec![Happening::Measured(Evidence::Backup(backup))])
+        .step(5, StepStatus::Done, vec![Happening::Measured(Evidence::Server(said))])
         .step(7, StepStatus::Done, vec![Happening::Measured(Evidence::Recovery(recovery))])
         .step(8, StepStatus::Done, vec![Happening::Found(finding), failed(Check::RowCounts, HOSTILE)])
         .tell(Happening::TornDown(Teardown {

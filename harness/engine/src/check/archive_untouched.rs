@@ -4,14 +4,14 @@ use pgdrill_backup::archive;
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
 
-use super::{Outcome, finding};
-use crate::drill::{Drill, on_a_thread};
+use super::{Bench, Outcome, finding};
+use crate::drill::on_a_thread;
 
-pub(super) async fn run(drill: &mut Drill<'_>) -> Result<Outcome, Unable> {
-    let Some(before) = drill.archive.clone() else {
+pub(super) async fn run(bench: &Bench<'_>) -> Result<Outcome, Unable> {
+    let Some(before) = bench.archive.cloned() else {
         return Ok(Outcome::not_run("the archive was not looked at before the restore"));
     };
-    let directory = drill.workspace.path("archive");
+    let directory = bench.workspace.path("archive");
     let compare = move || {
         archive::snapshot(&directory, &before).map(|after| (archive::differences(&before, &after), after))
     };

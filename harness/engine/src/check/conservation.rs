@@ -2,21 +2,20 @@
 
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
-use pgdrill_model::plan::Server as Name;
 use pgdrill_model::units::show_count;
 
-use super::{Outcome, finding};
-use crate::drill::Drill;
-use crate::session::describe;
+use super::{Bench, Outcome, finding};
+use crate::data::DATABASE;
+use crate::session::{describe, tells_of_data};
 
 const CONSERVATION: &str = include_str!("../sql/conservation.sql");
 
-pub(super) async fn run(drill: &mut Drill<'_>) -> Result<Outcome, Unable> {
-    let session = drill.session(Name::Restored, None).await?;
+pub(super) async fn run(bench: &Bench<'_>) -> Result<Outcome, Unable> {
+    let session = bench.session(DATABASE).await?;
     let row = match session.query_one(CONSERVATION, &[]).await {
         Ok(row) => row,
         // The tables that it adds up are not there, or cannot be read.
-        Err(error) => {
+        Err(error) if tells_of_data(&error) => {
             let message = format!("positions and orders cannot be compared: {}", describe(&error));
             return Ok(Outcome::of(
                 0,
@@ -24,6 +23,7 @@ pub(super) async fn run(drill: &mut Drill<'_>) -> Result<Outcome, Unable> {
                 vec![finding(Code::ConservationBroken, message)],
             ));
         }
+        Err(error) => return Err(bench.lost(&error)),
     };
     let (positions, wrong, unaudited): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
     let mut found = Vec::new();

@@ -1,20 +1,17 @@
 //! `first-write`: the application's first order on the recovered server is there, and can be read by the
 //! application.
 
+use super::{Bench, Outcome, finding};
+use crate::data::{APPLICATION_ROLE, DATABASE};
+use crate::session::{Door, describe, tells_of_data};
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
-use pgdrill_model::plan::Server as Name;
-
-use super::{Outcome, finding};
-use crate::data::{APPLICATION_ROLE, DATABASE};
-use crate::drill::Drill;
-use crate::session::{Door, describe};
 
 const READ: &str = "SELECT count(*) FROM public.\"Order\" AS o JOIN public.\"AuditLog\" AS a ON a.\"orderId\" = o.\"id\" \
                     WHERE o.\"id\" = $1";
 
-pub(super) async fn run(drill: &mut Drill<'_>) -> Result<Outcome, Unable> {
-    let written = match drill.first_write.clone() {
+pub(super) async fn run(bench: &Bench<'_>) -> Result<Outcome, Unable> {
+    let written = match bench.first_write.cloned() {
         None => return Ok(Outcome::not_run("recovery did not come to it")),
         Some(Err(words)) => {
             let failed = finding(Code::FirstWriteFailed, format!("the first write failed: {words}"));
@@ -22,10 +19,9 @@ pub(super) async fn run(drill: &mut Drill<'_>) -> Result<Outcome, Unable> {
         }
         Some(Ok(written)) => written,
     };
-    let socket = drill.server(Name::Restored)?.socket.clone();
-    let door = Door { role: APPLICATION_ROLE.to_owned(), ..Door::superuser(&socket, DATABASE) };
+    let door = Door { role: APPLICATION_ROLE.to_owned(), ..Door::superuser(&bench.socket, DATABASE) };
     let read = async {
-        let session = door.open().await?;
+        let session = bench.connections.open(&door).await?;
         session.query_one(READ, &[&written.order_id]).await?.try_get::<_, i64>(0)
     };
     let words = match read.await {
@@ -37,6 +33,7 @@ pub(super) async fn run(drill: &mut Drill<'_>) -> Result<Outcome, Unable> {
             ));
         }
         Ok(rows) => format!("order {} was written, and {rows} such rows are there now", written.order_id),
+        Err(error) if !tells_of_data(&error) => return Err(bench.lost(&error)),
         Err(error) => {
             format!("order {} was written and cannot be read back: {}", written.order_id, describe(&error))
         }

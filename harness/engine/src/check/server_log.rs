@@ -1,30 +1,42 @@
 //! `server-log`: lines of the restored server's log that say that something went wrong.
 
+use std::path::Path;
+
 use pgdrill_model::code::Code;
-use pgdrill_model::finding::Unable;
-use pgdrill_model::plan::Server as Name;
+use pgdrill_model::event::Happening;
+use pgdrill_model::finding::Finding;
 
 use super::{Outcome, finding};
-use crate::drill::Drill;
 use crate::log::{self, Line};
+use crate::record::Recorder;
 
-pub(super) fn run(drill: &mut Drill<'_>) -> Result<Outcome, Unable> {
-    let lines = log::read(&drill.server(Name::Restored)?.log);
+pub(super) fn run(log: &Path, recorder: &Recorder<'_>) -> Outcome {
+    let lines = log::read(log);
+    // What a check met and told, the server told its log too.
+    let told: Vec<Finding> = recorder
+        .so_far()
+        .into_iter()
+        .filter_map(|event| match event.what {
+            Happening::Found(finding) => Some(finding),
+            _ => None,
+        })
+        .collect();
+    let known = |line: &Line| told.iter().any(|finding| finding.message.contains(&line.message));
     let found = lines
         .iter()
-        .filter(|line| line.is_error() && !ours(line))
+        .filter(|line| line.is_error() && !ours(line) && !known(line))
         .map(|line| {
             finding(Code::ServerLogError, format!("{}: {}", line.severity, line.message))
                 .with("sqlstate", &line.sqlstate)
         })
         .collect();
-    Ok(Outcome::of(lines.len() as u64, format!("{} lines", lines.len()), found))
+    Outcome::of(lines.len() as u64, format!("{} lines", lines.len()), found)
 }
 
-/// Lines that the drill itself causes: it knocks while the server is still closed.
+/// Lines that the drill itself causes: it knocks while the server is still closed (`cannot_connect_now`), and a
+/// verification's lock sends away autovacuum, which comes again.
 fn ours(line: &Line) -> bool {
-    // cannot_connect_now
-    line.sqlstate == "57P03"
+    line.sqlstate == "57P03" || line.message == "canceling autovacuum task"
 }
 
 #[cfg(test)]
@@ -32,13 +44,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_knocking_at_a_closed_door_is_ours() {
+    fn only_knocking_at_a_closed_door_and_sending_away_autovacuum_is_ours() {
         let knock =
             log::parse("2026-11-22 19:15:00.123 UTC [1] 57P03 FATAL:  the database system is starting up");
         let gap = log::parse(
             "2026-11-22 19:15:00.123 UTC [1] XX000 FATAL:  WAL ends before consistent recovery point",
         );
-        assert!(ours(&knock.unwrap()));
+        let sent = log::parse("2026-11-22 19:15:00.123 UTC [1] 57014 ERROR:  canceling autovacuum task");
+        let canceled = log::parse(
+            "2026-11-22 19:15:00.123 UTC [1] 57014 ERROR:  canceling statement due to user request",
+        );
+        assert!(ours(&knock.unwrap()) && ours(&sent.unwrap()));
+        assert!(!ours(&canceled.unwrap()));
         assert!(!ours(&gap.unwrap()));
     }
 }

@@ -3,6 +3,8 @@
 //! Quiet means that no transaction began to write while it was measured: the server's own snapshot is the same
 //! before and after. (The position alone would not do: checkpoints and hint bits move it without changing a row.)
 
+use std::path::Path;
+
 use pgdrill_model::check::Check;
 use pgdrill_model::code::Code;
 use pgdrill_model::evidence::{BaselineEvidence, Evidence};
@@ -10,8 +12,12 @@ use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Server as Name;
 use pgdrill_model::units::Lsn;
 
-use crate::content::{Content, Measure, measure};
+use crate::collations;
+use crate::connections::Connections;
+use crate::content::{Measure, measure};
+use crate::definitions::{self, Definitions};
 use crate::drill::{Baseline, Drill};
+use crate::sequences;
 use crate::session::{Session, describe};
 
 /// Autovacuum may write now and then; a server that is never quiet in so many attempts is in use.
@@ -27,17 +33,16 @@ const POSITION: &str = "SELECT pg_current_snapshot()::text, lsn::text, \
 const SEGMENT_HEADER: i64 = 40;
 
 pub(super) async fn run(drill: &mut Drill<'_>, checks: &[Check]) -> Result<Vec<Finding>, Unable> {
-    let what = Measure { definitions: checks.contains(&Check::Catalog), ..Measure::default() };
     let session = drill.session(Name::Primary, None).await?;
     let socket = drill.server(Name::Primary)?.socket.clone();
     let began = drill.clock.elapsed();
     for _ in 0..ATTEMPTS {
         let (before, lsn) = position(&session).await?;
-        let content = measure(&socket, &what, drill.recorder).await.map_err(|error| lost(&error))?;
+        let baseline = everything(drill, &socket, lsn, checks).await?;
         let (after, _) = position(&session).await?;
         if before == after {
             let took_us = drill.clock.elapsed().saturating_sub(began).as_micros() as u64;
-            return take(drill, lsn, content, took_us);
+            return Ok(take(drill, baseline, took_us));
         }
     }
     let message =
@@ -45,13 +50,47 @@ pub(super) async fn run(drill: &mut Drill<'_>, checks: &[Check]) -> Result<Vec<F
     Err(Unable::new(Code::BaselineUnstable, message))
 }
 
-fn take(drill: &mut Drill<'_>, lsn: Lsn, content: Content, took_us: u64) -> Result<Vec<Finding>, Unable> {
+/// Measures all that the checks to come will compare with, side by side.
+async fn everything(
+    drill: &Drill<'_>,
+    socket: &Path,
+    lsn: Lsn,
+    checks: &[Check],
+) -> Result<Baseline, Unable> {
+    let connections = Connections::default();
+    let asked = |check: Check| checks.contains(&check);
+    let rows = Measure::default();
+    let content = measure(socket, &rows, &connections, drill.recorder);
+    let definitions = async {
+        let read = definitions::read(socket, drill.postgres, &connections);
+        if asked(Check::Catalog) { read.await.map(Some) } else { Ok(None) }
+    };
+    let sequences = async {
+        let read = sequences::read(socket, &connections);
+        if asked(Check::Sequences) { read.await.map(Some) } else { Ok(None) }
+    };
+    let collations = async {
+        let read = collations::read(socket, drill.postgres, &connections).await;
+        // Worth to be in every record, but only the check needs it.
+        if asked(Check::Collations) { read.map(Some) } else { Ok(read.ok()) }
+    };
+    let (content, definitions, sequences, collations) =
+        tokio::try_join!(content, definitions, sequences, collations).map_err(|error| lost(&error))?;
+    if let Some(why) = content.undecided() {
+        return Err(Unable::new(Code::BaselineUnstable, why));
+    }
+    let collations = collations.map(|found| found.evidence(Name::Primary));
+    Ok(Baseline { lsn, content, definitions, sequences, collations })
+}
+
+fn take(drill: &mut Drill<'_>, baseline: Baseline, took_us: u64) -> Vec<Finding> {
+    let content = &baseline.content;
     // A table that the primary itself cannot read was damaged before any backup: that is a finding, and an expected
     // value does not exist for it.
     let findings: Vec<Finding> = content
         .tables()
         .filter_map(|(table, held)| {
-            let error = held.as_ref().err()?;
+            let error = &held.as_ref().err()?.words;
             let message = format!("table {table} of the primary cannot be read: {error}");
             Some(Finding::new(Code::TableUnreadable, Stage::Capture, message).about(table))
         })
@@ -59,15 +98,19 @@ fn take(drill: &mut Drill<'_>, lsn: Lsn, content: Content, took_us: u64) -> Resu
     let tables: Vec<_> =
         content.tables().filter_map(|(table, held)| Some((table, held.as_ref().ok()?.clone()))).collect();
     drill.recorder.measured(Evidence::Baseline(BaselineEvidence {
-        lsn,
+        lsn: baseline.lsn,
         tables: tables.len() as u64,
         rows: tables.iter().map(|(_, content)| content.rows).sum(),
-        definitions: content.definitions(),
+        definitions: baseline.definitions.as_ref().map_or(0, Definitions::count),
+        sequences: baseline.sequences.as_ref().map_or(0, |sequences| sequences.0.len() as u64),
         content: tables.into_iter().collect(),
         took_us,
     }));
-    drill.baseline = Some(Baseline { lsn, content });
-    Ok(findings)
+    if let Some(server) = &baseline.collations {
+        drill.recorder.measured(Evidence::Server(server.clone()));
+    }
+    drill.baseline = Some(baseline);
+    findings
 }
 
 async fn position(session: &Session) -> Result<(String, Lsn), Unable> {

@@ -68,12 +68,11 @@ async fn recover(
     let newest = sources.last().ok_or_else(|| Unable::bug("a recovery of no backup"))?;
     workspace.make_dir(Path::new(Name::Restored.name()))?;
     tablespaces::make_root(workspace, Name::Restored)?;
-    let mut writable = Vec::new();
-    if by == RecoverBy::Combine {
-        workspace.make_dir(Path::new(SCRATCH))?;
-        writable.push(SCRATCH);
-    }
-    let place = drill.open_place(Name::Restored, &writable, &["backup", "archive"]).await?;
+    // Members of a chain are unpacked there before they are combined, and checks of the backup unpack what they must,
+    // long after the recovery time.
+    workspace.make_dir(Path::new(SCRATCH))?;
+    let place = drill.open_place(Name::Restored, &[SCRATCH], &["backup", "archive"]).await?;
+    drill.restored_from = chain.to_vec();
     drill.recorder.happened(Happening::PlaceOpened {
         server: Name::Restored.name().to_owned(),
         facts: place.facts().clone(),

@@ -25,6 +25,9 @@ pub(super) fn one_property(schema: &mut Schema) {
                 // do.
                 if arguments.get("type") == Some(&json!("object")) && !arguments.contains_key("required") {
                     arguments.insert("type".to_owned(), json!(["object", "null"]));
+                }
+                let kinds = arguments.get("type").and_then(Value::as_array);
+                if kinds.is_some_and(|kinds| kinds.contains(&json!("null"))) {
                     bare.push(name.clone());
                 }
             }

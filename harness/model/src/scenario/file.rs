@@ -48,7 +48,7 @@ pub(super) struct File {
     pub(super) settings: Slot<Entries<SettingName, SettingValue>>,
     /// How long the whole drill may take, as in 30m. Default: 1h.
     pub(super) time_limit: Slot<Span>,
-    /// What is done, in order: one disaster, one recovery after it, and at least one check after that.
+    /// What is done, in order: one disaster and one recovery after it. Without a check after that, all are made.
     #[schemars(extend("minItems" = 1))]
     pub(super) steps: Slot<Vec<Slot<Step>>>,
     /// What the recovery must achieve.
@@ -123,7 +123,7 @@ pub(super) enum Step {
     Disaster(Disaster),
     /// Restores the newest backup and recovers.
     Recover(RecoverArguments),
-    /// Compares the recovered server with what was there.
+    /// Compares the recovered server with what was there: all checks, or the chosen ones. Default: all.
     Check(CheckArguments),
 }
 
@@ -226,7 +226,7 @@ pub(super) struct RecoverArguments {
     pub(super) within: Slot<Span>,
 }
 
-/// All checks, or the chosen ones.
+/// All checks, which is also what nothing stands for, or the chosen ones.
 #[derive(Debug)]
 pub(super) enum CheckArguments {
     All,
@@ -242,7 +242,7 @@ impl<'de> Deserialize<'de> for CheckArguments {
 impl TextOr<'_> for CheckArguments {
     type Arguments = Entries<CheckName, NoArguments>;
     const WANTED: &'static str = "'all' or a mapping of checks, as in { row-counts: all, fingerprints: all }";
-    const HINT: &'static str = "write `check: all`";
+    const HINT: &'static str = "write `check` alone for all of them";
 
     fn text(text: &str) -> Result<Self, Words> {
         if text == "all" {
@@ -258,6 +258,10 @@ impl TextOr<'_> for CheckArguments {
 
     fn arguments(chosen: Self::Arguments) -> Self {
         Self::Chosen(chosen)
+    }
+
+    fn nothing() -> Result<Self, Words> {
+        Ok(Self::All)
     }
 }
 

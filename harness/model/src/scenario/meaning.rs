@@ -33,16 +33,15 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
                 .hint("say in one line what the drill shows: `title: ...`"),
         );
     }
-    let written =
-        match (file.steps.span(), file.steps.what()) {
-            (_, Some(steps)) if !steps.is_empty() => steps,
-            (span, _) => {
-                notes.push(Note::new(span.unwrap_or(whole), "the scenario has no steps").hint(
-                    "the shortest drill is `backup`, `disaster: lose-primary`, `recover`, `check: all`",
+    let written = match (file.steps.span(), file.steps.what()) {
+        (_, Some(steps)) if !steps.is_empty() => steps,
+        (span, _) => {
+            notes.push(Note::new(span.unwrap_or(whole), "the scenario has no steps").hint(
+                    "the shortest drill is `backup`, `disaster: lose-primary`, `recover`; every check is made then",
                 ));
-                Vec::new()
-            }
-        };
+            Vec::new()
+        }
+    };
     let steps = Walkthrough::new(lines).take(written, &mut notes);
     let rto = file.objectives.what().and_then(|objectives| objectives.rto.what()).map(|rto| rto.0);
     let scenario = Scenario {
@@ -84,20 +83,11 @@ struct Walkthrough<'l> {
     disaster: Option<Span>,
     recover: Option<Span>,
     checked: Vec<(Check, Span)>,
-    /// Whether something was said about a check; then nothing more is said about one that is missing.
-    told_of_checks: bool,
 }
 
 impl<'l> Walkthrough<'l> {
     fn new(lines: &'l Lines) -> Self {
-        Self {
-            lines,
-            backup: None,
-            disaster: None,
-            recover: None,
-            checked: Vec::new(),
-            told_of_checks: false,
-        }
+        Self { lines, backup: None, disaster: None, recover: None, checked: Vec::new() }
     }
 
     fn take(mut self, written: Vec<Slot<Written>>, notes: &mut Vec<Note>) -> Vec<Placed<Step>> {
@@ -203,10 +193,7 @@ impl<'l> Walkthrough<'l> {
                     within: arguments.within.what().map_or(RECOVER_WITHIN, |within| within.0),
                 })
             }
-            Written::Check(arguments) => {
-                self.told_of_checks |= self.recover.is_none();
-                Step::Check(self.checks(arguments, span, notes))
-            }
+            Written::Check(arguments) => Step::Check(self.checks(arguments, span, notes)),
         }
     }
 
@@ -221,11 +208,9 @@ impl<'l> Walkthrough<'l> {
             CheckArguments::All => Check::all().into_iter().map(|check| (check, step)).collect(),
             CheckArguments::Chosen(entries) => {
                 if entries.0.is_empty() {
-                    self.told_of_checks = true;
-                    notes.push(
-                        Note::new(step, "`check` names no check")
-                            .hint("write `check: all`, or name checks, as in { row-counts: all }"),
-                    );
+                    notes.push(Note::new(step, "`check` names no check").hint(
+                        "write `check` alone for all of them, or name some, as in { row-counts: all }",
+                    ));
                 }
                 entries.0.into_iter().filter_map(|(name, _)| name.0.map(|at| (at.what.0, at.span))).collect()
             }
@@ -251,26 +236,17 @@ impl<'l> Walkthrough<'l> {
 
     /// Tells what is missing at the end.
     fn end(&self, last: Span, notes: &mut Vec<Note>) {
-        match (self.disaster, self.recover) {
-            (disaster, None) => {
-                let hint = match disaster {
-                    Some(_) => "write `- recover` and `- check: all` below it",
-                    None => "write `- disaster: lose-primary`, `- recover` and `- check: all` below it",
-                };
-                notes.push(
-                    Note::new(
-                        disaster.unwrap_or(last),
-                        "nothing is recovered: a drill without a recovery proves nothing",
-                    )
-                    .hint(hint),
-                );
-            }
-            (_, Some(recover)) if self.checked.is_empty() && !self.told_of_checks => notes.push(
-                Note::new(recover, "no check after the recovery: a drill without a check proves nothing")
-                    .hint("write `- check: all` below it"),
-            ),
-            _ => {}
+        if self.recover.is_some() {
+            return;
         }
+        let hint = match self.disaster {
+            Some(_) => "write `- recover` below it",
+            None => "write `- disaster: lose-primary` and `- recover` below it",
+        };
+        let place = self.disaster.unwrap_or(last);
+        notes.push(
+            Note::new(place, "nothing is recovered: a drill without a recovery proves nothing").hint(hint),
+        );
     }
 }
 

@@ -218,7 +218,7 @@ impl JsonSchema for CheckArguments {
             properties.insert(entry.name.to_owned(), arguments.to_value());
         }
         json_schema!({
-            "type": ["string", "object"],
+            "type": ["string", "object", "null"],
             "pattern": "^all$",
             "properties": properties,
             "additionalProperties": false,

@@ -78,6 +78,10 @@ pub(super) trait TextOr<'de>: Sized {
     fn text(text: &str) -> Result<Self, Words>;
     /// Takes the mapping.
     fn arguments(arguments: Self::Arguments) -> Self;
+    /// What nothing stands for; by default it is a mistake.
+    fn nothing() -> Result<Self, Words> {
+        Err(Words::predicate(format!("must be {}; found nothing", Self::WANTED), Self::HINT))
+    }
 }
 
 /// Reads a value that is either a text or a mapping.
@@ -96,7 +100,7 @@ pub(super) fn text_or<'de, T: TextOr<'de>, D: Deserializer<'de>>(deserializer: D
         }
 
         fn visit_unit<E: de::Error>(self) -> Result<T, E> {
-            Err(E::custom(Words::predicate(format!("must be {}; found nothing", T::WANTED), T::HINT)))
+            T::nothing().map_err(E::custom)
         }
 
         fn visit_seq<A: de::SeqAccess<'de>>(self, _: A) -> Result<T, A::Error> {

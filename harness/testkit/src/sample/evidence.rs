@@ -5,8 +5,8 @@ use pgdrill_model::event::{Happening, PlannedStep};
 use pgdrill_model::event::{Header, Host};
 use pgdrill_model::evidence::PlaceFacts;
 use pgdrill_model::evidence::{
-    BackupEvidence, BaselineEvidence, CheckRecord, CheckStatus, LoadEvidence, Phase, RecoveryEvidence,
-    TableContent,
+    BackupEvidence, BaselineEvidence, CheckRecord, CheckStatus, CollationVersion, DatabaseCollations,
+    LoadEvidence, Phase, RecoveryEvidence, ServerEvidence, TableContent,
 };
 use pgdrill_model::finding::Stage;
 use pgdrill_model::units::{Lsn, Major};
@@ -46,19 +46,23 @@ const PLAN: [(&str, Stage, Option<usize>, &str); 9] = [
         "check",
         Stage::Check,
         Some(13),
-        "row-counts, fingerprints, read-all, catalog, conservation, page-checksums, server-log, first-write, \
-         archive-untouched",
+        "row-counts, fingerprints, read-all, catalog, sequences, collations, conservation, amcheck, page-checksums, \
+         manifest, server-log, first-write, archive-untouched",
     ),
 ];
 
 /// What each check of the samples looks at, how much of it, and for how many milliseconds.
-const CHECKS: [(Check, u64, u64, &str); 9] = [
+const CHECKS: [(Check, u64, u64, &str); 13] = [
     (Check::RowCounts, 5, 310, "401 500 rows in 5 tables, as on the primary"),
     (Check::Fingerprints, 401_500, 1_420, "401 500 rows in 5 tables have the primary's fingerprints"),
     (Check::ReadAll, 73, 980, "5 tables and 68 system tables read to the last row"),
     (Check::Catalog, 214, 90, "214 definitions, as on the primary"),
+    (Check::Sequences, 3, 40, "3 sequences, 3 columns that they feed"),
+    (Check::Collations, 2_412, 61, "2 412 collations, 3 of them in use"),
     (Check::Conservation, 500, 640, "500 positions equal the sums of their fills"),
+    (Check::Amcheck, 811, 3_120, "811 relations, indexes against their tables"),
     (Check::PageChecksums, 13_204, 2_610, "13 204 pages in 311 files match their checksums"),
+    (Check::Manifest, 1_287, 890, "1 287 files of backup-1, its WAL from 0/6000028 to 0/6000138"),
     (Check::ServerLog, 24, 4, "24 lines, none worse than LOG"),
     (Check::FirstWrite, 1, 12, "order 200 001 written and read back as trading_app"),
     (Check::ArchiveUntouched, 9, 380, "9 files have the names, times and contents of before"),
@@ -160,8 +164,31 @@ pub fn baseline() -> BaselineEvidence {
         tables: 5,
         rows: 401_500,
         definitions: 214,
+        sequences: 3,
         content,
         took_us: 1_890_000,
+    }
+}
+
+/// What a server said of itself.
+pub fn server(name: &str) -> ServerEvidence {
+    let version = |provider: &str, locale: &str, version: Option<&str>, uses| CollationVersion {
+        provider: provider.to_owned(),
+        locale: locale.to_owned(),
+        recorded: version.map(str::to_owned),
+        actual: version.map(str::to_owned),
+        uses,
+    };
+    let trading = DatabaseCollations {
+        default: version("libc", "C", None, 41),
+        used: [("pg_catalog.de-x-icu".to_owned(), version("icu", "de", Some("153.120"), 2))].into(),
+    };
+    let postgres =
+        DatabaseCollations { default: version("libc", "C", None, 0), ..DatabaseCollations::default() };
+    ServerEvidence {
+        server: name.to_owned(),
+        version: "15.14 (Debian 15.14-0+deb12u1)".to_owned(),
+        databases: [("postgres".to_owned(), postgres), ("trading".to_owned(), trading)].into(),
     }
 }
 

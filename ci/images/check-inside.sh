@@ -1,0 +1,106 @@
+# shellcheck shell=sh
+# What ./check runs inside an image: sh -s MAJOR [TOOLS]. The last line that it prints tells the versions.
+set -eu
+major=$1 tools=${2-}
+PGHOST=/data PGDATABASE=postgres PGUSER=pgdrill
+export PGHOST PGDATABASE PGUSER
+
+end() {
+    status=$?
+    trap - EXIT
+    pg_ctl -D /data/primary -m immediate stop || true
+    if [ "$status" -ne 0 ]; then tail -n 5 /data/log || true; fi
+    rm -rf /data/*
+    exit "$status"
+} >&2
+trap end EXIT
+trap 'exit 1' INT TERM HUP
+
+at_least() {
+    [ "$major" -ge "$1" ]
+}
+
+say() {
+    echo "--- $*"
+}
+
+say programs
+programs="postgres initdb pg_ctl psql pg_basebackup pg_receivewal pg_verifybackup pg_waldump pg_checksums
+    pg_controldata pg_archivecleanup pg_rewind pgbench sh cat cp mv sync kill sleep ps tar gzip lz4 zstd sha256sum"
+at_least 14 && programs="$programs pg_amcheck"
+at_least 17 && programs="$programs pg_combinebackup pg_walsummary"
+for program in $programs; do
+    path=$(command -v "$program") || { echo "no $program" && exit 1; }
+    case "$program:$path" in
+        pg*:/usr/bin/* | psql:/usr/bin/*) echo "$program is Debian's wrapper, $path" && exit 1 ;;
+    esac
+done
+test -e /usr/share/zoneinfo/Europe/Berlin
+
+say "clusters of several locales"
+initdb -N -D /data/de --locale=de_DE.UTF-8
+rm -rf /data/de
+at_least 15 && initdb -N -D /data/icu --locale=C.UTF-8 --encoding=UTF8 --locale-provider=icu --icu-locale=de-DE
+at_least 17 && initdb -N -D /data/builtin --locale-provider=builtin --locale=C.UTF-8
+rm -rf /data/icu /data/builtin
+initdb -N -D /data/primary --locale=en_US.UTF-8 --data-checksums -A trust
+
+say "a server on a socket"
+cat >>/data/primary/postgresql.conf <<CONF
+listen_addresses = ''
+unix_socket_directories = '/data'
+timezone = 'Europe/Berlin'
+wal_level = replica
+wal_compression = $(at_least 15 && echo zstd || echo on)
+$(at_least 17 && echo "summarize_wal = on")
+CONF
+pg_ctl -D /data/primary -l /data/log -w start
+psql -X -v ON_ERROR_STOP=1 <<SQL
+CREATE EXTENSION amcheck;
+CREATE EXTENSION pgcrypto;
+CREATE EXTENSION pg_stat_statements;
+CREATE COLLATION german (provider = icu, locale = 'de-DE');
+CREATE TABLE t AS SELECT i, md5(i::text) COLLATE german AS word FROM generate_series(1, 10000) AS i;
+CREATE INDEX t_word ON t (word);
+SELECT bt_index_check('t_word', true);
+SQL
+at_least 14 && pg_amcheck --install-missing
+
+# A backup must also come out of its archive again, by the tools of the image.
+backup() {
+    name=$1
+    unpack=$2
+    shift 2
+    say "backup: $*"
+    pg_basebackup -D "/data/$name" --checkpoint=fast --no-sync -X none "$@"
+    if [ -n "$unpack" ]; then
+        mkdir "/data/$name/out"
+        "$unpack" -dc "/data/$name"/base.tar.* | tar -x -C "/data/$name/out"
+        cp "/data/$name/backup_manifest" "/data/$name/out"
+        pg_verifybackup -n "/data/$name/out"
+    else
+        pg_verifybackup -n "/data/$name"
+    fi
+}
+
+backup plain ''
+backup gzip gzip -F tar -z
+if at_least 15; then
+    for by in gzip lz4 zstd; do
+        backup "client-$by" "$by" -F tar --compress="client-$by"
+        backup "server-$by" "$by" -F tar --compress="server-$by"
+    done
+fi
+if at_least 17; then
+    backup incremental '' --incremental=/data/plain/backup_manifest
+    pg_combinebackup -o /data/combined /data/plain /data/incremental
+    pg_verifybackup -n /data/combined
+fi
+pg_ctl -D /data/primary -w stop
+pg_checksums --check -D /data/primary
+
+if [ -n "$tools" ]; then
+    say tools
+    versions="; $(pgbackrest version), Barman $(barman --version | head -n 1 | cut -d' ' -f1), $(pgbouncer --version | head -n 1)"
+fi
+echo "$(postgres --version)${versions-}"
