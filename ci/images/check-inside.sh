@@ -8,11 +8,13 @@ export PGHOST PGDATABASE PGUSER
 end() {
     status=$?
     trap - EXIT
-    pg_ctl -D /data/primary -m immediate stop || true
-    if [ "$status" -ne 0 ]; then tail -n 5 /data/log || true; fi
+    if [ "$status" -ne 0 ]; then
+        tail -n 5 /data/log || true
+        pg_ctl -D /data/primary -m immediate stop >/dev/null || true
+    fi 2>/dev/null
     rm -rf /data/*
     exit "$status"
-} >&2
+}
 trap end EXIT
 trap 'exit 1' INT TERM HUP
 

@@ -64,8 +64,10 @@ fn of(cells: &[&Run]) -> Vec<(&'static str, String)> {
             (majors.len() < cells.len()).then(|| format!("{code} only on {}", majors.join(", "))),
         );
     }
+    for (checks, text) in results(cells) {
+        note("check", Some(format!("{}: {text}", checks.join(", "))));
+    }
     for check in Check::all() {
-        note("check", unlike(cells, |run| result(run, check)).map(|text| format!("{check}: {text}")));
         let unit = check.entry().unit;
         let examined = spread(cells, |run| {
             let record = run.checks.iter().find(|record| record.check == check)?;
@@ -101,6 +103,19 @@ fn codes(cells: &[&Run]) -> Vec<Code> {
     codes.sort_unstable();
     codes.dedup();
     codes
+}
+
+/// Where checks ended differently, with the checks of which the same is to be said together.
+fn results(cells: &[&Run]) -> Vec<(Vec<&'static str>, String)> {
+    let mut groups: Vec<(Vec<&'static str>, String)> = Vec::new();
+    for check in Check::all() {
+        let Some(text) = unlike(cells, |run| result(run, check)) else { continue };
+        match groups.iter_mut().find(|(_, known)| *known == text) {
+            Some((checks, _)) => checks.push(check.name()),
+            None => groups.push((vec![check.name()], text)),
+        }
+    }
+    groups
 }
 
 fn result(run: &Run, check: Check) -> Option<String> {
