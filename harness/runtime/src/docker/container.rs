@@ -87,14 +87,17 @@ impl Order<'_> {
             let target = target.map_or_else(|| source.clone(), str::to_owned);
             request = request.with_mount(Mount::bind_mount(source, target).with_access_mode(access));
         }
-        let scratch = self.scratch();
-        Ok(request.with_host_config_modifier(move |config| seclude(config, &scratch)))
+        let (uid, gid) = (self.account.uid, self.account.gid);
+        // Where the image has the directory, some engines keep its mode; the owner is kept by none.
+        let options = format!("rw,nosuid,nodev,noexec,mode=1777,uid={uid},gid={gid}");
+        let scratch: HashMap<_, _> = self.scratch().map(|path| (path, options.clone())).collect();
+        Ok(request.with_host_config_modifier(move |config| seclude(config, scratch.clone())))
     }
 
     /// Directories in memory. Where the image wants a volume, one of these keeps the engine from making it.
-    fn scratch(&self) -> Vec<String> {
+    fn scratch(&self) -> impl Iterator<Item = String> {
         let volumes = self.image.volumes.iter().filter(|volume| volume.starts_with('/') && *volume != "/");
-        SCRATCH.map(str::to_owned).into_iter().chain(volumes.cloned()).collect()
+        SCRATCH.map(str::to_owned).into_iter().chain(volumes.cloned())
     }
 
     /// Makes and starts the container, and gives its id. Where that fails nothing is left.
@@ -159,13 +162,11 @@ impl Order<'_> {
 }
 
 /// What the library has no words for: no network, no port, nothing left behind, nothing logged.
-fn seclude(config: &mut HostConfig, scratch: &[String]) {
+fn seclude(config: &mut HostConfig, scratch: HashMap<String, String>) {
     config.network_mode = Some("none".to_owned());
     config.publish_all_ports = Some(false);
     config.auto_remove = Some(true);
     config.ipc_mode = Some("private".to_owned());
     config.log_config = Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None });
-    let options = "rw,nosuid,nodev,noexec,mode=1777";
-    config.tmpfs =
-        Some(scratch.iter().map(|path| (path.clone(), options.to_owned())).collect::<HashMap<_, _>>());
+    config.tmpfs = Some(scratch);
 }

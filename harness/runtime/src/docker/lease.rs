@@ -137,6 +137,9 @@ pub(super) fn trouble(path: &Path, error: &io::Error) -> Unable {
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Child, Command, Stdio};
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
@@ -156,5 +159,46 @@ mod tests {
         assert_eq!(&said[..count], b"KILL 12\n");
         drop(lease);
         assert_eq!(fs::read_dir(workspace.path()).unwrap().count(), 0);
+    }
+    /// The container's first process, without a container.
+    fn first_process(fifo: &Path) -> Child {
+        let script = super::super::container::script(include_str!("lease.sh"));
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, "pgdrill-lease"]).arg(fifo).stdin(Stdio::null()).spawn().unwrap()
+    }
+
+    fn ends(process: &mut Child) -> bool {
+        let until = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < until {
+            if process.try_wait().unwrap().is_some() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        process.kill().unwrap();
+        process.wait().unwrap();
+        false
+    }
+
+    #[test]
+    fn the_first_process_ends_with_its_holder_however_early_that_has_died() {
+        let workspace = tempfile::tempdir().unwrap();
+        let own = Account { uid: 0, gid: 0, name: "me".to_owned(), switch: false };
+        let lease = Lease::take(workspace.path(), "primary", &own).unwrap();
+        let fifo = lease.files.fifo();
+        let mut first = first_process(&fifo);
+        let mut sleep = Command::new("sleep").arg("600").spawn().unwrap();
+        lease.send(sleep.id(), Signal::Term).unwrap();
+        assert!(ends(&mut sleep), "the signal was not delivered");
+        assert_eq!(first.try_wait().unwrap(), None, "it is held");
+        // The end of the FIFO closes; the files stay, as after a `kill -9`.
+        let Lease { fifo: end, files } = lease;
+        drop(end);
+        assert!(ends(&mut first), "nobody holds it any more");
+        let mut late = first_process(&fifo);
+        assert!(ends(&mut late), "nobody held it from the beginning");
+        drop(files);
+        let mut without = first_process(&fifo);
+        assert!(ends(&mut without), "there is none");
     }
 }

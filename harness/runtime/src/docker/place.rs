@@ -62,6 +62,9 @@ impl Ground {
         };
         Exec::start(&self.engine, what).await.map_err(|error| match error {
             Error::DockerResponseServerError { status_code: 404 | 409, .. } => self.lost(),
+            Error::DockerResponseServerError { message, .. } if message.contains("is not running") => {
+                self.lost()
+            }
             error => self.engine.unable(&format!("start a command in the container {}", self.name), &error),
         })
     }

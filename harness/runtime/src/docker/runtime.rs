@@ -270,7 +270,8 @@ impl DockerRuntime {
                 }
             }
         };
-        if let Some(probe) = probe {
+        // An image without the program that calls is not usable, and says nothing about the engine.
+        if let Some(probe) = probe.filter(|_| found.lines().any(|line| line == "called")) {
             if let Err(what) = probe.verdict(account).await {
                 return Err(probe::unusable(engine, &what).await);
             }
@@ -310,8 +311,13 @@ async fn look(ground: &Ground, probe: String) -> Result<Arc<str>, Unable> {
             ),
         )),
         Ok(Ok(exit)) if exit.success() => Ok(exit.stdout.into()),
-        // The kernel ended it with the container.
-        Ok(Ok(exit)) if exit.signal == Some(9) => Err(ground.lost()),
+        // The kernel ended it with the container, or the container was gone when it was to begin.
+        Ok(Ok(exit))
+            if exit.signal == Some(9)
+                || matches!(ground.engine.knows(&ground.container).await, Ok(false)) =>
+        {
+            Err(ground.lost())
+        }
         Ok(Ok(exit)) => Err(Unable::new(
             Code::ImageUnsuitable,
             format!(

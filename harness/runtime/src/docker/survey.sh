@@ -33,5 +33,6 @@ done
 [ -n "$probe" ] || exit 0
 umask 077
 { echo "from the container" >"$probe/file"; } 2>&1
-[ -z "$client" ] || PGCONNECT_TIMEOUT=5 "$client" -h "$probe" -p 5432 -U probe -w -D - -F t -X none >/dev/null 2>&1
-exit 0
+[ -n "$client" ] || exit 0
+PGCONNECT_TIMEOUT=5 "$client" -h "$probe" -p 5432 -U probe -w -D - -F t -X none >/dev/null 2>&1
+echo "called"

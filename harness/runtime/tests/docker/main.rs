@@ -3,6 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod engines;
+mod images;
+mod inside;
+mod proxy;
+
 use std::any::Any;
 use std::fs;
 use std::path::Path;
