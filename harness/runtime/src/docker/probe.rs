@@ -114,3 +114,34 @@ pub(super) async fn unusable(engine: &Engine, what: &str) -> Unable {
     let message = format!("containers of {} cannot be used for drills: {what}{why}", engine.version);
     Unable::new(Code::EngineUnusable, message).hint(hint)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(uid: u32) -> Account {
+        Account { uid, gid: rustix::process::getegid().as_raw(), name: "me".to_owned(), switch: false }
+    }
+
+    #[tokio::test]
+    async fn only_a_file_of_the_right_owner_and_a_call_will_do() {
+        let base = tempfile::tempdir_in("/tmp").unwrap();
+        let own = rustix::process::geteuid().as_raw();
+        let probe = async |name: &str, write: bool, call: bool, uid: u32| {
+            let probe = Probe::prepare(base.path().join(name), &account(uid)).unwrap();
+            if write {
+                fs::write(probe.directory.join("file"), "").unwrap();
+            }
+            if call {
+                tokio::net::UnixStream::connect(probe.directory.join(SOCKET)).await.unwrap();
+            }
+            probe.verdict(&account(uid)).await
+        };
+        assert_eq!(probe("good", true, true, own).await, Ok(()));
+        assert!(probe("nothing", false, true, own).await.unwrap_err().contains("does not reach this host"));
+        let other = probe("other", true, true, own + 1).await.unwrap_err();
+        assert!(other.starts_with(&format!("what they write as user {}:", own + 1)), "{other}");
+        assert!(probe("deaf", true, false, own).await.unwrap_err().contains("Unix socket"));
+        assert_eq!(fs::read_dir(base.path()).unwrap().count(), 0);
+    }
+}

@@ -187,6 +187,7 @@ async fn an_ordinary_users_containers_run_as_himself() {
 /// Opens a place through an engine that misbehaves, and hears why it cannot.
 async fn refused(rule: Rule) -> Said {
     let bench = Bench::new(&ThisEngine).await;
+    bench.make_dirs(&["data/nop1"]);
     let dir = tempfile::tempdir_in("/tmp").unwrap();
     let proxy = Proxy::listen(dir.path(), rule);
     let said = tokio::task::block_in_place(|| hear(visitor(&proxy.host(), "open", Some(&bench))));
@@ -217,10 +218,17 @@ async fn an_engine_whose_containers_write_elsewhere_is_told() {
     if !required_or_skip(&[]) {
         return;
     }
-    // The directory that the probe is to write into is the container's own.
+    // What is mounted is not what the probe is to write into.
     let said = refused(Rule::Rewrite("/docker/p1\"", "/data/nop1\"")).await;
     assert_eq!(said.get("code"), "ENGINE_UNUSABLE");
-    eprintln!("{said:?}");
+    assert!(said.get("message").contains("into a mounted directory does not reach this host"), "{said:?}");
+    // The socket that is called is not the one that the host listens on.
+    let said = refused(Rule::Rewrite("-p 5432 ", "-p 5433 ")).await;
+    assert_eq!(said.get("code"), "ENGINE_UNUSABLE");
+    assert!(
+        said.get("message").contains("a Unix socket in a mounted directory does not connect"),
+        "{said:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
