@@ -17,6 +17,25 @@ pub struct Desk {
     directory: TempDir,
 }
 
+/// Where and on which major a test runs: a runtime that is there, and a major that it has.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell {
+    pub major: u16,
+}
+
+impl Cell {
+    /// The host's own PostgreSQL.
+    pub const LOCAL: Self = Self { major: 15 };
+
+    /// The arguments that ask for it.
+    pub fn args(self) -> [&'static str; 2] {
+        match self.major {
+            15 => ["--postgres", "15"],
+            other => panic!("no test asks for {other}"),
+        }
+    }
+}
+
 /// What a run left to look at.
 pub struct Done {
     pub code: i32,

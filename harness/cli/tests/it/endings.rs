@@ -117,3 +117,64 @@ fn a_killed_primary_leaves_no_shared_memory() {
     desk.pgdrill(&["clean"]).ends_with(0);
     desk.assert_clean();
 }
+
+/// A recovered server that goes away in the middle of the checks: those that ended keep what they found, each other
+/// check did not run, and the drill is not green. The checks are held up by a prepared transaction that has locked a
+/// table, so that the server is there for as long as the test needs it.
+#[test]
+fn a_server_that_dies_while_it_is_checked_proves_nothing() {
+    let desk = Desk::new();
+    let mut child = desk.start(
+        "title: t
+data: { orders: 10 }
+settings: { max_prepared_transactions: 5 }
+steps:
+  - backup: { format: plain }
+  - disaster: kill
+  - recover
+  - sql: COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; touch ../archive/000000010000000000000099'
+  - sql: BEGIN; LOCK TABLE \"AuditLog\"; PREPARE TRANSACTION 'nobody'
+  - check
+",
+    );
+    let journal = |words: &str| {
+        let holds =
+            |path: &std::path::PathBuf| std::fs::read_to_string(path).is_ok_and(|text| text.contains(words));
+        desk.files("journal").iter().any(holds)
+    };
+    wait_until("two checks to end", Duration::from_secs(120), || {
+        assert!(child.try_wait().unwrap().is_none(), "pgdrill ended before the server was killed");
+        ["archive-untouched", "manifest"]
+            .iter()
+            .all(|name| journal(&format!("{{\"check\":{{\"check\":\"{name}\"")))
+    });
+    let run = std::fs::read_dir(desk.path("w"))
+        .unwrap()
+        .flatten()
+        .find(|entry| entry.path().join("restored").is_dir());
+    let pid_file = std::fs::read_to_string(run.unwrap().path().join("restored/postmaster.pid")).unwrap();
+    signal(pid_file.lines().next().unwrap().parse().unwrap(), "KILL");
+    let done = Done::of(&child.wait_with_output().unwrap());
+    // What was found before counts: the archive was changed.
+    done.ends_with(1);
+    desk.assert_clean();
+    let record = desk.record();
+    let found = findings(&record);
+    let codes: Vec<&str> = found.iter().map(|(code, _, _)| code.as_str()).collect();
+    assert!(codes.contains(&"ARCHIVE_CHANGED") && codes.contains(&"SERVER_LOST"), "{found:#?}");
+    assert!(
+        codes.iter().all(|code| ["ARCHIVE_CHANGED", "SERVER_LOST", "CHECK_NOT_RUN"].contains(code)),
+        "{found:#?}"
+    );
+    let checks = record["checks"].as_array().unwrap();
+    let status = |name: &str| checks.iter().find(|check| check["check"] == name).unwrap()["status"].clone();
+    assert_eq!((status("archive-untouched"), status("manifest")), ("failed".into(), "held".into()));
+    for name in ["row-counts", "fingerprints", "read-all", "catalog", "conservation", "amcheck", "server-log"]
+    {
+        assert_eq!(status(name), "not-run", "{name}");
+        assert!(
+            found.iter().any(|(code, by, _)| code == "CHECK_NOT_RUN" && by == name),
+            "{name}: {found:#?}"
+        );
+    }
+}

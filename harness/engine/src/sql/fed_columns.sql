@@ -21,6 +21,7 @@ SELECT sn.nspname || '.' || s.relname AS sequence, tn.nspname || '.' || t.relnam
   JOIN pg_type AS y ON y.oid = a.atttypid
  WHERE coalesce(nullif(y.typbasetype, 0), y.oid) IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype)
    AND tn.nspname NOT IN ('pg_catalog', 'information_schema')
-   AND NOT EXISTS (SELECT FROM pg_inherits AS i JOIN fed AS parent ON parent.relation = i.inhparent
-                    WHERE i.inhrelid = fed.relation AND parent.sequence = fed.sequence)
+   -- Of thousands of tables this is looked up in a hash; as NOT EXISTS each would be compared with each.
+   AND (fed.relation, fed.sequence) NOT IN (SELECT i.inhrelid, parent.sequence
+                                              FROM pg_inherits AS i JOIN fed AS parent ON parent.relation = i.inhparent)
  ORDER BY 1, 2, 3
