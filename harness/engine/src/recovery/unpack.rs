@@ -143,9 +143,14 @@ async fn for_combining(
     let beside = parts::beside(&data);
     workspace.make_dir(&data)?;
     workspace.make_dir(&beside)?;
-    if let Some(finding) =
-        member(drill, place, each, &Into { data: &data, tablespaces: &beside }, newest).await?
-    {
+    let into = Into { data: &data, tablespaces: &beside };
+    if let Some(finding) = member(drill, place, each, &into, newest).await? {
+        return Ok(Err(finding));
+    }
+    // Beside the tars, and not in one of them; pg_combinebackup wants it.
+    let manifest = workspace.path("backup").join(&each.name).join("backup_manifest");
+    let copy = tool::copy::file(&manifest, &workspace.path(&data));
+    if let Some(finding) = run(drill, place, &copy, None, &into, None).await? {
         return Ok(Err(finding));
     }
     match remap::remap(workspace, &data, &beside, drill.postgres)? {
@@ -197,7 +202,9 @@ async fn run(
     if exit.success() {
         return Ok(None);
     }
-    let words = format!("{name} ended with {}: {}", exit.describe(), exit.last_words());
+    // pg_combinebackup says what is wrong, and then how it cleans up.
+    let wrong = exit.stderr.lines().find(|line| line.contains("error:")).unwrap_or(exit.last_words());
+    let words = format!("{name} ended with {}: {}", exit.describe(), wrong.trim());
     if disk_full(&exit.stderr) {
         return Err(Unable::new(Code::DiskFull, words));
     }

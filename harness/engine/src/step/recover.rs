@@ -1,9 +1,9 @@
 //! `recover`: unpacks a backup, replays the archive, promotes, and writes as the application: the whole of the
 //! recovery time.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use pgdrill_backup::archive::{self, Snapshot};
 use pgdrill_model::code::Code;
@@ -22,7 +22,7 @@ use crate::recovery::phases::Clocked;
 use crate::recovery::unpack::{SCRATCH, unpack};
 use crate::recovery::{first_write, remap, replay, tablespace_wal};
 use crate::server::Server;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, trouble};
 use crate::{settings, tablespaces};
 
 const FETCH_WAL: &str = include_str!("../sh/fetch-wal.sh");
@@ -157,6 +157,15 @@ async fn configure(drill: &mut Drill<'_>) -> Result<Result<String, Finding>, Una
             ));
         }
     };
+    // A standby's backup has it, and with it a server waits for more WAL for ever, whatever else says that it should
+    // be promoted (`readRecoverySignalFile`, `xlogrecovery.c`).
+    let standby_signal = workspace.data(Name::Restored).join("standby.signal");
+    match fs::remove_file(&standby_signal) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(trouble(&standby_signal, &error));
+        }
+        _ => {}
+    }
     // It would be read after our own configuration, and say what production says.
     workspace.write("restored/postgresql.auto.conf", "", 0o600)?;
     workspace.write("restored/recovery.signal", "", 0o600)?;

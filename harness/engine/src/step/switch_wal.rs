@@ -8,25 +8,26 @@ use pgdrill_model::event::Unit;
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::Server as Name;
 use pgdrill_model::scenario::SwitchWal;
+use pgdrill_model::units::Lsn;
+use pgdrill_ondisk::segment;
 use tokio::time::sleep;
 
 use crate::drill::{Drill, disk_full};
 use crate::server::LOOK_AGAIN;
 use crate::session::describe;
 
-/// The segment that the switch ended: the one that holds the byte before the position that it answers. On a server
-/// that wrote nothing since the last switch that is the segment before, which was archived then.
-const SWITCH: &str = "SELECT pg_walfile_name(pg_switch_wal() - 1)";
+const SWITCH: &str = "SELECT pg_switch_wal()::text, (pg_control_checkpoint()).timeline_id, \
+                      pg_size_bytes(current_setting('wal_segment_size'))";
 
 pub(super) async fn run(drill: &mut Drill<'_>, switch: SwitchWal) -> Result<Vec<Finding>, Unable> {
     let session = drill.session(Name::Primary, None).await?;
-    let row = session.query_one(SWITCH, &[]).await;
-    let segment: String = match row.and_then(|row| row.try_get(0)) {
-        Ok(segment) => segment,
-        Err(error) => {
-            return Err(Unable::new(Code::ServerLost, format!("cannot switch WAL: {}", describe(&error))));
-        }
-    };
+    let row = session
+        .query_one(SWITCH, &[])
+        .await
+        .map_err(|error| Unable::new(Code::ServerLost, format!("cannot switch WAL: {}", describe(&error))))?;
+    let (position, timeline, size): (String, i32, i64) = (row.get(0), row.get(1), row.get(2));
+    let Lsn(position) = position.parse().map_err(Unable::bug)?;
+    let segment = ended(timeline.unsigned_abs(), position, size.unsigned_abs());
     let path = drill.workspace.path("archive").join(&segment);
     let until = drill.clock.elapsed() + switch.within;
     while !path.exists() {
@@ -39,6 +40,13 @@ pub(super) async fn run(drill: &mut Drill<'_>, switch: SwitchWal) -> Result<Vec<
     Ok(Vec::new())
 }
 
+/// The segment that a switch ended: the one that holds the byte before the position that it answered. On a server that
+/// wrote nothing since the last switch that is the segment before, which was archived then. (Majors disagree about the
+/// name of a position between two segments, and 13 cannot subtract from one.)
+fn ended(timeline: u32, position: u64, segment_size: u64) -> String {
+    segment::name(timeline, position.saturating_sub(1), segment_size)
+}
+
 fn stalled(drill: &mut Drill<'_>, segment: &str, within: Duration) -> Result<Unable, Unable> {
     let words = drill.server(Name::Primary)?.last_words();
     let message = format!(
@@ -47,4 +55,16 @@ fn stalled(drill: &mut Drill<'_>, segment: &str, within: Duration) -> Result<Una
     );
     let code = if disk_full(&message) { Code::DiskFull } else { Code::ArchiveStalled };
     Ok(Unable::new(code, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ended;
+
+    #[test]
+    fn a_switch_ends_the_segment_before_its_position() {
+        assert_eq!(ended(1, 0x300_0148, 16 << 20), "000000010000000000000003");
+        assert_eq!(ended(1, 0x400_0000, 16 << 20), "000000010000000000000003");
+        assert_eq!(ended(2, 0x1_0000_0000, 1 << 20), "000000020000000000000FFF");
+    }
 }

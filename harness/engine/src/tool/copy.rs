@@ -13,3 +13,9 @@ pub fn command(source: &Path, data: &Path) -> Command {
     let arguments = ["-a".to_owned(), format!("{}/.", source.display()), data.display().to_string()];
     Command::system("cp", arguments).within(LIMIT)
 }
+
+/// The command that copies one file into the directory `into`.
+pub fn file(from: &Path, into: &Path) -> Command {
+    let arguments = ["-a".to_owned(), from.display().to_string(), into.display().to_string()];
+    Command::system("cp", arguments).within(LIMIT)
+}
