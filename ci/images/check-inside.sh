@@ -98,11 +98,23 @@ if at_least 17; then
     pg_combinebackup -o /data/combined /data/plain /data/incremental
     pg_verifybackup -n /data/combined
 fi
+if [ -n "$tools" ]; then
+    say tools
+    export PGBACKREST_PG1_PATH=/data/primary PGBACKREST_PG1_SOCKET_PATH=/data PGBACKREST_PG1_USER=pgdrill \
+        PGBACKREST_REPO1_PATH=/data/repo PGBACKREST_STANZA=check PGBACKREST_LOCK_PATH=/tmp \
+        PGBACKREST_LOG_LEVEL_FILE=off PGBACKREST_LOG_LEVEL_CONSOLE=warn
+    pgbackrest --no-online stanza-create
+    pgbackrest --no-archive-check --start-fast --compress-type=zst backup
+    pgbackrest --pg1-path=/data/restored --type=none restore
+    test -e /data/restored/global/pg_control
+    printf '%s\n' '[databases]' 'postgres = host=/data' '[pgbouncer]' 'listen_addr =' 'unix_socket_dir = /data' \
+        'listen_port = 6432' 'auth_type = any' 'pidfile = /data/pgbouncer.pid' >/data/pgbouncer.ini
+    pgbouncer -d /data/pgbouncer.ini
+    psql -X -p 6432 -c "SELECT 'through PgBouncer'" "dbname=postgres user=pgdrill"
+    kill "$(cat /data/pgbouncer.pid)"
+    versions="; $(pgbackrest version), Barman $(barman --version | head -n 1 | cut -d' ' -f1), $(pgbouncer --version | head -n 1)"
+fi
 pg_ctl -D /data/primary -w stop
 pg_checksums --check -D /data/primary
 
-if [ -n "$tools" ]; then
-    say tools
-    versions="; $(pgbackrest version), Barman $(barman --version | head -n 1 | cut -d' ' -f1), $(pgbouncer --version | head -n 1)"
-fi
 echo "$(postgres --version)${versions-}"

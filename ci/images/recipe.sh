@@ -48,10 +48,11 @@ files() {
         --essential-hook='mkdir -p "$1/etc/postgresql-common" &&
             echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.conf"'
         # Licences stay. dpkg could leave the rest out, but would take a third longer. The key would be the same in
-        # every copy of the image.
+        # every copy of the image. pgBackRest's configuration is for one account, and in the way of every other.
         --customize-hook='cd "$1" &&
             rm -rf usr/share/man/* usr/share/info/* var/cache/debconf/*-old etc/apt/apt.conf.d/99mmdebstrap \
-                etc/dpkg/dpkg.cfg.d/99mmdebstrap etc/ssl/private/ssl-cert-snakeoil.key etc/ssl/certs/ssl-cert-snakeoil.pem &&
+                etc/dpkg/dpkg.cfg.d/99mmdebstrap etc/ssl/private/ssl-cert-snakeoil.key etc/ssl/certs/ssl-cert-snakeoil.pem \
+                etc/pgbackrest.conf &&
             find usr/share/doc ! -type d ! -name copyright -delete && find usr/share/doc -type d -empty -delete'
         --customize-hook='chroot "$1" dpkg-query -W -f "\${Version}" '"postgresql-$major >'$version'"
     )

@@ -146,10 +146,11 @@ impl Drill<'_> {
     ///
     /// `WORKSPACE_UNUSABLE`: files that cannot be removed.
     pub async fn primary_is_gone(&mut self) -> Result<Vec<Finding>, Unable> {
-        match self.losing.take() {
-            Some(losing) => losing.await.map_err(|error| Unable::bug(format!("a task died: {error}")))?,
-            None => Ok(Vec::new()),
-        }
+        let Some(losing) = &mut self.losing else { return Ok(Vec::new()) };
+        let ended = losing.await;
+        // Not before: who waits may be cut short, and then somebody else must wait.
+        self.losing = None;
+        ended.map_err(|error| Unable::bug(format!("a task died: {error}")))?
     }
 
     /// Opens a place for a server: it may write its own directories, and `writable` beside them, and read the rest.

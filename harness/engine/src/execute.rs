@@ -14,6 +14,7 @@ use pgdrill_model::verdict::Verdict;
 use pgdrill_model::world::{Clock, Listener, Runtime};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::{reached, within};
 use crate::drill::{Drill, Made};
 use crate::journal::Journal;
 use crate::record::Recorder;
@@ -31,6 +32,9 @@ pub enum Keep {
     /// Never.
     Never,
 }
+
+/// A place ends what is in it within seconds, or says what would not end; this is for one that does not answer.
+const CLOSE_LIMIT: Duration = Duration::from_secs(120);
 
 /// Everything that a drill asks of the world, and who hears of it.
 pub struct World<'a> {
@@ -163,10 +167,7 @@ async fn in_workspace(
         first_write: None,
     };
     let interrupted = steps(plan, &mut drill, world).await;
-    match drill.primary_is_gone().await {
-        Ok(findings) => findings.into_iter().for_each(|finding| recorder.found(finding)),
-        Err(unable) => recorder.found(unable.into_finding(Stage::Teardown)),
-    }
+    lose_primary_for_good(&mut drill).await;
     let keep = match files.keep {
         Keep::Always => true,
         Keep::Never => false,
@@ -191,7 +192,6 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
     for (index, planned) in plan.steps.iter().enumerate() {
         drill.recorder.happened(Happening::StepStarted { step: index });
         let began = world.clock.elapsed();
-        let left = plan.time_limit.saturating_sub(began);
         let outcome = tokio::select! {
             // The end of a step that is there counts, also when a person interrupts at the same moment.
             biased;
@@ -200,7 +200,7 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
                 end_step(drill, index, StepStatus::Interrupted, began);
                 return true;
             }
-            () = tokio::time::sleep(left) => Err(Unable::new(
+            () = reached(world.clock, plan.time_limit) => Err(Unable::new(
                 Code::TimeLimit,
                 format!("the drill reached its time limit of {} s", plan.time_limit.as_secs()),
             )),
@@ -250,10 +250,16 @@ async fn tear_down(
     recorder.happened(Happening::TeardownStarted);
     let began = world.clock.elapsed();
     let mut teardown = Teardown::default();
-    for server in servers.into_iter().flatten() {
-        teardown.servers.push(server.name.name().to_owned());
-        // Files that somebody will look at are left as after an orderly stop.
-        server.close(keep).await.into_iter().for_each(|finding| recorder.found(finding));
+    for mut server in servers.into_iter().flatten() {
+        let name = server.name.name();
+        teardown.servers.push(name.to_owned());
+        if keep {
+            // Files that somebody will look at are left as after an orderly stop.
+            server.stop(world.clock).await;
+        }
+        let closed = within(world.clock, CLOSE_LIMIT, server.close()).await;
+        let findings = closed.unwrap_or_else(|| vec![not_closed(&format!("the place of the {name}"))]);
+        findings.into_iter().for_each(|finding| recorder.found(finding));
     }
     teardown.workspace_bytes = pgdrill_backup::inspect::size(workspace.root());
     if keep {
@@ -263,6 +269,28 @@ async fn tear_down(
     }
     teardown.took_us = world.clock.elapsed().saturating_sub(began).as_micros() as u64;
     recorder.happened(Happening::TornDown(teardown));
+}
+
+/// Waits for the end of what is left of a lost primary, where nobody has done so yet.
+async fn lose_primary_for_good(drill: &mut Drill<'_>) {
+    let (clock, recorder) = (drill.clock, drill.recorder);
+    match within(clock, CLOSE_LIMIT, drill.primary_is_gone()).await {
+        Some(Ok(findings)) => findings.into_iter().for_each(|finding| recorder.found(finding)),
+        Some(Err(unable)) => recorder.found(unable.into_finding(Stage::Teardown)),
+        None => {
+            recorder.found(not_closed("what is left of the lost primary"));
+            if let Some(losing) = drill.losing.take() {
+                // What holds its place is gone before the files are.
+                losing.abort();
+                let _ = losing.await;
+            }
+        }
+    }
+}
+
+fn not_closed(what: &str) -> Finding {
+    let message = format!("{what} did not end within {} s", CLOSE_LIMIT.as_secs());
+    Finding::new(Code::CleanupFailed, Stage::Teardown, message)
 }
 
 /// About how many bytes a drill needs: two clusters, a backup of one, and the WAL of the load, kept twice; and as much

@@ -18,6 +18,7 @@ mod sequences;
 mod server;
 mod session;
 mod settings;
+mod shared_memory;
 mod step;
 mod tablespaces;
 mod tool;

@@ -6,12 +6,15 @@ use std::time::Duration;
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::Server as Name;
-use pgdrill_model::world::{Clock, Command, Place, Process, Signal};
+use pgdrill_model::world::{Clock, Command, Exit, Place, Process, Signal};
 use tokio::time::sleep;
+use tokio_postgres::Error;
 
+use crate::clock::within;
 use crate::log;
 use crate::session::{Door, Session, describe};
 use crate::settings::HBA;
+use crate::shared_memory;
 use crate::workspace::Workspace;
 
 /// How often a condition is looked at again while waiting for it.
@@ -28,14 +31,25 @@ pub struct Server {
     pub socket: PathBuf,
     /// Its log file.
     pub log: PathBuf,
+    data: PathBuf,
     place: Box<dyn Place>,
     process: Option<Box<dyn Process>>,
+    /// The shared memory that a postmaster leaves behind which was killed.
+    memory: Option<String>,
 }
 
 impl Server {
     /// A server whose place is open and whose postmaster is not started yet.
     pub fn new(name: Name, workspace: &Workspace, place: Box<dyn Place>) -> Self {
-        Self { name, socket: workspace.socket(name), log: workspace.log(name), place, process: None }
+        Self {
+            name,
+            socket: workspace.socket(name),
+            log: workspace.log(name),
+            data: workspace.data(name),
+            place,
+            process: None,
+            memory: None,
+        }
     }
 
     /// The place that it runs in.
@@ -100,6 +114,11 @@ impl Server {
                         format!("the {} ended while starting: {}", self.name.name(), self.last_words());
                     return Err(Unable::new(Code::ServerStartFailed, message));
                 }
+                Err(error) if self.lets_nobody_in(&error) => {
+                    let message =
+                        format!("the {} is up, and lets nobody in: {}", self.name.name(), describe(&error));
+                    return Err(Unable::new(Code::ServerStartFailed, message));
+                }
                 Err(error) if clock.elapsed() >= until => {
                     let message = format!(
                         "the {} did not accept connections within {} s: {}",
@@ -114,6 +133,16 @@ impl Server {
         }
     }
 
+    /// Whether the server has opened and turned a client away for a reason that waiting does not mend: what it would
+    /// need of its database is not there. Too little of something (class 53) and being told to wait or to go (57) are
+    /// no such reason.
+    pub fn lets_nobody_in(&self, error: &Error) -> bool {
+        let Some(state) = error.code() else { return false };
+        let passing = ["53", "57"].iter().any(|class| state.code().starts_with(class));
+        let open = |line: &log::Line| line.message == "database system is ready to accept connections";
+        !passing && log::read(&self.log).iter().any(open)
+    }
+
     /// Sends the postmaster a signal.
     ///
     /// # Errors
@@ -124,6 +153,22 @@ impl Server {
             Some(process) => self.place.signal(process.pid(), signal).await,
             None => Ok(()),
         }
+    }
+
+    /// Kills the postmaster, as a crash of the machine does.
+    ///
+    /// # Errors
+    ///
+    /// What the place cannot do.
+    pub async fn kill(&mut self) -> Result<(), Unable> {
+        // Its files may be gone by the time the memory is removed.
+        self.memory = shared_memory::of(&self.data);
+        self.signal(Signal::Kill).await
+    }
+
+    /// How the postmaster ended, once it has.
+    pub async fn end(&mut self) -> Option<Exit> {
+        self.process.as_mut()?.wait().await.ok()
     }
 
     /// Waits until the postmaster is gone.
@@ -142,19 +187,27 @@ impl Server {
         }
     }
 
-    /// Stops the server with a checkpoint, so that its files can be used again. One that does not stop in time is left
-    /// to [`Server::close`].
-    pub async fn stop(&mut self) {
-        if self.running() && self.signal(Signal::Int).await.is_ok() {
-            let _ = self.gone(STOP_LIMIT).await;
-        }
+    /// Stops the server in order, with a checkpoint, so that its files can be used again. One that does not stop is
+    /// for [`Self::close`] to end.
+    pub async fn stop(&mut self, clock: &dyn Clock) {
+        within(clock, STOP_LIMIT, async {
+            if self.running() && self.signal(Signal::Int).await.is_ok() {
+                self.end().await;
+            }
+        })
+        .await;
     }
 
-    /// Ends the server and closes its place. `orderly`: it is stopped before.
-    pub async fn close(mut self, orderly: bool) -> Vec<Finding> {
-        if orderly {
-            self.stop().await;
+    /// Ends the server, removes what it could not remove itself, and closes its place.
+    pub async fn close(mut self) -> Vec<Finding> {
+        if self.process.is_some() && !self.running() {
+            self.memory = self.memory.or_else(|| shared_memory::of(&self.data));
         }
-        self.place.close().await
+        let mut findings = match &self.memory {
+            Some(id) => shared_memory::remove(self.place(), id, self.name.name()).await,
+            None => Vec::new(),
+        };
+        findings.extend(self.place.close().await);
+        findings
     }
 }

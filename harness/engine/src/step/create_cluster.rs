@@ -44,25 +44,26 @@ pub(super) async fn run(
         server: Name::Primary.name().to_owned(),
         facts: place.facts().clone(),
     });
-    let mut server = Server::new(Name::Primary, workspace, place);
-    let data = workspace.data(Name::Primary);
-    let exit = server.place().run(&initdb(&data, cluster, drill.postgres)).await?;
-    if !exit.success() {
-        return Err(not_made(&exit, cluster));
-    }
-    drill.made = Made {
+    // From here on teardown closes the place, whatever becomes of the rest.
+    drill.primary = Some(Server::new(Name::Primary, workspace, place));
+    let made = Made {
         tablespaces: wanted.to_vec(),
         wal_segment_megabytes: cluster.wal_segment_megabytes,
         shared_settings: settings::shared(summarize_wal, settings),
     };
-    let Made { wal_segment_megabytes, shared_settings, .. } = &drill.made;
+    let (clock, major) = (drill.clock, drill.postgres);
+    let server = drill.server(Name::Primary)?;
+    let exit = server.place().run(&initdb(&workspace.data(Name::Primary), cluster, major)).await?;
+    if !exit.success() {
+        return Err(not_made(&exit, cluster));
+    }
     let configuration =
-        settings::primary(&server.socket, &archive_wal, *wal_segment_megabytes, shared_settings);
+        settings::primary(&server.socket, &archive_wal, made.wal_segment_megabytes, &made.shared_settings);
+    drill.made = made;
+    let server = drill.server(Name::Primary)?;
     server.start(workspace, &configuration).await?;
     let door = Door::superuser(&server.socket, SUPERUSER);
-    let ready = server.ready(&door, START_LIMIT, drill.clock).await;
-    drill.primary = Some(server);
-    match ready {
+    match server.ready(&door, START_LIMIT, clock).await {
         Ok(session) => tablespaces::create(workspace, &session, wanted).await.map(|()| Vec::new()),
         Err(unable) if !settings.is_empty() && unable.code == Code::ServerStartFailed => {
             let lines: Vec<String> =
