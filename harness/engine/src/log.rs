@@ -25,6 +25,12 @@ impl Line {
     pub fn is_error(&self) -> bool {
         matches!(self.severity.as_str(), "ERROR" | "FATAL" | "PANIC")
     }
+
+    /// Whether it says that somebody ended the server, or killed one of its processes (`postmaster.c`).
+    pub fn is_end_from_outside(&self) -> bool {
+        let asked = self.message.starts_with("received ") && self.message.ends_with(" shutdown request");
+        asked || self.message.contains("was terminated by signal 9")
+    }
 }
 
 /// Reads one line in the form of our `log_line_prefix`: `2026-11-22 19:15:00.123 UTC [4711] 00000 LOG:  message`.
@@ -118,6 +124,20 @@ mod tests {
         assert_eq!(line.message, "the database system is starting up");
         assert!(line.is_error());
         assert_eq!(parse("postgres: could not find a suitable directory"), None);
+    }
+
+    #[test]
+    fn an_end_that_others_caused_is_told_from_one_of_its_own() {
+        let line = |message: &str| {
+            parse(&format!("2026-11-22 19:15:00.123 UTC [1] 00000 LOG:  {message}"))
+                .unwrap()
+                .is_end_from_outside()
+        };
+        assert!(line("received fast shutdown request"));
+        assert!(line("received immediate shutdown request"));
+        assert!(line("startup process (PID 4711) was terminated by signal 9: Killed"));
+        assert!(!line("startup process (PID 4711) was terminated by signal 11: Segmentation fault"));
+        assert!(!line("aborting startup due to startup process failure"));
     }
 
     #[test]

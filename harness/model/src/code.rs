@@ -68,6 +68,9 @@ catalogue! {
     LocaleMissing "LOCALE_MISSING" Unverifies
         "The place where the servers run does not have the locale that the scenario names."
         "Install or generate the locale (`locale -a` lists those that are there), or name another one.";
+    ProgramKilled "PROGRAM_KILLED" Unverifies
+        "A program of the drill was ended by a signal before it was done."
+        "Look for the OOM killer in the kernel's log, or for somebody who ended the process, and run the drill again.";
     UserMissing "USER_MISSING" Unverifies
         "pgdrill runs as root, PostgreSQL refuses root, and no unprivileged account was found to drop to."
         "Create the account `postgres`, or name one in PGDRILL_USER.";

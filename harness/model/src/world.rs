@@ -209,6 +209,12 @@ impl Exit {
         self.code == Some(0)
     }
 
+    /// Whether somebody killed it (SIGKILL): nothing is learnt from such an end. Where a shell stands between, it says
+    /// so with 137.
+    pub fn killed(&self) -> bool {
+        self.signal == Some(9) || self.code == Some(128 + 9)
+    }
+
     /// How it ended, in words: `exit code 1`, `signal 9`.
     pub fn describe(&self) -> String {
         match (self.code, self.signal) {

@@ -208,7 +208,8 @@ fn could_not(exit: &Exit, words: &str) -> Result<(), Unable> {
     if disk_full(&exit.stderr) {
         return Err(Unable::new(Code::DiskFull, words));
     }
-    let kept = exit.code.is_none()
+    let kept = exit.killed()
+        || exit.code.is_none()
         || ["Permission denied", "is needed by", "out of memory", "unrecognized option", "cannot execute"]
             .iter()
             .any(|hindrance| exit.stderr.contains(hindrance));

@@ -9,11 +9,11 @@ use pgdrill_backup::inspect;
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
 use pgdrill_model::units::Lsn;
-use pgdrill_model::world::{Command, Place};
+use pgdrill_model::world::{Command, Exit, Place};
 use pgdrill_ondisk::control::Control;
 use pgdrill_ondisk::segment::{self, ArchiveFile};
 
-use crate::drill::on_a_thread;
+use crate::drill::{disk_full, on_a_thread};
 use crate::workspace::Workspace;
 
 const LIMIT: Duration = Duration::from_secs(600);
@@ -79,6 +79,9 @@ pub async fn refuse(
     )
     .within(LIMIT);
     let exit = place.run(&command).await?;
+    if !exit.success() && !reads_no_further(&exit.stderr) {
+        return Err(not_looked_through(&exit));
+    }
     let path = exit.stdout.lines().find_map(|line| {
         let (_, description) = line.split_once("desc: CREATE ")?;
         let (_, path) = description.split_once(" \"")?;
@@ -92,6 +95,37 @@ pub async fn refuse(
         );
         Unable::new(Code::TablespaceOutside, message)
     }))
+}
+
+/// Whether `pg_waldump` ended where the WAL cannot be read any further (`src/bin/pg_waldump/pg_waldump.c`, 13 to 18).
+/// That is where replay would end, too.
+fn reads_no_further(words: &str) -> bool {
+    [
+        "error in WAL record at",
+        "could not find a valid record after",
+        "could not find file",
+        "could not read from file",
+        "could not read file",
+    ]
+    .iter()
+    .any(|known| words.contains(known))
+}
+
+/// The WAL may make a tablespace anywhere, and nobody could look: the server must not be started.
+fn not_looked_through(exit: &Exit) -> Unable {
+    let code = if disk_full(&exit.stderr) {
+        Code::DiskFull
+    } else if exit.killed() {
+        Code::ProgramKilled
+    } else {
+        Code::ProgramMissing
+    };
+    let message = format!(
+        "the WAL to be replayed could not be looked through for tablespaces: pg_waldump ended with {}: {}",
+        exit.describe(),
+        exit.last_words()
+    );
+    Unable::new(code, message)
 }
 
 /// Where the archived segments of a timeline end; none when there are none.

@@ -208,6 +208,9 @@ async fn run(
     if disk_full(&exit.stderr) {
         return Err(Unable::new(Code::DiskFull, words));
     }
+    if exit.killed() {
+        return Err(Unable::new(Code::ProgramKilled, format!("the backup was not unpacked: {words}")));
+    }
     // tar starts another program for what is compressed; only when that is there is the backup at fault.
     if let Some(program) = packed.and_then(Packed::program) {
         there(place, program).await?;
