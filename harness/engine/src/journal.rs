@@ -28,9 +28,12 @@ impl Journal {
     pub fn begin(directory: &Path, id: &str) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
         let path = directory.join(format!("{id}.{ENDING}"));
-        let file = OpenOptions::new().create_new(true).append(true).open(&path)?;
-        file.lock()?;
-        Ok(Self { path, file })
+        let temporary = directory.join(format!(".{id}.{ENDING}.part"));
+        let file = OpenOptions::new().create_new(true).append(true).open(&temporary)?;
+        // It gets its name when it is locked: else somebody who looks for the journals of the dead could take it.
+        let named = file.lock().and_then(|()| fs::hard_link(&temporary, &path));
+        fs::remove_file(&temporary)?;
+        named.map(|()| Self { path, file })
     }
 
     /// Appends an event, a line of JSON.
@@ -48,9 +51,12 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// A file that cannot be removed.
+    /// A file that is there and cannot be removed.
     pub fn end(self) -> io::Result<()> {
-        fs::remove_file(&self.path)
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
     }
 }
 
