@@ -12,7 +12,8 @@ end() {
         tail -n 5 /data/log || true
         pg_ctl -D /data/primary -m immediate stop >/dev/null || true
     fi 2>/dev/null
-    rm -rf /data/*
+    # Sockets have a dot before their name.
+    find /data -mindepth 1 -delete
     exit "$status"
 }
 trap end EXIT
@@ -100,9 +101,9 @@ if at_least 17; then
 fi
 if [ -n "$tools" ]; then
     say tools
-    export PGBACKREST_PG1_PATH=/data/primary PGBACKREST_PG1_SOCKET_PATH=/data PGBACKREST_PG1_USER=pgdrill \
-        PGBACKREST_REPO1_PATH=/data/repo PGBACKREST_STANZA=check PGBACKREST_LOCK_PATH=/tmp \
-        PGBACKREST_LOG_LEVEL_FILE=off PGBACKREST_LOG_LEVEL_CONSOLE=warn
+    export PGBACKREST_STANZA=check PGBACKREST_PG1_PATH=/data/primary PGBACKREST_PG1_SOCKET_PATH=/data \
+        PGBACKREST_PG1_USER=pgdrill PGBACKREST_REPO1_PATH=/data/repo PGBACKREST_SPOOL_PATH=/data/spool \
+        PGBACKREST_LOCK_PATH=/tmp PGBACKREST_LOG_LEVEL_FILE=off PGBACKREST_LOG_LEVEL_CONSOLE=error
     pgbackrest --no-online stanza-create
     pgbackrest --no-archive-check --start-fast --compress-type=zst backup
     pgbackrest --pg1-path=/data/restored --type=none restore
@@ -112,7 +113,9 @@ if [ -n "$tools" ]; then
     pgbouncer -d /data/pgbouncer.ini
     psql -X -p 6432 -c "SELECT 'through PgBouncer'" "dbname=postgres user=pgdrill"
     kill "$(cat /data/pgbouncer.pid)"
-    versions="; $(pgbackrest version), Barman $(barman --version | head -n 1 | cut -d' ' -f1), $(pgbouncer --version | head -n 1)"
+    while [ -e /data/pgbouncer.pid ]; do sleep 0.1; done
+    versions="; $(pgbackrest version), Barman $(barman --version | head -n 1 | cut -d' ' -f1)"
+    versions="$versions, $(pgbouncer --version | head -n 1)"
 fi
 pg_ctl -D /data/primary -w stop
 pg_checksums --check -D /data/primary

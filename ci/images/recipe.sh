@@ -13,6 +13,11 @@ suite_of() {
     esac
 }
 
+# Debian's own psql and its like choose a cluster of Debian's; before them come PostgreSQL's.
+path_of() {
+    echo "/usr/lib/postgresql/$1/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+}
+
 # The contrib modules are in Debian's server package. The compressors are for backups that tar unpacks. For 18, Debian
 # would otherwise take all of systemd for two small programs that its packages ask for.
 packages() {
@@ -50,9 +55,9 @@ files() {
         # Licences stay. dpkg could leave the rest out, but would take a third longer. The key would be the same in
         # every copy of the image. pgBackRest's configuration is for one account, and in the way of every other.
         --customize-hook='cd "$1" &&
-            rm -rf usr/share/man/* usr/share/info/* var/cache/debconf/*-old etc/apt/apt.conf.d/99mmdebstrap \
-                etc/dpkg/dpkg.cfg.d/99mmdebstrap etc/ssl/private/ssl-cert-snakeoil.key etc/ssl/certs/ssl-cert-snakeoil.pem \
-                etc/pgbackrest.conf &&
+            rm -rf usr/share/man/* usr/share/info/* var/cache/debconf/*-old etc/pgbackrest.conf \
+                etc/ssl/private/ssl-cert-snakeoil.key etc/ssl/certs/ssl-cert-snakeoil.pem \
+                etc/apt/apt.conf.d/99mmdebstrap etc/dpkg/dpkg.cfg.d/99mmdebstrap &&
             find usr/share/doc ! -type d ! -name copyright -delete && find usr/share/doc -type d -empty -delete'
         --customize-hook='chroot "$1" dpkg-query -W -f "\${Version}" '"postgresql-$major >'$version'"
     )

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use pgdrill_testkit::docker;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -17,22 +18,35 @@ pub struct Desk {
     directory: TempDir,
 }
 
-/// Where and on which major a test runs: a runtime that is there, and a major that it has.
+/// Where and on which major a test runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell {
-    pub major: u16,
+    runtime: &'static str,
+    /// None for the newest that is there.
+    major: Option<u16>,
 }
 
 impl Cell {
     /// The host's own PostgreSQL.
-    pub const LOCAL: Self = Self { major: 15 };
+    pub const LOCAL: Self = Self { runtime: "local", major: None };
+
+    /// A container of a major.
+    pub const fn docker(major: u16) -> Self {
+        Self { runtime: "docker", major: Some(major) }
+    }
+
+    /// Whether it is there; where it is not, the test says that it is skipped, or fails where it must not be.
+    pub fn is_there(self) -> bool {
+        self.major.is_none_or(|major| docker::required_or_skip(&[major]))
+    }
 
     /// The arguments that ask for it.
-    pub fn args(self) -> [&'static str; 2] {
-        match self.major {
-            15 => ["--postgres", "15"],
-            other => panic!("no test asks for {other}"),
-        }
+    pub fn args(self) -> Vec<String> {
+        let major = self.major.map(|major| ["--postgres".to_owned(), major.to_string()]);
+        ["--runtime".to_owned(), self.runtime.to_owned()]
+            .into_iter()
+            .chain(major.into_iter().flatten())
+            .collect()
     }
 }
 
@@ -73,6 +87,9 @@ impl Desk {
             .current_dir(self.directory.path())
             .env("PGDRILL_WORKSPACE", self.path("w"))
             .env("PGDRILL_EVIDENCE", self.path("e"))
+            // Tests that are about containers ask for them.
+            .env("PGDRILL_RUNTIME", "local")
+            .env_remove("PGDRILL_IMAGE")
             .env_remove("PGDRILL_LOG")
             .stdin(Stdio::null());
         command
@@ -93,10 +110,22 @@ impl Desk {
         done
     }
 
+    /// The same in a cell.
+    pub fn drill_in(&self, cell: Cell, text: &str) -> Done {
+        let arguments = cell.args();
+        self.drill(text, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
     /// Starts one scenario in the background.
     pub fn start(&self, text: &str) -> Child {
+        self.start_in(Cell::LOCAL, text)
+    }
+
+    /// The same in a cell.
+    pub fn start_in(&self, cell: Cell, text: &str) -> Child {
         let scenario = self.scenario(text);
         let mut command = self.command(&["run", scenario.to_str().unwrap()]);
+        command.args(cell.args());
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
@@ -146,6 +175,10 @@ impl Desk {
         wait_until("the processes and the workspace to go away", PATIENCE, || {
             processes_that_name(&base).is_empty() && !base.exists()
         });
+        // What is not running any more may still be there.
+        if let Ok(containers) = docker::get("/containers/json?all=1") {
+            assert!(!containers.contains(base.to_str().unwrap()), "{containers}");
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 mod bad_input;
 mod commands;
 mod desk;
+mod docker;
 mod endings;
 mod matrix;
 mod proven;

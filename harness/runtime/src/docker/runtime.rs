@@ -336,6 +336,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn make(base: &Path, name: &str, account: &Account) -> Result<Self, Unable> {
+        let base = &std::path::absolute(base).map_err(|error| lease::trouble(base, &error))?;
         let path = base.join(name);
         // The account must be able to pass through a base that is not there yet.
         let made = DirBuilder::new().mode(0o711).recursive(true).create(base);
@@ -351,6 +352,8 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+        // A base in which there is nothing else goes too, as with a workspace.
+        let _ = self.0.parent().map(fs::remove_dir);
     }
 }
 
