@@ -56,6 +56,24 @@ need_postgres() {
     say "PostgreSQL: $("$bin/postgres" --version), in $bin"
 }
 
+# The programs that unpack compressed backups. A drill that needs one and does not find it says so, so this is no
+# reason to stop.
+need_unpackers() {
+    local program missing=()
+    for program in gzip lz4 zstd; do
+        command -v "$program" >/dev/null || missing+=("$program")
+    done
+    if [ "${#missing[@]}" -eq 0 ]; then
+        say "gzip, lz4, zstd: there"
+    elif command -v apt-get >/dev/null && as_root true 2>/dev/null; then
+        say "${missing[*]}: not there, installing the distribution's"
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+    else
+        say "${missing[*]}: not there; drills on backups that are compressed so cannot be verified"
+    fi
+}
+
 # Rust is the one thing that must be there: how it is installed is not for a script to decide.
 need_rust() {
     if ! command -v cargo >/dev/null; then
@@ -71,5 +89,6 @@ need_rust() {
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     need_postgres
+    need_unpackers
     need_rust
 fi

@@ -62,6 +62,12 @@ pub fn links(directory: &Path) -> Vec<Mapping> {
     found
 }
 
+/// Whether a data directory holds tablespaces that have no place of their own (`allow_in_place_tablespaces`).
+pub fn has_in_place(directory: &Path) -> bool {
+    let mut entries = fs::read_dir(directory.join("pg_tblspc")).into_iter().flatten().flatten();
+    entries.any(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+}
+
 /// The tablespaces that a data directory's map names; none where it has no map.
 ///
 /// # Errors

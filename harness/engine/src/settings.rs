@@ -97,8 +97,19 @@ pub fn standby(
 
 /// The restored server's configuration: no archiving, nothing that reaches outside, at least the primary's limits,
 /// and what to recover. Everything that recovery would otherwise take from a default is stated.
-pub fn restored(socket: &Path, fetch_wal: &Path, wal_segment_megabytes: u32, minima: Minima) -> String {
+/// `in_place`: whether it has tablespaces within its data directory, without which setting it stops over them.
+pub fn restored(
+    socket: &Path,
+    fetch_wal: &Path,
+    wal_segment_megabytes: u32,
+    in_place: bool,
+    minima: Minima,
+) -> String {
     let mut text = common(socket, wal_segment_megabytes);
+    // Not every minor of the older majors knows it.
+    if in_place {
+        text.push_str("allow_in_place_tablespaces = on\n");
+    }
     let _ = write!(
         text,
         "archive_mode = off\n\

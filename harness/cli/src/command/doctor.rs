@@ -46,6 +46,7 @@ pub(super) fn run(args: &Doctor) -> anyhow::Result<Exit> {
         lines.push(account(&local).wanted(!containers));
         let programs = ["tar", "cp", "dd", "sync", "ipcrm", "sh"];
         lines.extend(programs.map(|name| program(name).wanted(!containers)));
+        lines.extend(["gzip", "lz4", "zstd"].map(unpacker));
     }
     lines.push(directory("workspace", &base, "--workspace DIR"));
     lines.push(directory("evidence", &args.evidence, "--evidence DIR"));
@@ -161,6 +162,16 @@ fn program(name: &'static str) -> Line {
         name,
         what: found.as_ref().map_or("not in PATH".to_owned(), |path| path.display().to_string()),
         mend: found.is_none().then(|| format!("install the package that holds {name}")),
+    }
+}
+
+/// A program that only backups compressed by it need.
+fn unpacker(name: &'static str) -> Line {
+    let line = program(name);
+    let only = format!("not in PATH; backups compressed by {name} cannot be unpacked");
+    match line.good {
+        Some(false) => Line { good: None, what: only, ..line },
+        _ => line,
     }
 }
 

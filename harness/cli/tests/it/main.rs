@@ -1,7 +1,8 @@
 //! Whole drills through the command line, on real PostgreSQL. Each ends by asking what is left: no process, no
 //! workspace, no journal, one sealed record.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
+mod backups;
 mod bad_input;
 mod commands;
 mod desk;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use pgdrill_backup::parts;
 use pgdrill_backup::tablespaces::{self, MAP};
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::{Finding, Stage, Unable};
@@ -43,6 +44,17 @@ pub fn refuse_restored(workspace: &Workspace) -> Result<(), Unable> {
     let found = tablespaces::of_data_directory(&workspace.data(Name::Restored))
         .map_err(|error| Unable::new(Code::TablespaceOutside, error.to_string()))?;
     refuse(found, &workspace.path(root(Name::Restored)))
+}
+
+/// Refuses a plain backup with a link to anywhere but the files beside it: whoever copies or combines it follows the
+/// link.
+///
+/// # Errors
+///
+/// `TABLESPACE_OUTSIDE`.
+pub fn refuse_links(source: &Path) -> Result<Vec<Mapping>, Unable> {
+    let links = tablespaces::links(source);
+    refuse(links.clone(), &parts::beside(source)).map(|()| links)
 }
 
 fn refuse(found: Vec<Mapping>, own: &Path) -> Result<(), Unable> {

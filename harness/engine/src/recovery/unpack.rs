@@ -18,8 +18,8 @@ use tokio::time::sleep;
 use crate::drill::{Drill, disk_full, on_a_thread};
 use crate::recovery::phases::Clocked;
 use crate::recovery::remap;
-use crate::tablespaces;
-use crate::tool;
+use crate::workspace::Workspace;
+use crate::{tablespaces, tool};
 
 /// How often the size of what is unpacked so far is looked at.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -86,7 +86,9 @@ async fn member(
     let workspace = drill.workspace;
     let source = workspace.path("backup").join(&member.name);
     let data = workspace.path(into.data);
-    let mut commands: Vec<(Command, Option<Packed>)> = Vec::new();
+    let directory = source.clone();
+    let total = on_a_thread(move || inspect::summary(&directory)).await?;
+    let total = total.ok().map(|summary| summary.manifest.bytes);
     match member.how.format {
         BackupFormat::Tar => {
             let parts = parts::of_tar(&source);
@@ -95,36 +97,50 @@ async fn member(
             if let Some((missing, _)) = needed.iter().find(|(stem, needed)| *needed && !there(stem)) {
                 return Ok(Some(failed(&format!("{} has no {missing}.tar", member.name))));
             }
+            // The base comes first, and with it the map that says which tablespaces lie elsewhere.
             for part in parts.iter().filter(|part| with_wal || part.stem != "pg_wal") {
-                let directory = if part.is_tablespace() {
-                    let own = into.tablespaces.join(&part.stem);
-                    workspace.make_dir(&own)?;
-                    workspace.path(own)
-                } else if part.stem == "base" {
-                    data.clone()
-                } else {
-                    data.join(&part.stem)
+                let directory = match part.stem.as_str() {
+                    "base" => data.clone(),
+                    "pg_wal" => data.join("pg_wal"),
+                    oid => directory_of(workspace, into, oid)?,
                 };
-                commands.push((tool::tar::command(part, &directory), Some(part.packed)));
+                let command = tool::tar::command(part, &directory);
+                if let Some(finding) = run(drill, place, &command, Some(part.packed), into, total).await? {
+                    return Ok(Some(finding));
+                }
             }
         }
         BackupFormat::Plain => {
-            commands.push((tool::copy::command(&source, &data), None));
-            for link in links::links(&source) {
-                let own = into.tablespaces.join(&link.oid);
-                workspace.make_dir(&own)?;
-                commands.push((tool::copy::command(Path::new(&link.path), &workspace.path(own)), None));
+            let links = remap::refuse_links(&source)?;
+            let mut commands = vec![tool::copy::command(&source, &data)];
+            for link in links {
+                let directory = into.tablespaces.join(&link.oid);
+                workspace.make_dir(&directory)?;
+                commands.push(tool::copy::command(Path::new(&link.path), &workspace.path(directory)));
+            }
+            for command in commands {
+                if let Some(finding) = run(drill, place, &command, None, into, total).await? {
+                    return Ok(Some(finding));
+                }
             }
         }
     }
-    let total = on_a_thread(move || inspect::summary(&source)).await?;
-    let total = total.ok().map(|summary| summary.manifest.bytes);
-    for (command, packed) in commands {
-        if let Some(finding) = run(drill, place, &command, packed, into, total).await? {
-            return Ok(Some(finding));
-        }
-    }
     Ok(None)
+}
+
+/// Makes the directory of a tablespace that is about to be unpacked. One that the unpacked map does not name has no
+/// place of its own and lies within the data directory (`allow_in_place_tablespaces`).
+fn directory_of(workspace: &Workspace, into: &Into<'_>, oid: &str) -> Result<PathBuf, Unable> {
+    let map = links::map(&workspace.path(into.data)).ok().flatten().unwrap_or_default();
+    let directory = if map.iter().any(|mapping| mapping.oid == oid) {
+        into.tablespaces.join(oid)
+    } else {
+        into.data.join("pg_tblspc").join(oid)
+    };
+    if !workspace.path(&directory).is_dir() {
+        workspace.make_dir(&directory)?;
+    }
+    Ok(workspace.path(directory))
 }
 
 /// Makes a member of a chain ready for `pg_combinebackup`, which wants directories: a plain one is ready where it is,
@@ -137,7 +153,9 @@ async fn for_combining(
 ) -> Result<Result<PathBuf, Finding>, Unable> {
     let workspace = drill.workspace;
     if each.how.format == BackupFormat::Plain {
-        return Ok(Ok(workspace.path("backup").join(&each.name)));
+        let source = workspace.path("backup").join(&each.name);
+        remap::refuse_links(&source)?;
+        return Ok(Ok(source));
     }
     let data = Path::new(SCRATCH).join(&each.name);
     let beside = parts::beside(&data);

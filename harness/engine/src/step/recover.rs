@@ -6,6 +6,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use pgdrill_backup::archive::{self, Snapshot};
+use pgdrill_backup::tablespaces::has_in_place;
 use pgdrill_model::code::Code;
 use pgdrill_model::event::Happening;
 use pgdrill_model::evidence::{Evidence, RecoveryEvidence};
@@ -177,6 +178,7 @@ async fn configure(drill: &mut Drill<'_>) -> Result<Result<String, Finding>, Una
         &workspace.socket(Name::Restored),
         &fetch_wal,
         control.wal_segment_size >> 20,
+        has_in_place(&workspace.data(Name::Restored)),
         control.minima,
     )))
 }
