@@ -61,6 +61,36 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pgdrill_model::judge::fold;
+    use pgdrill_testkit::sample;
+    use pgdrill_testkit::worse::worse;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn worse_evidence_never_gives_a_better_exit(
+            from_proven in any::<bool>(),
+            degradations in prop::collection::vec(worse(), 1..8),
+        ) {
+            let story = if from_proven { sample::proven_story() } else { sample::disproven_story() };
+            let mut events = story.events();
+            let mut before = Exit::of(&fold(&events).unwrap());
+            for worse in degradations {
+                worse.apply(&mut events);
+                let exit = Exit::of(&fold(&events).unwrap());
+                prop_assert!(before == Exit::Proven || exit != Exit::Proven, "{worse:?}");
+                // A check that failed and did not say why is a bug of ours, until it is told why.
+                let explained = before == Exit::Bug && worse.adds().is_some();
+                prop_assert!(
+                    worse.takes_away() || explained || exit >= before,
+                    "{worse:?}: {before:?}, then {exit:?}"
+                );
+                before = exit;
+            }
+        }
+    }
 
     #[test]
     fn the_worst_of_several_drills_wins() {

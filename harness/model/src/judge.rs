@@ -1,12 +1,13 @@
 //! From events to a judged record: the fold, and the rules by which a run gets its verdict.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::check::Check;
 use crate::code::{Code, Weight};
 use crate::event::{Event, Happening, Header, StepStatus};
-use crate::evidence::{CheckRecord, CheckStatus, Evidence};
+use crate::evidence::{CheckRecord, CheckStatus, Evidence, RecoveryEvidence};
 use crate::finding::{Finding, Stage};
 use crate::run::{Objective, Run, SCHEMA, StepRecord};
 use crate::scenario::Expect;
@@ -50,30 +51,40 @@ pub fn fold(events: &[Event]) -> Option<Run> {
         events: events.iter().filter(|event| event.what.lasting()).cloned().collect(),
     };
     let mut ended = false;
+    let mut told: BTreeSet<usize> = BTreeSet::new();
     for event in events {
         match &event.what {
             Happening::RunStarted(_) | Happening::Progress { .. } | Happening::TeardownStarted => {}
             Happening::PlaceOpened { server, facts } => run.places.push((server.clone(), facts.clone())),
-            Happening::StepStarted { step } => set_step(&mut run, *step, StepStatus::Interrupted, 0),
-            Happening::StepEnded { step, status, took_us } => set_step(&mut run, *step, *status, *took_us),
+            Happening::StepStarted { step } => {
+                // Until its end is told, a step that was begun is one that was cut off.
+                if let Some(record) = run.steps.get_mut(*step)
+                    && !told.contains(step)
+                {
+                    record.status = StepStatus::Interrupted;
+                }
+            }
+            Happening::StepEnded { step, status, took_us } => {
+                let again = !told.insert(*step);
+                if let Some(record) = run.steps.get_mut(*step) {
+                    // Of two ends the worse one counts.
+                    if !again || record.status == StepStatus::Done {
+                        record.status = *status;
+                    }
+                    record.took_us = record.took_us.max(*took_us);
+                }
+            }
             Happening::Measured(evidence) => measured(&mut run, evidence),
             Happening::Found(finding) => run.findings.push(finding.clone()),
             Happening::TornDown(teardown) => run.teardown = Some(teardown.clone()),
             Happening::RunEnded { interrupted } => {
                 ended = true;
-                run.interrupted = *interrupted;
+                run.interrupted |= *interrupted;
             }
         }
     }
     judge(&mut run, ended);
     Some(run)
-}
-
-fn set_step(run: &mut Run, step: usize, status: StepStatus, took_us: u64) {
-    if let Some(record) = run.steps.get_mut(step) {
-        record.status = status;
-        record.took_us = took_us;
-    }
 }
 
 fn measured(run: &mut Run, evidence: &Evidence) {
@@ -104,7 +115,8 @@ fn judge(run: &mut Run, ended: bool) {
     if ended && run.teardown.is_none() {
         add_missing(run, Code::CleanupFailed, "nothing says that the drill's servers and files are gone");
     }
-    if !complete(run) && !run.findings.iter().any(|finding| finding.weight > Weight::Notes) {
+    let unexplained = !complete(run) && !run.findings.iter().any(|finding| finding.weight > Weight::Notes);
+    if unexplained || has_gaps(run) {
         add_missing(run, Code::EvidenceMissing, "a step of the plan was not done, or left no evidence");
     }
     // The worst first; among equals the cause before what follows from it, then in the catalogue's order, which has
@@ -185,7 +197,9 @@ fn record_missing_checks(run: &mut Run) {
 /// time is only taken down: what the others cost it is not the backup's fault.
 fn measure_objectives(run: &mut Run) {
     let target_us = run.header.rto_us.filter(|_| run.header.jobs == 1);
-    let measured_us = run.recoveries.last().and_then(|recovery| recovery.rto_us);
+    // One recovery that was not measured, or was too slow, is not made good by another.
+    let measured: Option<Vec<u64>> = run.recoveries.iter().map(|recovery| recovery.rto_us).collect();
+    let measured_us = measured.and_then(|all| all.into_iter().max());
     if target_us.is_none() && measured_us.is_none() {
         return;
     }
@@ -237,14 +251,35 @@ fn observe(run: &Run) -> Verdict {
 /// Whether every step was done and left its evidence, and every check held.
 fn complete(run: &Run) -> bool {
     let planned = |name: &str| run.steps.iter().any(|step| step.planned.name == name);
-    let recovered = run.recoveries.last().is_some_and(|recovery| recovery.state.is_some());
+    let recovered = |recovery: &RecoveryEvidence| match recovery.state.as_deref() {
+        // A promoted server that nobody could write to is not recovered.
+        Some("promoted") => recovery.rto_us.is_some(),
+        state => state.is_some(),
+    };
     run.steps.iter().all(|step| step.status == StepStatus::Done)
-        && (!planned("backup") || !run.backups.is_empty())
-        && (!planned("capture") || run.baseline.is_some())
+        && !has_gaps(run)
         && planned("recover")
-        && recovered
+        && run.recoveries.iter().all(recovered)
         && !run.checks.is_empty()
         && run.checks.iter().all(|check| check.status == CheckStatus::Held)
+}
+
+/// Whether a step is said to be done and nothing shows for it, or one was begun although one before it was not done.
+/// No drill leaves such a record, and nothing can be concluded from it, not even that an expected trouble came.
+fn has_gaps(run: &Run) -> bool {
+    let done = |name: &str| {
+        run.steps.iter().filter(|step| step.planned.name == name && step.status == StepStatus::Done).count()
+    };
+    let opened = |server: &str| run.places.iter().any(|(name, _)| name == server);
+    let backups: BTreeSet<&str> = run.backups.iter().map(|backup| backup.name.as_str()).collect();
+    let begun = run.steps.iter().rposition(|step| step.status != StepStatus::NotRun).unwrap_or(0);
+    run.steps[..begun.min(run.steps.len())].iter().any(|step| step.status != StepStatus::Done)
+        || (done("create-cluster") > 0 && !opened("primary"))
+        || (done("load-data") > 0 && run.load.is_none())
+        || backups.len() < done("backup")
+        || (done("capture") > 0 && run.baseline.is_none())
+        || (done("recover") > 0 && !opened("restored"))
+        || run.recoveries.len() < done("recover")
 }
 
 fn reason(run: &Run) -> String {
@@ -300,10 +335,10 @@ fn against_expectation(run: &mut Run, expect: Expect) -> (Verdict, String) {
             .any(|finding| finding.code == code && expect.stage.is_none_or(|stage| finding.stage <= stage))
     });
     let bug = run.findings.iter().any(|finding| finding.weight == Weight::Bug);
-    let unclean = run
-        .findings
-        .iter()
-        .any(|finding| matches!(finding.code, Code::CleanupFailed | Code::Interrupted | Code::RunDied));
+    let unclean = run.findings.iter().any(|finding| {
+        let codes = [Code::CleanupFailed, Code::Interrupted, Code::RunDied, Code::EvidenceMissing];
+        codes.contains(&finding.code)
+    });
     let met = run.observed == expect.verdict && found;
     if met && !bug && !unclean {
         return (Verdict::Proven, format!("as expected: {wanted}"));
