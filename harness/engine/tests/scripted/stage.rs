@@ -143,6 +143,7 @@ impl Stage {
             redactor: &redactor,
             interrupt: self.interrupt.clone(),
             host: Host::default(),
+            jobs: 1,
             version: "test",
         };
         let files = Files { base: self.base(), evidence: Some(self.evidence()), keep: self.keep };
