@@ -34,7 +34,9 @@ pub struct Server {
     data: PathBuf,
     place: Box<dyn Place>,
     process: Option<Box<dyn Process>>,
-    /// The shared memory that a postmaster leaves behind which was killed.
+    /// The shared memory that the postmaster had when it began to answer, for when its files are gone.
+    at_start: Option<String>,
+    /// The shared memory that it leaves behind, because it was killed.
     memory: Option<String>,
 }
 
@@ -48,6 +50,7 @@ impl Server {
             data: workspace.data(name),
             place,
             process: None,
+            at_start: None,
             memory: None,
         }
     }
@@ -108,7 +111,10 @@ impl Server {
         loop {
             let running = self.running();
             match door.open().await {
-                Ok(session) => return Ok(session),
+                Ok(session) => {
+                    self.at_start = shared_memory::of(&self.data);
+                    return Ok(session);
+                }
                 Err(_) if !running => {
                     let message =
                         format!("the {} ended while starting: {}", self.name.name(), self.last_words());
@@ -162,7 +168,7 @@ impl Server {
     /// What the place cannot do.
     pub async fn kill(&mut self) -> Result<(), Unable> {
         // Its files may be gone by the time the memory is removed.
-        self.memory = shared_memory::of(&self.data);
+        self.memory = shared_memory::of(&self.data).or(self.at_start.take());
         self.signal(Signal::Kill).await
     }
 

@@ -24,7 +24,7 @@ use pgdrill_model::world::Runtime;
 use pgdrill_report::record;
 use pgdrill_runtime::local::{LocalRuntime, LocalSettings};
 use pgdrill_testkit::clock::ManualClock;
-use pgdrill_testkit::scripted::{Fault, Script, Scripted, Seen, What};
+use pgdrill_testkit::scripted::{Call, Fault, Script, Scripted, Seen, What};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -190,13 +190,18 @@ impl Stage {
             let creator = line.split_whitespace().nth(4).and_then(|pid| pid.parse::<u32>().ok());
             creator.is_some_and(|pid| pids.contains(&pid))
         };
-        let spoiled = script.log().iter().any(
-            |seen| matches!(seen, Seen::Called(call, Some(_)) if call.what == What::Run("ipcrm".to_owned())),
-        );
+        let lied = script.log().iter().any(|seen| {
+            let ipcrm = |call: &Call| call.what == What::Run("ipcrm".to_owned());
+            matches!(seen, Seen::Called(call, Some(Fault::Lies | Fault::Hangs)) if ipcrm(call))
+        });
         for line in memory.lines().filter(ours) {
-            // It could not be removed because the script said so; this host shall not suffer from it.
-            if spoiled {
-                let id = line.split_whitespace().nth(1).unwrap();
+            let id = line.split_whitespace().nth(1).unwrap();
+            let told = run.findings.iter().any(|finding| {
+                finding.code == Code::CleanupFailed && finding.message.contains(&format!(" {id} "))
+            });
+            // What could not be removed is told, and what the script kept from being removed cannot be; this host shall
+            // not suffer from it.
+            if told || lied {
                 assert!(Command::new("ipcrm").args(["--shmem-id", id]).status().unwrap().success());
             } else {
                 left.push(format!("shared memory: {line}"));
