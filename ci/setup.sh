@@ -74,6 +74,16 @@ need_unpackers() {
     fi
 }
 
+# Container images of every major that the tests ask for, where an engine answers. Where they cannot be made, the tests
+# that need them say so.
+need_images() {
+    if ! docker version >/dev/null 2>&1; then
+        say "docker: no engine answers; servers run on this host alone"
+        return
+    fi
+    ci/images/build 13 15 17 18 || say "docker: not all images could be made"
+}
+
 # Rust is the one thing that must be there: how it is installed is not for a script to decide.
 need_rust() {
     if ! command -v cargo >/dev/null; then
