@@ -65,8 +65,9 @@ fn assert_found(desk: &Desk, done: &Done, expected: Expected<'_>) {
             found.iter().any(|(c, by, message)| c == code && by == check && message.contains(names)),
             "{code} by {check} that names {names}, among {found:#?}"
         );
-        assert!(done.stdout.contains(code), "{}", done.stdout);
     }
+    // A report shows the first of many.
+    assert!(done.stdout.contains(&found[0].0), "{}", done.stdout);
     for check in record["checks"].as_array().unwrap() {
         let name = check["check"].as_str().unwrap();
         let wanted = if expected.iter().any(|(_, by, _)| *by == name) { "failed" } else { "held" };
@@ -174,10 +175,6 @@ CREATE OR REPLACE FUNCTION twice(numeric) RETURNS numeric LANGUAGE plpgsql IMMUT
     "DELETE FROM \"AuditLog\" WHERE \"orderId\" = 2501; DELETE FROM \"Order\" WHERE \"id\" = 2501",
     &[("FIRST_WRITE_FAILED", "first-write", "2501"), ("CONSERVATION_BROKEN", "conservation", "Position")]
 )]
-#[case::a_file_in_the_archive(
-    "COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; cd ../archive && touch 000000010000000000000099'",
-    &[("ARCHIVE_CHANGED", "archive-untouched", "000000010000000000000099")]
-)]
 fn every_change_is_found(
     #[case] sql: &str,
     #[case] expected: Expected<'_>,
@@ -191,7 +188,8 @@ fn every_change_is_found(
     assert_found(&desk, &done, expected);
     // What belongs to the cluster is told once, however many databases there are.
     if sql.contains("ROLE auditor") {
-        assert_eq!(findings(&desk.record()).len(), 1);
+        let found = findings(&desk.record());
+        assert_eq!(found.iter().filter(|(_, by, _)| by == "catalog").count(), 1, "{found:#?}");
     }
 }
 
@@ -206,11 +204,8 @@ fn a_default_collation_of_another_version_is_found(
     let desk = Desk::new();
     let sql = "UPDATE pg_database SET datcollversion = '0.0' WHERE datname = 'trading'";
     let done = desk.drill_in(cell, &drill(PLAIN, sql, "all"));
-    assert_found(
-        &desk,
-        &done,
-        &[("COLLATION_MISMATCH", "collations", "the default collation of database trading")],
-    );
+    let words = "the default collation of database trading";
+    assert_found(&desk, &done, &[("COLLATION_MISMATCH", "collations", words)]);
 }
 
 /// What happens to a backup after it was taken. None of it harms the recovery: only the manifest tells.
@@ -254,12 +249,12 @@ fn a_changed_backup_is_found(
     if !cell.is_there() {
         return;
     }
-    let desk = Desk::new();
     let backup = format!(
         "  - backup: {{ format: {format} }}
   - sql: COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; exec 2>/dev/null; B=../backup/backup-1; {change}'
   - switch-wal"
     );
+    let desk = Desk::new();
     let done = desk.drill_in(cell, &drill(&backup, "SELECT 1", "all"));
     assert_found(&desk, &done, &[("MANIFEST_MISMATCH", "manifest", words)]);
 }
@@ -280,11 +275,6 @@ fn a_changed_backup_is_found(
     "amcheck",
     "CREATE OR REPLACE FUNCTION twice(numeric) RETURNS numeric LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 1; END'"
 )]
-#[case("manifest", "COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; echo >>../backup/backup-1/postgresql.conf'")]
-#[case(
-    "archive-untouched",
-    "COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; cd ../archive && touch 000000010000000000000099'"
-)]
 // The file is gone behind the server's back; the table is not in memory, so reading is what meets it.
 #[case(
     "read-all",
@@ -293,11 +283,33 @@ fn a_changed_backup_is_found(
 )]
 fn each_check_alone_catches_its_fault(#[case] check: &str, #[case] sql: &str) {
     let desk = Desk::new();
-    let done = desk.drill(&drill(PLAIN, sql, &format!("{{ {check}: all }}")), &[]);
-    done.ends_with(1);
-    let record = desk.record();
-    let found = findings(&record);
-    assert!(!found.is_empty() && found.iter().all(|(_, by, _)| by == check), "{found:#?}");
+    desk.drill(&drill(PLAIN, sql, &format!("{{ {check}: all }}")), &[]).ends_with(1);
+    let found = findings(&desk.record());
+    // On a slow machine a checkpoint may lie between the backup and the capture: a note of the recovery.
+    let all = || found.iter().filter(|(code, _, _)| code != "RECOVERY_SHORT");
+    assert!(all().count() > 0 && all().all(|(_, by, _)| by == check), "{found:#?}");
+}
+
+/// The same for the manifest: the backup is changed before it is restored.
+#[test]
+fn the_manifest_alone_catches_a_changed_backup() {
+    let backup = format!(
+        "{PLAIN}\n  - sql: COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; echo >>../backup/backup-1/postgresql.conf'"
+    );
+    let desk = Desk::new();
+    desk.drill(&drill(&backup, "SELECT 1", "{ manifest: all }"), &[]).ends_with(1);
+    let found = findings(&desk.record());
+    assert_eq!((found[0].0.as_str(), found[0].1.as_str()), ("MANIFEST_MISMATCH", "manifest"));
+    assert!(found[0].2.contains("postgresql.conf"), "{found:?}");
+}
+
+/// A restored server that can write to the archive; in a container it cannot.
+#[rstest]
+fn a_changed_archive_is_found(#[values("all", "{ archive-untouched: all }")] checks: &str) {
+    let desk = Desk::new();
+    let sql = "COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; cd ../archive && touch 000000010000000000000099'";
+    let done = desk.drill(&drill(PLAIN, sql, checks), &[]);
+    assert_found(&desk, &done, &[("ARCHIVE_CHANGED", "archive-untouched", "000000010000000000000099")]);
 }
 
 /// Damage on disk, behind the server's back: the page is not in memory, so the server has not met it yet.
