@@ -242,7 +242,7 @@ impl Played {
         assert!(open.is_empty() || log.iter().any(cut), "places left open: {open:?}\n{}", self.script);
         let lasting: Vec<&Event> = log
             .iter()
-            .filter_map(|seen| if let Seen::Heard(event) = seen { Some(event) } else { None })
+            .filter_map(|seen| if let Seen::Heard(event) = seen { Some(event.as_ref()) } else { None })
             .filter(|event| event.what.lasting())
             .collect();
         assert_eq!(lasting, self.events.iter().collect::<Vec<_>>(), "the listener heard something else");

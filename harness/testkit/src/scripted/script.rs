@@ -39,7 +39,7 @@ pub enum Seen {
     /// Something was asked of the runtime; with what became of it, where the script had a say.
     Called(Call, Option<Fault>),
     /// Something happened in the drill.
-    Heard(Event),
+    Heard(Box<Event>),
 }
 
 impl Script {
@@ -179,7 +179,7 @@ fn alive(pid: u32) -> bool {
 
 impl Listener for Script {
     fn hear(&self, event: &Event) {
-        self.locked().seen.push(Seen::Heard(event.clone()));
+        self.locked().seen.push(Seen::Heard(Box::new(event.clone())));
         if let Happening::StepStarted { step } = &event.what {
             for (_, action) in self.steps.iter().filter(|(wanted, _)| wanted == step) {
                 action(self);
