@@ -37,7 +37,9 @@ fn every_form_of_backup_comes_back_whole(#[case] backup: &str, #[case] recover: 
     assert!(checks.iter().all(|check| check["status"] == "held" && check["examined"].as_u64() > Some(0)));
     let rto = record["recoveries"][0]["rto_us"].as_u64().unwrap();
     let phases = record["recoveries"][0]["phases"].as_array().unwrap();
-    assert_eq!(phases.iter().map(|phase| phase["took_us"].as_u64().unwrap()).sum::<u64>() / 100, rto / 100);
+    // Each phase is cut to whole microseconds, so together they may lack a few.
+    let together: u64 = phases.iter().map(|phase| phase["took_us"].as_u64().unwrap()).sum();
+    assert!(rto - together <= phases.len() as u64, "{together} of {rto}");
     assert_eq!(record["recoveries"][0]["timeline"], 2);
     assert_eq!(record["recoveries"][0]["quarantine"]["archive_mode"], "off");
 }
