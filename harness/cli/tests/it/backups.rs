@@ -9,15 +9,12 @@ use std::time::Duration;
 
 use rstest::rstest;
 
-use crate::desk::{Desk, Done, findings, wait_until};
+use crate::desk::{Cell, Desk, Done, findings, wait_until};
 
-/// Where these drills run: nothing is the host.
-const RUNTIME: &[&str] = &[];
-
-/// The majors that can be used, ascending, as `doctor` tells them.
-fn majors(desk: &Desk) -> Vec<u32> {
-    let mut majors: Vec<u32> = desk
-        .pgdrill(&["doctor"])
+/// The majors of the host, ascending, as `doctor` tells them.
+fn majors(desk: &Desk) -> Vec<u16> {
+    let mut majors: Vec<u16> = desk
+        .pgdrill(&["doctor", "--runtime", "local"])
         .stdout
         .lines()
         .filter_map(|line| {
@@ -29,32 +26,42 @@ fn majors(desk: &Desk) -> Vec<u32> {
     majors
 }
 
-/// The arguments that choose a major of at least `oldest`; says loudly when there is none.
-fn on(desk: &Desk, oldest: u32) -> Option<Vec<String>> {
-    let major = majors(desk).into_iter().find(|major| *major >= oldest);
-    if major.is_none() {
-        eprintln!("SKIPPED: there is no PostgreSQL {oldest} or later here");
+/// The arguments that choose a major of at least `oldest`, in a container where the host has none; says loudly when
+/// there is none at all.
+fn on(desk: &Desk, oldest: u16) -> Option<Vec<String>> {
+    if let Some(major) = majors(desk).into_iter().find(|major| *major >= oldest) {
+        return Some(["--runtime", "local", "--postgres", &major.to_string()].map(str::to_owned).to_vec());
     }
-    let chosen = ["--postgres".to_owned(), major?.to_string()];
-    Some(RUNTIME.iter().map(|argument| (*argument).to_owned()).chain(chosen).collect())
+    let cell = Cell::docker([13, 15, 17, 18].into_iter().find(|major| *major >= oldest)?);
+    cell.is_there().then(|| cell.args())
 }
 
-fn drill(desk: &Desk, text: &str, oldest: u32) -> Option<Done> {
+fn drill(desk: &Desk, text: &str, oldest: u16) -> Option<Done> {
     let arguments = on(desk, oldest)?;
     Some(desk.drill(text, &arguments.iter().map(String::as_str).collect::<Vec<_>>()))
 }
 
 /// The oldest major that a scenario is for.
-fn oldest(text: &str) -> u32 {
+fn oldest(text: &str) -> u16 {
     let range = text.lines().find_map(|line| line.strip_prefix("postgres: '>="));
     range.map_or(13, |rest| rest.trim_end_matches('\'').parse().unwrap())
 }
 
 #[rstest]
-fn every_way_to_restore_is_proven(#[files("../../scenarios/restore/*.yaml")] path: PathBuf) {
+fn every_way_to_restore_is_proven(
+    #[files("../../scenarios/restore/*.yaml")] path: PathBuf,
+    #[values(Cell::LOCAL, Cell::docker(13), Cell::docker(17), Cell::docker(18))] cell: Cell,
+) {
     let desk = Desk::new();
     let text = fs::read_to_string(&path).unwrap();
-    let Some(done) = drill(&desk, &text, oldest(&text)) else { return };
+    let oldest = oldest(&text);
+    if cell.is_before(oldest) || !cell.is_there() {
+        return;
+    }
+    let done = match cell {
+        Cell::LOCAL if majors(&desk).iter().all(|major| *major < oldest) => return,
+        cell => desk.drill_in(cell, &text),
+    };
     done.ends_with(0);
     let record = desk.record();
     assert_eq!((findings(&record), record["verdict"].as_str()), (vec![], Some("proven")));
@@ -120,7 +127,11 @@ fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn what_the_restored_server_drops_stays_on_the_primary(
     #[values("{ format: tar, compress: zstd }", "{ format: tar, compress: none }", "{ format: plain }")]
     backup: &str,
+    #[values(Cell::LOCAL, Cell::docker(17))] cell: Cell,
 ) {
+    if !cell.is_there() {
+        return;
+    }
     let desk = Desk::new();
     let text = format!(
         "title: t
@@ -138,8 +149,7 @@ steps:
     );
     let scenario = desk.scenario(&text);
     let arguments = ["run", scenario.to_str().unwrap(), "--keep", "always"];
-    let Some(chosen) = on(&desk, 15) else { return };
-    let mut child = desk.command(&arguments).args(chosen).spawn().unwrap();
+    let mut child = desk.command(&arguments).args(cell.args()).spawn().unwrap();
     desk.wait_for_step(&mut child, 5);
     let signal = |name: &str| {
         let pid = child.id().to_string();
@@ -246,7 +256,7 @@ steps:
 #[rstest]
 #[case("tar", 16)]
 #[case("plain", 15)]
-fn a_tablespace_in_place_comes_back(#[case] format: &str, #[case] oldest: u32) {
+fn a_tablespace_in_place_comes_back(#[case] format: &str, #[case] oldest: u16) {
     let desk = Desk::new();
     let text = format!(
         "title: t

@@ -19,7 +19,7 @@ pub struct Desk {
 }
 
 /// Where and on which major a test runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell {
     runtime: &'static str,
     /// None for the newest that is there.
@@ -38,6 +38,11 @@ impl Cell {
     /// Whether it is there; where it is not, the test says that it is skipped, or fails where it must not be.
     pub fn is_there(self) -> bool {
         self.major.is_none_or(|major| docker::required_or_skip(&[major]))
+    }
+
+    /// Whether it is older than a major; of the host's own that is not known.
+    pub fn is_before(self, major: u16) -> bool {
+        self.major.is_some_and(|own| own < major)
     }
 
     /// The arguments that ask for it.
