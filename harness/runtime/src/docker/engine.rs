@@ -103,6 +103,15 @@ impl Engine {
         }
     }
 
+    /// Whether a container runs.
+    pub(super) async fn runs(&self, container: &str) -> Result<bool, Error> {
+        match self.docker.inspect_container(container, None).await {
+            Ok(found) => Ok(found.state.is_some_and(|state| state.running == Some(true))),
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether the engine still knows a container.
     pub(super) async fn knows(&self, container: &str) -> Result<bool, Error> {
         match self.docker.inspect_container(container, None).await {

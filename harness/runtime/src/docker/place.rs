@@ -30,6 +30,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long a container may take to be gone, first of itself, then by force.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long the engine may take to notice that a container has ended.
+const NOTICE: Duration = Duration::from_secs(2);
+
 /// Between two looks at whether it is gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -113,14 +116,25 @@ impl Ground {
             let message = format!("the log file {log} cannot be written: {why}");
             return Err(Unable::new(Code::WorkspaceUnusable, message));
         }
-        match self.engine.knows(&self.container).await {
-            Ok(true) => {
-                let what = format!("start `{name}` in the container {}", self.name);
-                Err(self.engine.refusal(&what, if why.is_empty() { "it says nothing" } else { &why }))
-            }
-            Ok(false) => Err(self.lost()),
-            Err(error) => Err(self.engine.unable("say what became of a container", &error)),
+        if self.ends().await? {
+            return Err(self.lost());
         }
+        let what = format!("start `{name}` in the container {}", self.name);
+        Err(self.engine.refusal(&what, if why.is_empty() { "it says nothing" } else { &why }))
+    }
+
+    /// Whether the container ends by itself, to be asked after something failed in it: the engine takes a moment to
+    /// notice.
+    pub(super) async fn ends(&self) -> Result<bool, Unable> {
+        let until = Instant::now() + NOTICE;
+        while Instant::now() < until {
+            match self.engine.runs(&self.container).await {
+                Ok(true) => tokio::time::sleep(LOOK_AGAIN).await,
+                Ok(false) => return Ok(true),
+                Err(error) => return Err(self.engine.unable("say what became of a container", &error)),
+            }
+        }
+        Ok(false)
     }
 
     /// Whether the container is gone within a bound.

@@ -312,12 +312,7 @@ async fn look(ground: &Ground, probe: String) -> Result<Arc<str>, Unable> {
         )),
         Ok(Ok(exit)) if exit.success() => Ok(exit.stdout.into()),
         // The kernel ended it with the container, or the container was gone when it was to begin.
-        Ok(Ok(exit))
-            if exit.signal == Some(9)
-                || matches!(ground.engine.knows(&ground.container).await, Ok(false)) =>
-        {
-            Err(ground.lost())
-        }
+        Ok(Ok(exit)) if exit.signal == Some(9) || ground.ends().await? => Err(ground.lost()),
         Ok(Ok(exit)) => Err(Unable::new(
             Code::ImageUnsuitable,
             format!(
