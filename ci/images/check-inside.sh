@@ -23,6 +23,15 @@ at_least() {
     [ "$major" -ge "$1" ]
 }
 
+within_5_s() {
+    for _ in $(seq 50); do
+        if "$@"; then return; fi
+        sleep 0.1
+    done
+    echo "not within 5 s: $*"
+    return 1
+}
+
 say() {
     echo "--- $*"
 }
@@ -106,18 +115,20 @@ if [ -n "$tools" ]; then
         PGBACKREST_LOCK_PATH=/tmp PGBACKREST_LOG_LEVEL_FILE=off PGBACKREST_LOG_LEVEL_CONSOLE=error
     pgbackrest --no-online stanza-create
     pgbackrest --no-archive-check --start-fast --compress-type=zst backup
+    mkdir /data/restored
     pgbackrest --pg1-path=/data/restored --type=none restore
     test -e /data/restored/global/pg_control
-    printf '%s\n' '[databases]' 'postgres = host=/data' '[pgbouncer]' 'listen_addr =' 'unix_socket_dir = /data' \
-        'listen_port = 6432' 'auth_type = any' 'pidfile = /data/pgbouncer.pid' >/data/pgbouncer.ini
+    printf '%s\n' '[databases]' 'postgres = host=/data user=pgdrill' '[pgbouncer]' 'auth_type = any' 'listen_addr =' \
+        'listen_port = 6432' 'unix_socket_dir = /data' 'pidfile = /data/pgbouncer.pid' >/data/pgbouncer.ini
     pgbouncer -d /data/pgbouncer.ini
+    within_5_s pg_isready -q -p 6432
     psql -X -p 6432 -c "SELECT 'through PgBouncer'" "dbname=postgres user=pgdrill"
     kill "$(cat /data/pgbouncer.pid)"
-    while [ -e /data/pgbouncer.pid ]; do sleep 0.1; done
+    within_5_s [ ! -e /data/pgbouncer.pid ]
     versions="; $(pgbackrest version), Barman $(barman --version | head -n 1 | cut -d' ' -f1)"
     versions="$versions, $(pgbouncer --version | head -n 1)"
 fi
+version=$(psql -XAt -c "SELECT split_part(version(), ' on ', 1)")
 pg_ctl -D /data/primary -w stop
 pg_checksums --check -D /data/primary
-
-echo "$(postgres --version)${versions-}"
+echo "$version${versions-}"

@@ -45,17 +45,22 @@ files() {
         --aptopt='Acquire::Check-Valid-Until "false"'
         # Without a terminal of its own, dpkg ends when we are interrupted.
         --aptopt='Dpkg::Use-Pty "0"'
+        # Where /proc cannot be mounted, as in a container, systemd-tmpfiles would fail the installation of 18. Nothing
+        # here needs what it does, so another one is found first.
+        --aptopt='DPkg::Path "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"'
         # What is thrown away when anything fails need not be synced.
         --dpkgopt=force-unsafe-io
     )
     # shellcheck disable=SC2016 # $1 is the hook's: the image's directory
     options+=(
         --essential-hook='mkdir -p "$1/etc/postgresql-common" &&
-            echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.conf"'
+            echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.conf" &&
+            ln -s /bin/true "$1/usr/local/sbin/systemd-tmpfiles"'
         # Licences stay. dpkg could leave the rest out, but would take a third longer. The key would be the same in
         # every copy of the image. pgBackRest's configuration is for one account, and in the way of every other.
         --customize-hook='cd "$1" &&
-            rm -rf usr/share/man/* usr/share/info/* var/cache/debconf/*-old etc/pgbackrest.conf \
+            rm -rf usr/share/man/* usr/share/info/* var/cache/debconf/*-old \
+                usr/local/sbin/systemd-tmpfiles etc/pgbackrest.conf \
                 etc/ssl/private/ssl-cert-snakeoil.key etc/ssl/certs/ssl-cert-snakeoil.pem \
                 etc/apt/apt.conf.d/99mmdebstrap etc/dpkg/dpkg.cfg.d/99mmdebstrap &&
             find usr/share/doc ! -type d ! -name copyright -delete && find usr/share/doc -type d -empty -delete'

@@ -271,13 +271,15 @@ fn has_gaps(run: &Run) -> bool {
         run.steps.iter().filter(|step| step.planned.name == name && step.status == StepStatus::Done).count()
     };
     let opened = |server: &str| run.places.iter().any(|(name, _)| name == server);
+    let described = |server: &str| run.servers.iter().any(|found| found.server == server);
     let backups: BTreeSet<&str> = run.backups.iter().map(|backup| backup.name.as_str()).collect();
     let begun = run.steps.iter().rposition(|step| step.status != StepStatus::NotRun).unwrap_or(0);
     run.steps[..begun.min(run.steps.len())].iter().any(|step| step.status != StepStatus::Done)
         || (done("create-cluster") > 0 && !opened("primary"))
         || (done("load-data") > 0 && run.load.is_none())
         || backups.len() < done("backup")
-        || (done("capture") > 0 && run.baseline.is_none())
+        || (done("capture") > 0 && (run.baseline.is_none() || !described("primary")))
+        || (done("check") > 0 && !described("restored"))
         || (done("recover") > 0 && !opened("restored"))
         || run.recoveries.len() < done("recover")
 }

@@ -129,16 +129,18 @@ pub fn until_disaster(header: Header) -> Story {
     story
 }
 
+/// Every check held, on a server that says what it is.
+fn everything_held() -> Vec<Happening> {
+    let checks = Check::all().into_iter().map(|check| measured_check(held(check)));
+    [Happening::Measured(Evidence::Server(server("restored")))].into_iter().chain(checks).collect()
+}
+
 /// The events of a drill in which everything held.
 pub fn proven_story() -> Story {
     let mut story = until_disaster(header());
     story
         .step(7, StepStatus::Done, vec![Happening::Measured(Evidence::Recovery(recovery()))])
-        .step(
-            8,
-            StepStatus::Done,
-            Check::all().into_iter().map(|check| measured_check(held(check))).collect(),
-        )
+        .step(8, StepStatus::Done, everything_held())
         .end(false, &["primary", "restored"]);
     story
 }
@@ -205,6 +207,7 @@ pub fn disproven_story() -> Story {
     checked.splice(
         0..0,
         [
+            Happening::Measured(Evidence::Server(server("restored"))),
             Happening::Found(rows),
             failed(Check::RowCounts, "1 of 5 tables differs: 588 rows are missing"),
             Happening::Found(content),
@@ -294,11 +297,7 @@ pub fn expectation_missed() -> Run {
     let mut story = until_disaster(header_of_fault());
     story
         .step(7, StepStatus::Done, vec![Happening::Measured(Evidence::Recovery(recovery()))])
-        .step(
-            8,
-            StepStatus::Done,
-            Check::all().into_iter().map(|check| measured_check(held(check))).collect(),
-        )
+        .step(8, StepStatus::Done, everything_held())
         .end(false, &["primary", "restored"]);
     story.run()
 }

@@ -48,7 +48,25 @@ pub fn expected(call: &Call, fault: &Fault) -> Expected {
     }
 }
 
+/// A program of a check, which keeps others from nothing: only that check did not run, or says what it was told.
+fn of_a_check(program: &str, fault: &Fault) -> Expected {
+    match (program, fault) {
+        ("pg_verifybackup", Fault::Lies) => {
+            Expected::ProvenAllTheSame("whether it found nothing or did not look cannot be told from outside")
+        }
+        ("tar", Fault::Lies) => Expected::NotProven,
+        ("tar" | "pg_verifybackup", Fault::Exits(..)) if !fault.is_full_disk() => {
+            disproven(Code::ManifestMismatch)
+        }
+        _ => unverified(Code::CheckNotRun),
+    }
+}
+
 fn of_a_program(call: &Call, program: &str, fault: &Fault) -> Expected {
+    // The first two unpack the base and its WAL to be recovered from, all others for the manifest's check.
+    if matches!(program, "pg_amcheck" | "pg_verifybackup") || (program == "tar" && call.nth > 2) {
+        return of_a_check(program, fault);
+    }
     match (program, fault) {
         // Removes the shared memory of the killed primary.
         ("ipcrm", Fault::Lies) => Expected::ProvenAllTheSame("it has nothing to do with the backup"),

@@ -210,11 +210,11 @@ async fn a_probe_says_that_containers_can_be_used_and_leaves_nothing() {
     if !required_or_skip(&[]) {
         return;
     }
-    let base = tempfile::tempdir_in("/tmp").unwrap();
-    fs::set_permissions(base.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let parent = tempfile::tempdir_in("/tmp").unwrap();
+    fs::set_permissions(parent.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let runtime = DockerRuntime::new(settings());
-    runtime.probe(base.path()).await.unwrap();
-    assert_eq!(fs::read_dir(base.path()).unwrap().count(), 0);
+    runtime.probe(&parent.path().join("base")).await.unwrap();
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
     let survey = runtime.survey().await;
     assert!(survey.engine.is_some() && survey.problems.is_empty() && !survey.images.is_empty());
     let majors: Vec<_> = survey.images.iter().map(|(major, _)| *major).collect();

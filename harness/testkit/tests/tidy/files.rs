@@ -88,7 +88,8 @@ pub fn story(path: &str, text: &str) -> Vec<Problem> {
     )]
 }
 
-/// A script of the house has a shebang, stops at its first error and at its first unset variable, and can be run.
+/// A script of the house has a shebang, stops at its first error and at its first unset variable, and can be run. A
+/// part of one, which another reads, names its shell in the first line instead, and cannot.
 pub fn script(path: &str, text: &str, executable: bool) -> Vec<Problem> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let place = path.starts_with("ci/") || path.starts_with(".ci/");
@@ -97,6 +98,12 @@ pub fn script(path: &str, text: &str, executable: bool) -> Vec<Problem> {
         return Vec::new();
     }
     let mut problems = Vec::new();
+    if text.starts_with("# shellcheck shell=") {
+        if executable {
+            problems.push(format!("{path}: it is read by another, so it need not be executable"));
+        }
+        return problems;
+    }
     if !text.starts_with("#!") {
         problems.push(format!("{path}: begin with a shebang"));
     }
