@@ -59,7 +59,10 @@ fn every_way_to_restore_is_proven(
         return;
     }
     let done = match cell {
-        Cell::LOCAL if majors(&desk).iter().all(|major| *major < oldest) => return,
+        Cell::LOCAL if majors(&desk).iter().all(|major| *major < oldest) => {
+            eprintln!("SKIPPED: there is no PostgreSQL {oldest} or later on this host");
+            return;
+        }
         cell => desk.drill_in(cell, &text),
     };
     done.ends_with(0);
@@ -196,14 +199,19 @@ steps:
     assert_eq!(findings(&desk.record())[0].0, "TABLESPACE_OUTSIDE", "{}", done.stdout);
 }
 
+/// A place for a tablespace that is not the drill's own, which the server may make.
+fn outside(desk: &Desk) -> String {
+    let live = desk.path("live");
+    fs::create_dir(&live).unwrap();
+    fs::set_permissions(&live, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    live.join("ts").display().to_string()
+}
+
 /// A plain backup of a tablespace that is not the drill's own would be written into it.
 #[test]
 fn a_plain_backup_does_not_touch_a_tablespace_outside() {
     let desk = Desk::new();
-    let live = desk.path("live");
-    fs::create_dir(&live).unwrap();
-    fs::set_permissions(&live, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-    let place = live.join("ts").display().to_string();
+    let place = outside(&desk);
     let text = format!(
         "title: t
 data: {{ orders: 10 }}
@@ -227,10 +235,7 @@ steps:
 #[test]
 fn a_broken_manifest_does_not_open_the_way_for_a_tablespace_outside() {
     let desk = Desk::new();
-    let live = desk.path("live");
-    fs::create_dir(&live).unwrap();
-    fs::set_permissions(&live, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-    let place = live.join("ts").display().to_string();
+    let place = outside(&desk);
     let text = format!(
         "title: t
 data: {{ orders: 10 }}

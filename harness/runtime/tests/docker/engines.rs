@@ -133,7 +133,8 @@ fn an_engine_that_is_not_there_is_named_with_what_to_do() {
     assert!(hear(tls).get("message").contains("DOCKER_CERT_PATH"));
 }
 
-/// Whether this process can become another account, with a program that the other one can run.
+/// Whether this process can become another account, with a program that the other one can run; where it cannot, the test
+/// says that it is skipped.
 fn can_be_another() -> bool {
     let reachable = |path: &Path| {
         use std::os::unix::fs::PermissionsExt;
@@ -141,7 +142,12 @@ fn can_be_another() -> bool {
             .skip(1)
             .all(|dir| dir.metadata().is_ok_and(|found| found.permissions().mode() & 0o001 != 0))
     };
-    rustix::process::geteuid().is_root() && reachable(&std::env::current_exe().unwrap())
+    let can = rustix::process::geteuid().is_root() && reachable(&std::env::current_exe().unwrap());
+    #[allow(clippy::print_stderr, reason = "a test program must say what it skips")]
+    if !can {
+        eprintln!("SKIPPED: this account cannot become another that can run this program");
+    }
+    can
 }
 
 #[tokio::test(flavor = "multi_thread")]
