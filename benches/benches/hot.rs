@@ -6,9 +6,13 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pgdrill_backup::archive;
+use pgdrill_backup::wal::Chronicle;
+use pgdrill_backup::wal::timelines::Place;
+use pgdrill_benches::wal::Made;
 use pgdrill_engine::data::copy::{Stream, TABLES};
 use pgdrill_model::scenario::parse;
 use pgdrill_ondisk::page;
+use pgdrill_ondisk::wal::{Lineage, Walker};
 
 const SCENARIO: &str = include_str!("../../scenarios/smoke/restore-tar-gzip.yaml");
 
@@ -56,11 +60,36 @@ fn archives(criterion: &mut Criterion) {
     let _ = std::fs::remove_dir_all(&directory);
 }
 
+/// Records per second matter as much as bytes: with rows only there is one for every 130 bytes.
+fn wal(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("wal");
+    group.sample_size(10);
+    for (name, rows_only) in [("rows-and-images", false), ("rows", true)] {
+        let made = Made::new(8, rows_only);
+        group.throughput(Throughput::Bytes(made.bytes()));
+        group.bench_function(BenchmarkId::new("walk", name), |bencher| {
+            bencher.iter(|| {
+                let mut walker = Walker::new(made.clone(), Lineage::single(1), 0);
+                let mut records = 0_u64;
+                while walker.next().is_ok() {
+                    records += 1;
+                }
+                records
+            });
+        });
+        let begin = Place { timeline: 1, position: 0 };
+        group.bench_function(BenchmarkId::new("chronicle", name), |bencher| {
+            bencher.iter(|| Chronicle::read(made.clone(), begin, Lineage::single(1), &[]).len());
+        });
+    }
+    group.finish();
+}
+
 fn scenarios(criterion: &mut Criterion) {
     criterion.bench_function("parse-scenario", |bencher| {
         bencher.iter(|| parse("smoke", "smoke.yaml", black_box(SCENARIO)).is_ok());
     });
 }
 
-criterion_group!(benches, rows, pages, archives, scenarios);
+criterion_group!(benches, rows, pages, archives, wal, scenarios);
 criterion_main!(benches);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -28,7 +28,8 @@ pub struct Entry {
 }
 
 /// Takes down what is in the archive `directory`, which has no sub-directories. A file whose size, times and inode are
-/// still those of `known` is not read again: no write leaves them as they were.
+/// still those of `known` is not read again: no write leaves them as they were. A file that goes away while the
+/// archive is read is not in it: a server that still archives removes its half-written files under our eyes.
 ///
 /// # Errors
 ///
@@ -38,25 +39,31 @@ pub fn snapshot(directory: &Path, known: &Snapshot) -> Result<Snapshot, Unreadab
     let entries = fs::read_dir(directory).map_err(|error| Unreadable::new(directory, error.to_string()))?;
     for entry in entries {
         let path = entry.map_err(|error| Unreadable::new(directory, error.to_string()))?.path();
-        let metadata =
-            fs::symlink_metadata(&path).map_err(|error| Unreadable::new(&path, error.to_string()))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut entry = Entry {
-            size: metadata.len(),
-            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
-            changed_ns: i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()),
-            inode: metadata.ino(),
-            crc32c: 0,
-        };
-        let same = known.get(&name).filter(|known| Entry { crc32c: 0, ..**known } == entry);
-        entry.crc32c = match same {
-            Some(same) => same.crc32c,
-            None if metadata.is_file() => checksum(&path)?,
-            None => 0,
-        };
-        files.insert(name, entry);
+        match look(&path, known.get(&name)) {
+            Ok(entry) => _ = files.insert(name, entry),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Unreadable::new(&path, error.to_string())),
+        }
     }
     Ok(files)
+}
+
+fn look(path: &Path, known: Option<&Entry>) -> io::Result<Entry> {
+    let metadata = fs::symlink_metadata(path)?;
+    let entry = Entry {
+        size: metadata.len(),
+        modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
+        changed_ns: i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()),
+        inode: metadata.ino(),
+        crc32c: 0,
+    };
+    let crc32c = match known.filter(|known| Entry { crc32c: 0, ..**known } == entry) {
+        Some(same) => same.crc32c,
+        None if metadata.is_file() => checksum(path)?,
+        None => 0,
+    };
+    Ok(Entry { crc32c, ..entry })
 }
 
 /// What changed between two snapshots, one sentence each.
@@ -79,12 +86,12 @@ pub fn differences(before: &Snapshot, after: &Snapshot) -> Vec<(String, String)>
 
 /// CRC-32C of a file's content. Every change shows in a file's times; this only tells a changed content from a touched
 /// file.
-fn checksum(path: &Path) -> Result<u32, Unreadable> {
-    let mut file = File::open(path).map_err(|error| Unreadable::new(path, error.to_string()))?;
+fn checksum(path: &Path) -> io::Result<u32> {
+    let mut file = File::open(path)?;
     let mut sum = 0;
     let mut buffer = vec![0; 256 << 10];
     loop {
-        match file.read(&mut buffer).map_err(|error| Unreadable::new(path, error.to_string()))? {
+        match file.read(&mut buffer)? {
             0 => return Ok(sum),
             read => sum = crc32c::crc32c_append(sum, &buffer[..read]),
         }
@@ -123,6 +130,29 @@ mod tests {
             ("added", "it was added"),
         ];
         assert_eq!(differences, expected.map(|(name, what)| (name.to_owned(), what.to_owned())));
+    }
+
+    #[test]
+    fn a_file_that_goes_away_while_the_archive_is_read_is_no_error() {
+        let archive = tempfile::tempdir().unwrap();
+        let directory = archive.path().to_owned();
+        let (stop, stopped) = std::sync::mpsc::channel();
+        let coming_and_going = std::thread::spawn(move || {
+            while stopped.try_recv().is_err() {
+                for n in 0..50 {
+                    fs::write(directory.join(format!(".part{n}")), "half").unwrap();
+                }
+                for n in 0..50 {
+                    fs::remove_file(directory.join(format!(".part{n}"))).unwrap();
+                }
+            }
+        });
+        fs::write(archive.path().join("segment"), "content").unwrap();
+        for _ in 0..200 {
+            assert!(snapshot(archive.path(), &Snapshot::new()).unwrap().contains_key("segment"));
+        }
+        stop.send(()).unwrap();
+        coming_and_going.join().unwrap();
     }
 
     #[test]

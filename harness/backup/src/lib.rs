@@ -8,6 +8,7 @@ pub mod inspect;
 pub mod pages;
 pub mod parts;
 pub mod tablespaces;
+pub mod wal;
 
 /// A file that could not be read, or is not what its format says.
 #[derive(Debug, thiserror::Error)]

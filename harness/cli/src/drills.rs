@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use futures_util::StreamExt;
@@ -76,10 +77,10 @@ impl Drills<'_> {
     }
 
     async fn drill(&self, cell: &Cell<'_>, listener: &dyn Listener) -> anyhow::Result<Ended> {
-        let clock = SystemClock::start();
+        let clock = Arc::new(SystemClock::start());
         let world = World {
             runtime: self.runtime,
-            clock: &clock,
+            clock,
             listener,
             redactor: self.redactor,
             interrupt: self.interrupt.clone(),
@@ -122,7 +123,9 @@ impl Drills<'_> {
             seed: self.seed.unwrap_or(cell.scenario.seed),
             plan: Vec::new(),
             checks: Vec::new(),
+            archive: cell.scenario.archive.to_string(),
             rto_us: None,
+            rpo: None,
             expect: None,
             host: world.host.clone(),
             jobs: world.jobs,

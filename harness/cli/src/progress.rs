@@ -156,6 +156,8 @@ fn progress(what: &str, done: u64, total: Option<u64>, unit: Unit) -> String {
         Unit::Rows => format!("{} rows", show_count(amount)),
         Unit::Tables => format!("{} tables", show_count(amount)),
         Unit::Segments => format!("{} segments", show_count(amount)),
+        Unit::Transactions => format!("{} transactions", show_count(amount)),
+        Unit::Points => format!("{} recovery points", show_count(amount)),
     };
     match total {
         Some(total) if total > 0 => {

@@ -23,7 +23,7 @@ const DATABASES: &str = include_str!("sql/databases.sql");
 const TABLES: &str = include_str!("sql/tables.sql");
 
 /// Seeds of the two hashes; part of the method, never changed.
-const SEEDS: [i64; 2] = [0x7067_6472_696C_6C31, 0x7067_6472_696C_6C32];
+pub const SEEDS: [i64; 2] = [0x7067_6472_696C_6C31, 0x7067_6472_696C_6C32];
 
 /// Names a row in SQL so that no column has the name.
 const ROW: &str = "pgdrill_row_4c1d";
@@ -109,8 +109,8 @@ async fn measure_database(
 ) -> Result<Database, Error> {
     let name = &door.database;
     let leader = connections.open(door).await?;
-    leader.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let snapshot: String = leader.query_one("SELECT pg_export_snapshot()", &[]).await?.get(0);
+    leader.begin_reading(None).await?;
+    let snapshot = leader.export_snapshot().await?;
     let tables: Vec<Table> = leader
         .query(TABLES, &[])
         .await?
@@ -132,10 +132,15 @@ async fn measure_database(
                 Some(session) if held < TABLES_AT_ONCE => session,
                 Some(session) => {
                     session.batch_execute("COMMIT").await?;
+                    session.begin_reading(Some(&snapshot)).await?;
                     held = 0;
-                    begin(session, &snapshot).await?
+                    session
                 }
-                None => begin(connections.open(door).await?, &snapshot).await?,
+                None => {
+                    let session = connections.open(door).await?;
+                    session.begin_reading(Some(&snapshot)).await?;
+                    session
+                }
             };
             held += 1;
             match read_table(&session, &table, what).await {
@@ -163,26 +168,28 @@ async fn measure_database(
     Ok(database.into_inner().unwrap_or_default())
 }
 
-/// Begins a transaction that sees what the leader sees.
-async fn begin<'a>(session: Connected<'a>, snapshot: &str) -> Result<Connected<'a>, Error> {
-    let begin =
-        format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{snapshot}'");
-    session.batch_execute(&begin).await?;
-    Ok(session)
+async fn read_table(session: &Session, table: &Table, what: &Measure) -> Result<TableContent, Error> {
+    let without = what.without_xid.as_deref().filter(|_| !table.system);
+    fingerprint(session, &table.quoted, without).await
 }
 
-/// Reads a table in full. The array and `unnest` keep the server from making the row's text twice.
-async fn read_table(session: &Session, table: &Table, what: &Measure) -> Result<TableContent, Error> {
+/// Reads the table `quoted` in full, in the session's own transaction; without the rows that a transaction wrote, where
+/// one is named. The array and `unnest` keep the server from making the row's text twice.
+///
+/// # Errors
+///
+/// What the server answered.
+pub async fn fingerprint(
+    session: &Session,
+    quoted: &str,
+    without_xid: Option<&str>,
+) -> Result<TableContent, Error> {
     let [first, second] = SEEDS;
-    let filter = match &what.without_xid {
-        Some(xid) if !table.system => format!("WHERE {ROW}.xmin <> '{xid}'::xid"),
-        _ => String::new(),
-    };
+    let filter = without_xid.map_or_else(String::new, |xid| format!("WHERE {ROW}.xmin <> '{xid}'::xid"));
     let query = format!(
         "SELECT count(*), sum(hashtextextended(line COLLATE \"C\", {first}))::text, \
                 sum(hashtextextended(line COLLATE \"C\", {second}))::text \
-           FROM ONLY {} AS {ROW}, LATERAL unnest(ARRAY[{ROW}::text]) AS line {filter}",
-        table.quoted
+           FROM ONLY {quoted} AS {ROW}, LATERAL unnest(ARRAY[{ROW}::text]) AS line {filter}"
     );
     let row = session.query_one(query.as_str(), &[]).await?;
     let rows: i64 = row.get(0);

@@ -1,27 +1,43 @@
 //! The state of a drill that is under way: what the steps share, and nothing else.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pgdrill_backup::archive::Snapshot;
 use pgdrill_model::code::Code;
-use pgdrill_model::evidence::ServerEvidence;
+use pgdrill_model::evidence::{BackupEvidence, MarkEvidence};
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::{Member, Server as Name};
-use pgdrill_model::scenario::Tablespace;
+use pgdrill_model::scenario::{Archive, Rpo, Tablespace};
 use pgdrill_model::units::{Lsn, Major};
 use pgdrill_model::world::{Clock, Need, Place, Runtime};
 use tokio::task::JoinHandle;
 
-use crate::content::Content;
+use crate::baseline::{Baseline, Unrecorded, Written};
+use crate::books::Ledger;
 use crate::data::DATABASE;
-use crate::definitions::Definitions;
+use crate::receiver::Receiver;
 use crate::record::Recorder;
-use crate::sequences::Sequences;
+use crate::recovery::aim::Aim;
 use crate::server::Server;
 use crate::session::{Door, Session, describe};
 use crate::tablespaces;
+use crate::workload::Running;
 use crate::workspace::Workspace;
+
+/// The name of a segment begins with its timeline.
+const POSITION: &str = "SELECT ('x' || substr(pg_walfile_name(lsn), 1, 8))::bit(32)::int, lsn::text \
+                        FROM pg_current_wal_insert_lsn() AS lsn";
+
+/// Writers that go on behind the steps of a drill.
+pub struct Behind {
+    /// What they do.
+    pub running: Running,
+    /// To which server.
+    pub on: Name,
+}
 
 /// A drill that is under way.
 pub struct Drill<'a> {
@@ -29,6 +45,8 @@ pub struct Drill<'a> {
     pub runtime: &'a dyn Runtime,
     /// Time.
     pub clock: &'a dyn Clock,
+    /// The same clock, for what goes on behind the steps.
+    pub shared_clock: Arc<dyn Clock>,
     /// Takes down what happens.
     pub recorder: &'a Recorder<'a>,
     /// The run's id.
@@ -37,28 +55,40 @@ pub struct Drill<'a> {
     pub postgres: Major,
     /// Where all chance comes from.
     pub seed: u64,
+    /// The host's main memory in bytes; 0 where it is not known.
+    pub memory_bytes: u64,
     /// Its files.
     pub workspace: &'a Workspace,
-    /// The server that is lost.
-    pub primary: Option<Server>,
-    /// The standby that backups are taken from, where there is one.
-    pub standby: Option<Server>,
-    /// The server that is recovered.
-    pub restored: Option<Server>,
+    /// What may be lost; none: nothing of what the ledger holds.
+    pub rpo: Option<Rpo>,
+    /// The servers that are there. They are closed in this order: a standby before its primary, which would wait for it.
+    pub servers: BTreeMap<Name, Server>,
+    /// The receiver of the WAL of the server that is there, where the drill archives by one.
+    pub receiver: Option<Receiver>,
     /// What the primary's cluster was made with.
     pub made: Made,
-    /// What was there before the disaster.
-    pub baseline: Option<Baseline>,
-    /// The backups that the recovered server was made of, by their names in the workspace.
-    pub restored_from: Vec<Member>,
-    /// When the primary was lost, and when that was noticed.
+    /// What was there at quiet moments, the latest last.
+    pub baselines: Vec<Baseline>,
+    /// Where the last step that wrote had ended.
+    pub settled: Lsn,
+    /// Where something wrote that no ledger tells.
+    pub unrecorded: Vec<Unrecorded>,
+    /// The backups that were taken, by their names in the workspace.
+    pub backups: BTreeMap<String, BackupEvidence>,
+    /// The instants that were marked, by their names.
+    pub marks: BTreeMap<String, MarkEvidence>,
+    /// What the writers were told.
+    pub ledger: Ledger,
+    /// Writers that go on behind the steps.
+    pub behind: Option<Behind>,
+    /// How often writers have begun.
+    pub shifts: u64,
+    /// When the last server was lost, and when that was noticed.
     pub lost: Option<Lost>,
-    /// The ending of what is left of the lost primary, while it goes on.
+    /// The ending of what is left of it, while it goes on.
     pub losing: Option<JoinHandle<Result<Vec<Finding>, Unable>>>,
-    /// The archive as it was when the restore began.
-    pub archive: Option<Snapshot>,
-    /// The drill's own first write on the recovered server, or why it failed.
-    pub first_write: Option<Result<FirstWrite, String>>,
+    /// The last recovery.
+    pub recovered: Option<Recovered>,
 }
 
 /// What the primary's cluster was made with, as far as later steps must know it.
@@ -66,24 +96,12 @@ pub struct Drill<'a> {
 pub struct Made {
     /// Its tablespaces.
     pub tablespaces: Vec<Tablespace>,
+    /// How its WAL is archived.
+    pub archive: Archive,
     /// Megabytes per WAL segment.
     pub wal_segment_megabytes: u32,
     /// The part of its configuration that a standby of it needs too.
     pub shared_settings: String,
-}
-
-/// What was there before the disaster.
-pub struct Baseline {
-    /// The primary's position in the WAL.
-    pub lsn: Lsn,
-    /// Its content.
-    pub content: Content,
-    /// Its definitions, where they were asked for.
-    pub definitions: Option<Definitions>,
-    /// Its sequences, where they were asked for.
-    pub sequences: Option<Sequences>,
-    /// By which versions it orders text, where that could be asked.
-    pub collations: Option<ServerEvidence>,
 }
 
 /// The loss of the primary.
@@ -93,6 +111,25 @@ pub struct Lost {
     pub at: Duration,
     /// When a client could tell.
     pub noticed: Duration,
+}
+
+/// A recovery, as far as it came.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The backups that it was made of.
+    pub from: Vec<Member>,
+    /// The archive as it was when the restore began.
+    pub archive: Option<Snapshot>,
+    /// Whether the server adds to the archive by itself, since it goes on as the primary did.
+    pub archives: bool,
+    /// The drill's own first write on it, or why that failed.
+    pub first_write: Option<Result<FirstWrite, String>>,
+    /// Where it was to go, and by which WAL.
+    pub aim: Aim,
+    /// Where replay stopped.
+    pub reached: Option<Lsn>,
+    /// Which of the drill's baselines it is compared with.
+    pub base: Option<usize>,
 }
 
 /// The drill's own first write.
@@ -111,12 +148,9 @@ impl Drill<'_> {
     ///
     /// A bug: no plan uses a server that its own steps did not start.
     pub fn server(&mut self, name: Name) -> Result<&mut Server, Unable> {
-        let server = match name {
-            Name::Primary => self.primary.as_mut(),
-            Name::Standby => self.standby.as_mut(),
-            Name::Restored => self.restored.as_mut(),
-        };
-        server.ok_or_else(|| Unable::bug(format!("the plan uses the {} before it is there", name.name())))
+        self.servers
+            .get_mut(&name)
+            .ok_or_else(|| Unable::bug(format!("the plan uses the {} before it is there", name.name())))
     }
 
     /// A session with the fixture's database, or another, of a running server.
@@ -138,6 +172,31 @@ impl Drill<'_> {
                 Err(Unable::new(Code::ServerLost, message))
             }
         }
+    }
+
+    /// The last recovery.
+    ///
+    /// # Errors
+    ///
+    /// A bug: no plan asks for one that its own steps did not make.
+    pub fn recovered(&mut self) -> Result<&mut Recovered, Unable> {
+        self.recovered.as_mut().ok_or_else(|| Unable::bug("the plan uses a recovery before it is made"))
+    }
+
+    /// What the last recovered server is compared with.
+    pub fn baseline(&self) -> Option<&Baseline> {
+        self.baselines.get(self.recovered.as_ref()?.base?)
+    }
+
+    /// Takes note that a step has written, and where the server is now. One that went away meanwhile is where it was.
+    pub async fn settle(&mut self, on: Name, by: Written) {
+        let Ok(session) = self.session(on, None).await else { return };
+        let Some((timeline, lsn)) = position(&session).await else { return };
+        if by == Written::Unrecorded {
+            // A new timeline may be behind where the one before it was given up.
+            self.unrecorded.push(Unrecorded { timeline, from: self.settled.min(lsn), to: lsn });
+        }
+        self.settled = lsn;
     }
 
     /// Waits until nothing is left of the lost primary; gives what would not go.
@@ -186,6 +245,13 @@ impl Drill<'_> {
             })
             .await
     }
+}
+
+/// Where a running server is: its timeline, and the end of its WAL.
+pub async fn position(session: &Session) -> Option<(u32, Lsn)> {
+    let row = session.query_one(POSITION, &[]).await.ok()?;
+    let timeline: i32 = row.try_get(0).ok()?;
+    Some((timeline.unsigned_abs(), row.try_get::<_, String>(1).ok()?.parse().ok()?))
 }
 
 /// What a program's words about a full disk mean, wherever they are met.

@@ -1,22 +1,26 @@
 //! The one loop: does the steps of a plan in order, and tears down whatever happened.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pgdrill_model::code::Code;
 use pgdrill_model::event::{Event, Happening, Header, Host, StepStatus, Teardown};
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::judge::fold;
-use pgdrill_model::plan::{Act, Plan};
+use pgdrill_model::plan::{Act, Plan, Recovery, Server as Name};
 use pgdrill_model::redact::Redactor;
-use pgdrill_model::scenario::RecoverBy;
+use pgdrill_model::units::Lsn;
 use pgdrill_model::verdict::Verdict;
 use pgdrill_model::world::{Clock, Listener, Runtime};
 use tokio_util::sync::CancellationToken;
 
+use crate::books::Ledger;
 use crate::clock::{reached, within};
 use crate::drill::{Drill, Made};
 use crate::journal::Journal;
+use crate::receiver::Receiver;
 use crate::record::Recorder;
 use crate::server::Server;
 use crate::step;
@@ -41,7 +45,7 @@ pub struct World<'a> {
     /// Where servers run.
     pub runtime: &'a dyn Runtime,
     /// Time.
-    pub clock: &'a dyn Clock,
+    pub clock: Arc<dyn Clock>,
     /// Hears events as they happen.
     pub listener: &'a dyn Listener,
     /// Takes secrets out of everything that is taken down.
@@ -81,7 +85,7 @@ pub async fn execute(
         Some((_, Ok(journal))) => (Some(journal), None),
         Some((directory, Err(error))) => (None, Some(no_evidence(directory, &error))),
     };
-    let recorder = Recorder::new(world.clock, world.listener, world.redactor, journal);
+    let recorder = Recorder::new(world.clock.as_ref(), world.listener, world.redactor, journal);
     recorder.happened(Happening::RunStarted(Box::new(header(plan, id, world))));
     // A drill whose record cannot be written would prove nothing to anybody: it is not begun.
     let interrupted = match trouble {
@@ -98,7 +102,7 @@ pub async fn execute(
 
 /// The events of a drill that cannot be begun: they make a record that says why.
 pub fn refuse(header: Header, unable: Unable, world: &World<'_>) -> Vec<Event> {
-    let recorder = Recorder::new(world.clock, world.listener, world.redactor, None);
+    let recorder = Recorder::new(world.clock.as_ref(), world.listener, world.redactor, None);
     recorder.happened(Happening::RunStarted(Box::new(header)));
     recorder.found(unable.into_finding(Stage::Prepare));
     recorder.happened(Happening::TornDown(Teardown::default()));
@@ -123,7 +127,9 @@ fn header(plan: &Plan, id: &str, world: &World<'_>) -> Header {
         seed: plan.seed,
         plan: plan.outline(),
         checks: plan.checks(),
+        archive: plan.archive.to_string(),
         rto_us: plan.rto.map(|rto| rto.as_micros() as u64),
+        rpo: plan.rpo,
         expect: plan.expect,
         host: world.host.clone(),
         jobs: world.jobs,
@@ -149,33 +155,43 @@ async fn in_workspace(
     };
     let mut drill = Drill {
         runtime: world.runtime,
-        clock: world.clock,
+        clock: world.clock.as_ref(),
+        shared_clock: Arc::clone(&world.clock),
         recorder,
         run_id: id,
         postgres: plan.postgres,
         seed: plan.seed,
+        memory_bytes: world.host.memory_bytes,
         workspace: &workspace,
-        primary: None,
-        standby: None,
-        restored: None,
+        rpo: plan.rpo,
+        servers: BTreeMap::new(),
+        receiver: None,
         made: Made::default(),
-        baseline: None,
-        restored_from: Vec::new(),
+        baselines: Vec::new(),
+        settled: Lsn(0),
+        unrecorded: Vec::new(),
+        backups: BTreeMap::new(),
+        marks: BTreeMap::new(),
+        ledger: Ledger::of(&workspace),
+        behind: None,
+        shifts: 0,
         lost: None,
         losing: None,
-        archive: None,
-        first_write: None,
+        recovered: None,
     };
     let interrupted = steps(plan, &mut drill, world).await;
+    // Writers that still go on are stopped while their server is there, so that what they did is in the record.
+    let _ = within(world.clock.as_ref(), CLOSE_LIMIT, step::leave_work(&mut drill)).await;
+    drill.behind = None;
     lose_primary_for_good(&mut drill).await;
     let keep = match files.keep {
         Keep::Always => true,
         Keep::Never => false,
         Keep::OnFailure => !interrupted && !would_be_proven(recorder),
     };
-    // A standby before its primary, which would wait for it.
-    let servers = [drill.standby.take(), drill.primary.take(), drill.restored.take()];
-    tear_down(servers, workspace, world, recorder, keep).await;
+    let servers = std::mem::take(&mut drill.servers);
+    let receiver = drill.receiver.take();
+    tear_down(servers, receiver, workspace, world, recorder, keep).await;
     interrupted
 }
 
@@ -200,7 +216,7 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
                 end_step(drill, index, StepStatus::Interrupted, began);
                 return true;
             }
-            () = reached(world.clock, plan.time_limit) => Err(Unable::new(
+            () = reached(world.clock.as_ref(), plan.time_limit) => Err(Unable::new(
                 Code::TimeLimit,
                 format!("the drill reached its time limit of {} s", plan.time_limit.as_secs()),
             )),
@@ -230,8 +246,11 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
 /// Whether a finding of a step leaves nothing to go on with: a recovery that did not end in a server that can be
 /// asked.
 fn ends_the_drill(act: &Act, finding: &Finding) -> bool {
-    matches!(act, Act::Recover { .. })
-        && matches!(finding.code, Code::UnpackFailed | Code::RecoveryFailed | Code::QuarantineBroken)
+    matches!(act, Act::Recover(_))
+        && matches!(
+            finding.code,
+            Code::UnpackFailed | Code::RecoveryFailed | Code::QuarantineBroken | Code::TargetBeyondArchive
+        )
 }
 
 fn end_step(drill: &Drill<'_>, step: usize, status: StepStatus, began: Duration) {
@@ -241,7 +260,8 @@ fn end_step(drill: &Drill<'_>, step: usize, status: StepStatus, began: Duration)
 
 /// Stops the servers and removes the files; what would not stop or go is a finding.
 async fn tear_down(
-    servers: [Option<Server>; 3],
+    servers: BTreeMap<Name, Server>,
+    receiver: Option<Receiver>,
     workspace: Workspace,
     world: &World<'_>,
     recorder: &Recorder<'_>,
@@ -250,14 +270,27 @@ async fn tear_down(
     recorder.happened(Happening::TeardownStarted);
     let began = world.clock.elapsed();
     let mut teardown = Teardown::default();
-    for mut server in servers.into_iter().flatten() {
+    for mut server in servers.into_values() {
         let name = server.name.name();
         teardown.servers.push(name.to_owned());
         if keep {
             // Files that somebody will look at are left as after an orderly stop.
-            server.stop(world.clock).await;
+            server.stop(world.clock.as_ref()).await;
         }
-        let closed = within(world.clock, CLOSE_LIMIT, server.close()).await;
+        let closed = within(world.clock.as_ref(), CLOSE_LIMIT, server.close()).await;
+        let findings = closed.unwrap_or_else(|| vec![not_closed(&format!("the place of the {name}"))]);
+        findings.into_iter().for_each(|finding| recorder.found(finding));
+    }
+    // After its server, which it must outlive to have all of its WAL: then it has ended by itself.
+    if let Some(mut receiver) = receiver {
+        let name = Name::Receiver.name();
+        teardown.servers.push(name.to_owned());
+        let closing = async {
+            // What would not end in order ends with its place.
+            let _ = receiver.end(world.clock.as_ref()).await;
+            receiver.close().await
+        };
+        let closed = within(world.clock.as_ref(), CLOSE_LIMIT, closing).await;
         let findings = closed.unwrap_or_else(|| vec![not_closed(&format!("the place of the {name}"))]);
         findings.into_iter().for_each(|finding| recorder.found(finding));
     }
@@ -307,7 +340,10 @@ fn space(plan: &Plan) -> u64 {
         .iter()
         .map(|step| match &step.act {
             Act::CreateStandby | Act::Backup { .. } => 1,
-            Act::Recover { chain, by: RecoverBy::Combine, .. } => chain.len() as u64,
+            Act::Recover(Recovery { backups, .. }) => {
+                let combined = backups.iter().map(Vec::len).filter(|members| *members > 1).max();
+                combined.unwrap_or(0) as u64
+            }
             _ => 0,
         })
         .sum();

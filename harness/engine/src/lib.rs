@@ -3,6 +3,9 @@
 //! [`execute`] is the one loop; `step/`, `check/` and `tool/` hold one file per thing, named as in the scenario
 //! language; what they share is in `drill`.
 
+mod archiving;
+mod baseline;
+mod books;
 mod check;
 mod collations;
 mod connections;
@@ -12,6 +15,7 @@ mod definitions;
 mod dialect;
 mod drill;
 mod log;
+mod receiver;
 mod record;
 mod recovery;
 mod sequences;
@@ -20,10 +24,12 @@ mod session;
 mod settings;
 mod shared_memory;
 mod step;
+mod sweep;
 mod tablespaces;
 mod tool;
 
 pub mod clock;
 pub mod execute;
 pub mod journal;
+pub mod workload;
 pub mod workspace;

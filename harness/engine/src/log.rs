@@ -31,6 +31,13 @@ impl Line {
         let asked = self.message.starts_with("received ") && self.message.ends_with(" shutdown request");
         asked || self.message.contains("was terminated by signal 9")
     }
+
+    /// Whether it says that the machine had too little memory for the server (`ERRCODE_OUT_OF_MEMORY`; `ENOMEM` of
+    /// `mmap` and the like).
+    pub fn is_want_of_memory(&self) -> bool {
+        let fatal = matches!(self.severity.as_str(), "FATAL" | "PANIC");
+        fatal && (self.sqlstate == "53200" || self.message.contains("Cannot allocate memory"))
+    }
 }
 
 /// Reads one line in the form of our `log_line_prefix`: `2026-11-22 19:15:00.123 UTC [4711] 00000 LOG:  message`.
@@ -138,6 +145,17 @@ mod tests {
         assert!(line("startup process (PID 4711) was terminated by signal 9: Killed"));
         assert!(!line("startup process (PID 4711) was terminated by signal 11: Segmentation fault"));
         assert!(!line("aborting startup due to startup process failure"));
+    }
+
+    #[test]
+    fn want_of_memory_is_told_from_what_only_mentions_it() {
+        let line = |rest: &str| {
+            parse(&format!("2026-11-22 19:15:00.123 UTC [1] {rest}")).unwrap().is_want_of_memory()
+        };
+        assert!(line("XX000 FATAL:  could not map anonymous shared memory: Cannot allocate memory"));
+        assert!(line("53200 FATAL:  out of memory"));
+        assert!(!line("53200 ERROR:  out of memory"));
+        assert!(!line("00000 LOG:  out of memory while trying to decode a record of length 1073741824"));
     }
 
     #[test]

@@ -67,9 +67,21 @@ impl Server {
     /// What the place cannot do.
     pub async fn start(&mut self, workspace: &Workspace, configuration: &str) -> Result<(), Unable> {
         let name = self.name.name();
-        let config = workspace.write(format!("conf/{name}.conf"), configuration, 0o600)?;
-        let hba = workspace.write(format!("conf/{name}.hba.conf"), HBA, 0o600)?;
-        let ident = workspace.write(format!("conf/{name}.ident.conf"), "", 0o600)?;
+        workspace.write(format!("conf/{name}.conf"), configuration, 0o600)?;
+        workspace.write(format!("conf/{name}.hba.conf"), HBA, 0o600)?;
+        workspace.write(format!("conf/{name}.ident.conf"), "", 0o600)?;
+        self.start_again(workspace).await
+    }
+
+    /// Starts the postmaster on the configuration that it had; does not wait for anything.
+    ///
+    /// # Errors
+    ///
+    /// What the place cannot do.
+    pub async fn start_again(&mut self, workspace: &Workspace) -> Result<(), Unable> {
+        let name = self.name.name();
+        let conf = |ending: &str| workspace.path(format!("conf/{name}.{ending}"));
+        let (config, hba, ident) = (conf("conf"), conf("hba.conf"), conf("ident.conf"));
         let setting = |name: &str, path: &PathBuf| format!("{name}={}", path.display());
         let arguments = [
             "-D".to_owned(),
@@ -113,6 +125,9 @@ impl Server {
             match door.open().await {
                 Ok(session) => {
                     self.at_start = shared_memory::of(&self.data);
+                    // What a killed one left on the same files, its successor has removed before it began
+                    // (`PGSharedMemoryCreate`, `src/backend/port/sysv_shmem.c`).
+                    self.memory = None;
                     return Ok(session);
                 }
                 Err(_) if !running => {

@@ -1,10 +1,12 @@
 //! A connection to a drill's server through its Unix socket.
 
+use std::future::poll_fn;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio_postgres::{Client, Config, Error, NoTls};
+use tokio_postgres::error::DbError;
+use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls};
 
 use crate::settings::PORT;
 
@@ -57,6 +59,41 @@ impl Door {
     ///
     /// What the server, or the socket, answered.
     pub async fn open(&self) -> Result<Session, Error> {
+        let (client, connection) = self.config().connect(NoTls).await?;
+        // It ends by itself once the client is dropped, after it has said so to the server: a connection that is
+        // cut makes the server log a FATAL line, which would be taken for trouble.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!("a connection ended: {}", describe(&error));
+            }
+        });
+        Ok(Session { client })
+    }
+
+    /// Opens a session of which somebody hears the notices and warnings. Each is heard before the answer that it
+    /// belongs to: when a statement is done, all its warnings have been heard.
+    ///
+    /// # Errors
+    ///
+    /// What the server, or the socket, answered.
+    pub async fn open_heard(&self, hear: impl Fn(&DbError) + Send + 'static) -> Result<Session, Error> {
+        let (client, mut connection) = self.config().connect(NoTls).await?;
+        tokio::spawn(async move {
+            while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+                match message {
+                    Ok(AsyncMessage::Notice(notice)) => hear(&notice),
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::debug!("a connection ended: {}", describe(&error));
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(Session { client })
+    }
+
+    fn config(&self) -> Config {
         let mut config = Config::new();
         config
             .host_path(&self.socket)
@@ -68,15 +105,7 @@ impl Door {
         if self.fixed_text {
             config.options(FIXED_TEXT);
         }
-        let (client, connection) = config.connect(NoTls).await?;
-        // It ends by itself once the client is dropped, after it has said so to the server: a connection that is
-        // cut makes the server log a FATAL line, which would be taken for trouble.
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!("a connection ended: {}", describe(&error));
-            }
-        });
-        Ok(Session { client })
+        config
     }
 }
 
@@ -94,6 +123,26 @@ impl Deref for Session {
 }
 
 impl Session {
+    /// Begins a transaction that reads under one snapshot: its own, or one that another session exported.
+    ///
+    /// # Errors
+    ///
+    /// What the server answered.
+    pub async fn begin_reading(&self, snapshot: Option<&str>) -> Result<(), Error> {
+        let of =
+            snapshot.map_or_else(String::new, |snapshot| format!("; SET TRANSACTION SNAPSHOT '{snapshot}'"));
+        self.batch_execute(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY{of}")).await
+    }
+
+    /// Gives the snapshot of its transaction to others, as long as that is open.
+    ///
+    /// # Errors
+    ///
+    /// What the server answered.
+    pub async fn export_snapshot(&self) -> Result<String, Error> {
+        self.query_one("SELECT pg_export_snapshot()", &[]).await?.try_get(0)
+    }
+
     /// The client, where a mutable one is needed.
     pub fn client(&mut self) -> &mut Client {
         &mut self.client

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
-use pgdrill_model::scenario::Setting;
+use pgdrill_model::scenario::{Action, Setting, Timeline};
 use pgdrill_ondisk::control::Minima;
 
 use crate::session::SUPERUSER;
@@ -48,10 +49,25 @@ fn common(socket: &Path, wal_segment_megabytes: u32) -> String {
     )
 }
 
-/// The primary's configuration: archiving by our own script, then what it shares with its standby.
-pub fn primary(socket: &Path, archive_wal: &Path, wal_segment_megabytes: u32, shared: &str) -> String {
+/// How a server archives by itself.
+#[derive(Clone, Debug)]
+pub struct Archiving {
+    /// Its `archive_command`.
+    pub command: String,
+    /// After how long a segment that is not full is archived, too, in whole seconds; none: never.
+    pub timeout: Option<Duration>,
+}
+
+/// The primary's configuration: how it archives (a server whose WAL is received archives nothing itself), then what it
+/// shares with its standby.
+pub fn primary(
+    socket: &Path,
+    archiving: Option<&Archiving>,
+    wal_segment_megabytes: u32,
+    shared: &str,
+) -> String {
     let mut text = common(socket, wal_segment_megabytes);
-    let _ = writeln!(text, "archive_mode = on\narchive_command = '{} \"%p\" \"%f\"'", quoted(archive_wal));
+    text.push_str(&archive(archiving));
     text.push_str(shared);
     text
 }
@@ -95,26 +111,42 @@ pub fn standby(
     text
 }
 
+/// What a restored server is to do.
+#[derive(Clone, Debug)]
+pub struct Restoring<'a> {
+    /// The directory of its socket.
+    pub socket: &'a Path,
+    /// Its `restore_command`.
+    pub restore_command: &'a str,
+    /// Megabytes per WAL segment.
+    pub wal_segment_megabytes: u32,
+    /// Whether it has tablespaces within its data directory, without which setting it stops over them.
+    pub in_place: bool,
+    /// The limits that its WAL asks for.
+    pub minima: Minima,
+    /// Where it stops, as settings.
+    pub target: &'a [(&'static str, String)],
+    /// Along which timeline.
+    pub timeline: Timeline,
+    /// What it does at its target.
+    pub action: Action,
+    /// How it archives, where it goes on as the primary did and archives itself.
+    pub archiving: Option<&'a Archiving>,
+}
+
 /// The restored server's configuration: no archiving, nothing that reaches outside, at least the primary's limits,
-/// and what to recover. Everything that recovery would otherwise take from a default is stated.
-/// `in_place`: whether it has tablespaces within its data directory, without which setting it stops over them.
-pub fn restored(
-    socket: &Path,
-    fetch_wal: &Path,
-    wal_segment_megabytes: u32,
-    in_place: bool,
-    minima: Minima,
-) -> String {
-    let mut text = common(socket, wal_segment_megabytes);
+/// and what to recover. Everything that recovery would otherwise take from a default is stated. Only one that goes on as
+/// the primary did archives, into the drill's own archive.
+pub fn restored(restoring: &Restoring<'_>) -> String {
+    let Restoring { minima, .. } = restoring;
+    let mut text = common(restoring.socket, restoring.wal_segment_megabytes);
     // Not every minor of the older majors knows it.
-    if in_place {
+    if restoring.in_place {
         text.push_str("allow_in_place_tablespaces = on\n");
     }
     let _ = write!(
         text,
-        "archive_mode = off\n\
-         archive_command = ''\n\
-         archive_cleanup_command = ''\n\
+        "archive_cleanup_command = ''\n\
          recovery_end_command = ''\n\
          primary_conninfo = ''\n\
          primary_slot_name = ''\n\
@@ -129,23 +161,67 @@ pub fn restored(
          max_wal_senders = {}\n\
          max_prepared_transactions = {}\n\
          max_locks_per_transaction = {}\n\
-         restore_command = '{} \"%f\" \"%p\"'\n\
-         recovery_target_timeline = 'latest'\n\
-         recovery_target_action = 'promote'\n",
+         restore_command = '{}'\n\
+         recovery_target_timeline = '{}'\n\
+         recovery_target_action = '{}'\n",
         minima.max_connections.max(100),
         minima.max_worker_processes.max(8),
         minima.max_wal_senders.max(10),
         minima.max_prepared_transactions,
         minima.max_locks_per_transaction.max(64),
-        quoted(fetch_wal),
+        value(restoring.restore_command),
+        restoring.timeline,
+        restoring.action.name(),
+    );
+    for (name, value) in restoring.target {
+        let _ = writeln!(text, "{name} = '{}'", value.replace('\\', "\\\\").replace('\'', "''"));
+    }
+    text.push_str(&archive(restoring.archiving));
+    text
+}
+
+/// How often a server that is fed looks for more WAL.
+const LOOK_FOR_WAL: &str = "2ms";
+
+/// The configuration of a server that is fed WAL piece by piece: a restored server's, which waits for more where the WAL
+/// ends, and never ends what looks at it (`WaitForWALToBecomeAvailable`, `src/backend/access/transam/xlogrecovery.c`).
+/// What was replayed is removed, not kept for later use; nothing of it has to survive a crash. It is looked at again and
+/// again, and what is known of each row's transaction is kept with its page: only in memory, as long as there is enough of
+/// it (`MarkBufferDirtyHint`, `src/backend/storage/buffer/bufmgr.c`). So it may have an eighth of the host's.
+pub fn fed(restoring: &Restoring<'_>, memory_bytes: u64) -> String {
+    let mut text = restored(restoring);
+    let shared_buffers = ((memory_bytes / 8) >> 20).clamp(128, 1024);
+    let _ = write!(
+        text,
+        "shared_buffers = '{shared_buffers}MB'\n\
+         wal_retrieve_retry_interval = '{LOOK_FOR_WAL}'\n\
+         wal_recycle = off\n\
+         fsync = off\n\
+         max_standby_archive_delay = -1\n\
+         max_standby_streaming_delay = -1\n"
     );
     text
 }
 
-/// What the running restored server must answer, asked before anything else is done with it.
+/// How a server archives.
+fn archive(archiving: Option<&Archiving>) -> String {
+    let Some(Archiving { command, timeout }) = archiving else {
+        return "archive_mode = off\narchive_command = ''\n".to_owned();
+    };
+    let seconds = timeout.map_or(0, |timeout| timeout.as_secs());
+    format!("archive_mode = on\narchive_command = '{}'\narchive_timeout = {seconds}\n", value(command))
+}
+
+/// The line by which a server's commits wait for the one that calls itself `name`.
+pub fn synchronous(name: &str) -> String {
+    format!("synchronous_standby_names = '{name}'\n")
+}
+
+/// What the running restored server must answer, asked before anything else is done with it. One that goes on as the
+/// primary did archives.
 pub const QUARANTINE: [(&str, &str); 9] = [
     ("listen_addresses", ""),
-    ("archive_mode", "off"),
+    (ARCHIVE_MODE, "off"),
     ("archive_cleanup_command", ""),
     ("recovery_end_command", ""),
     ("primary_conninfo", ""),
@@ -155,7 +231,15 @@ pub const QUARANTINE: [(&str, &str); 9] = [
     ("max_logical_replication_workers", "0"),
 ];
 
+/// The one setting of [`QUARANTINE`] that depends on what becomes of the server.
+pub const ARCHIVE_MODE: &str = "archive_mode";
+
 /// A path within a quoted value of a configuration file (`GUC_scanstr`, `src/backend/utils/misc/guc-file.l`).
 fn quoted(path: &Path) -> String {
-    path.to_string_lossy().replace('\\', "\\\\").replace('\'', "''")
+    value(&path.to_string_lossy())
+}
+
+/// A text within one: a value may not go over lines, but may say that it does.
+fn value(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\'', "''").replace('\n', "\\n")
 }

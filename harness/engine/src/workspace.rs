@@ -24,6 +24,13 @@ use pgdrill_model::world::Owner;
 const LONGEST_SOCKET_PATH: usize = 103;
 const SOCKET_FILE: &str = ".s.PGSQL.5432.lock";
 
+/// A file in the archive directory by which the archiver's script is told to fail. A recovered server that goes on as the
+/// primary did begins without it.
+pub const STOPPED: &str = ".stopped";
+
+/// What is left of the `pg_wal` of servers whose data is lost, within the workspace, each by its server's name.
+pub const SAVED_WAL: &str = "saved-wal";
+
 /// A file by which a kept workspace is known.
 const KEPT: &str = "KEPT";
 
@@ -65,7 +72,7 @@ impl Workspace {
         let base =
             std::path::absolute(base).map_err(|error| unusable(format!("{}: {error}", base.display())))?;
         let root = base.join(id);
-        let longest = root.join("socket").join(Server::Restored.name()).join(SOCKET_FILE);
+        let longest = root.join("socket").join(Server::Restored(2).name()).join(SOCKET_FILE);
         let length = longest.as_os_str().len();
         if length > LONGEST_SOCKET_PATH {
             let message = format!(
@@ -91,6 +98,7 @@ impl Workspace {
         let workspace = Self { base, root, owner, guardian, _lock: lock };
         // From here on the guardian removes the directory, whatever happens.
         workspace.check_space(needed)?;
+        workspace.check_execution()?;
         let parts = [
             "archive",
             "backup",
@@ -134,6 +142,22 @@ impl Workspace {
         Err(Unable::new(Code::DiskFull, message))
     }
 
+    /// What archives and gives back WAL are scripts in the workspace. Where these cannot be started, a server takes that for
+    /// an archive that has nothing.
+    fn check_execution(&self) -> Result<(), Unable> {
+        let forbidden = rustix::fs::statvfs(&self.root)
+            .is_ok_and(|fs| fs.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC));
+        if !forbidden {
+            return Ok(());
+        }
+        let message = format!(
+            "nothing can be executed in {}: its file system is mounted noexec, and a drill's archive works by scripts",
+            self.base.display()
+        );
+        let hint = "name a directory on another file system: --workspace DIR, or PGDRILL_WORKSPACE";
+        Err(Unable::new(Code::WorkspaceUnusable, message).hint(hint))
+    }
+
     /// A path within the workspace.
     pub fn path(&self, part: impl AsRef<Path>) -> PathBuf {
         self.root.join(part)
@@ -168,6 +192,15 @@ impl Workspace {
         let path = self.path(part);
         DirBuilder::new().mode(0o700).create(&path).map_err(|error| trouble(&path, &error))?;
         self.own(part)
+    }
+
+    /// The same, where it may be there already.
+    ///
+    /// # Errors
+    ///
+    /// `WORKSPACE_UNUSABLE` or `DISK_FULL`.
+    pub fn need_dir(&self, part: &Path) -> Result<(), Unable> {
+        if self.path(part).is_dir() { Ok(()) } else { self.make_dir(part) }
     }
 
     /// Writes a small file of the servers' account with the given mode.

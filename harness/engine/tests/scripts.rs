@@ -11,6 +11,7 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 const ARCHIVE_WAL: &str = include_str!("../src/sh/archive-wal.sh");
+const WITNESS_WAL: &str = include_str!("../src/sh/witness-wal.sh");
 const FETCH_WAL: &str = include_str!("../src/sh/fetch-wal.sh");
 const SEGMENT: &str = "000000010000000000000001";
 
@@ -50,6 +51,10 @@ impl Drill {
 
     fn archive(&self) -> Output {
         self.run(ARCHIVE_WAL, &["segment", SEGMENT])
+    }
+
+    fn witness(&self, verb: &str) -> Option<i32> {
+        self.run(WITNESS_WAL, &[verb, "segment", SEGMENT]).status.code()
     }
 
     fn fetch(&self, to: &str) -> Output {
@@ -99,6 +104,46 @@ fn an_archive_that_is_not_mounted_takes_nothing(#[values(SH, DASH, BUSYBOX)] she
     fs::remove_file(drill.path("archive/.pgdrill")).unwrap();
     assert_eq!(drill.archive().status.code(), Some(1));
     assert_eq!(fs::read_dir(drill.path("archive")).unwrap().count(), 0);
+}
+
+#[rstest]
+fn an_archive_that_has_stopped_takes_nothing_and_says_so(
+    #[values(SH, DASH, BUSYBOX)] shell: &[&'static str],
+) {
+    let Some(drill) = Drill::new(shell) else { return };
+    fs::write(drill.path("archive/.stopped"), "").unwrap();
+    let refused = drill.archive();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("archiving has stopped"));
+    assert!(!drill.path("archive").join(SEGMENT).exists());
+}
+
+/// The scenario's own command runs between the two.
+#[rstest]
+fn what_was_given_to_an_own_command_counts_once_it_took_it(
+    #[values(SH, DASH, BUSYBOX)] shell: &[&'static str],
+) {
+    let Some(drill) = Drill::new(shell) else { return };
+    let kept = drill.path("archive").join(SEGMENT);
+    assert_eq!(drill.witness("hold"), Some(0));
+    assert!(!kept.exists(), "the command has not run yet");
+    // It failed, and the server asks again, with more in the segment.
+    fs::write(drill.path("segment"), "MORE").unwrap();
+    assert_eq!((drill.witness("hold"), drill.witness("keep")), (Some(0), Some(0)));
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "MORE");
+    // The server was stopped before it could take note, and asks once more.
+    assert_eq!((drill.witness("hold"), drill.witness("keep")), (Some(0), Some(0)));
+    let names = fs::read_dir(drill.path("archive")).unwrap().count();
+    assert_eq!(names, 2, "the segment and the mark of the drill");
+    fs::write(drill.path("segment"), "OTHER").unwrap();
+    assert_eq!(drill.witness("hold"), Some(1));
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "MORE");
+    fs::remove_file(&kept).unwrap();
+    fs::write(drill.path("archive/.stopped"), "").unwrap();
+    assert_eq!(drill.witness("hold"), Some(1), "archiving has stopped");
+    fs::remove_file(drill.path("archive/.stopped")).unwrap();
+    fs::remove_file(drill.path("archive/.pgdrill")).unwrap();
+    assert_eq!(drill.witness("hold"), Some(1), "it is not mounted");
 }
 
 #[rstest]

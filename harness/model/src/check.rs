@@ -53,6 +53,9 @@ checks! {
     Fingerprints "fingerprints" "rows" [DatabaseMissing, TableMissing, TableUnexpected, FingerprintMismatch]
         "Sums two differently seeded 64-bit hashes of every row's text, per table, and compares with the primary."
         "Unlogged tables, indexes, the physical order of rows, and anything that is not in a row.";
+    Ledger "ledger" "transactions" [TransactionsLost, TransactionsUnexpected, LedgerMismatch, LedgerDisagrees, LedgerDamaged]
+        "Every transaction that the server acknowledged to the drill's writers before the recovery point is there, whole and unchanged, and no other is: by the ledger kept outside the database, and independently by the commit records of the WAL."
+        "What other clients than the drill's own writers did.";
     ReadAll "read-all" "tables" [TableUnreadable]
         "Reads every row and every out-of-line value of every table, those of the system catalog too."
         "Indexes other than those the system uses, and values that are readable but wrong.";
@@ -98,6 +101,11 @@ impl Check {
     /// The name in the scenario language.
     pub fn name(self) -> &'static str {
         self.entry().name
+    }
+
+    /// Every check that can be made of a drill: without writers there is no ledger.
+    pub fn all_of(works: bool) -> Vec<Self> {
+        Self::all().into_iter().filter(|check| works || *check != Self::Ledger).collect()
     }
 
     /// Every check.

@@ -98,12 +98,15 @@ catalogue! {
     SqlFailed "SQL_FAILED" Unverifies
         "A `sql` step of the scenario failed, so the drill is not the one that was written."
         "Correct the statement at the quoted line of the scenario.";
+    WorkFailed "WORK_FAILED" Unverifies
+        "The drill's writers could not place their orders, although the server was there."
+        "Read the quoted error: usually a statement of the scenario that took away what the writers need.";
     BackupFailed "BACKUP_FAILED" Unverifies
         "The backup program ended with an error, so there is no backup to prove."
         "Read the quoted message of the program.";
     ArchiveStalled "ARCHIVE_STALLED" Unverifies
         "A WAL segment did not reach the archive in time."
-        "Look at the server log in the kept workspace for what archive_command said.";
+        "Look at the logs in the kept workspace for what archive_command or pg_receivewal said.";
     BaselineUnstable "BASELINE_UNSTABLE" Unverifies
         "The primary changed while its expected content was being measured."
         "Stop whatever else writes to the primary; the drill needs it quiet at that moment.";
@@ -113,6 +116,18 @@ catalogue! {
     ServerLost "SERVER_LOST" Unverifies
         "A server that should have been running went away."
         "Read the quoted log lines: a crash, the OOM killer, or somebody stopped it.";
+    TargetBeforeBackup "TARGET_BEFORE_BACKUP" Unverifies
+        "No backup ends before the point that recovery must stop at, so there is nothing to recover it from."
+        "Choose a later target, or keep backups for longer. Nothing was restored.";
+    TargetBeyondArchive "TARGET_BEYOND_ARCHIVE" Disproves
+        "The archived WAL ends before the point that recovery must stop at."
+        "That point is lost. The message says how far the archive reaches and why it ends there; nothing was restored.";
+    TargetAmbiguous "TARGET_AMBIGUOUS" Unverifies
+        "More than one point of the WAL is what the target names."
+        "PostgreSQL would stop at the first. Name the one that you mean by its position or time. Nothing was restored.";
+    TimelineUnrelated "TIMELINE_UNRELATED" Unverifies
+        "The timeline that was asked for does not exist, or does not descend from the backup."
+        "`timeline: latest` follows what the archive knows; the message lists the timelines. Nothing was restored.";
     UnpackFailed "UNPACK_FAILED" Disproves
         "The backup could not be unpacked."
         "The archive file is damaged or incomplete; this backup would not have been restored.";
@@ -128,6 +143,18 @@ catalogue! {
     RecoveryShort "RECOVERY_SHORT" Notes
         "Recovery ended before the position at which the expected content was captured."
         "The WAL after the recovered position never reached the archive. Whether data is lost is decided by the content checks.";
+    WalGap "WAL_GAP" Disproves
+        "A WAL segment that later ones follow is not in the archive; recovery ended before it."
+        "Everything after the gap is lost to recovery, although the server started and looks well. Look for what removed the segment, or never archived it.";
+    WalDamaged "WAL_DAMAGED" Disproves
+        "An archived WAL segment cannot be read to its end; recovery ended in it."
+        "Everything after the damage is lost to recovery, although the server started and looks well. The message names segment and byte.";
+    WalNotGiven "WAL_NOT_GIVEN" Disproves
+        "The restore_command did not give a segment that was archived; recovery ended before it."
+        "PostgreSQL takes that for the end of the archive, starts, and looks well. Try the command by hand with the name of that segment.";
+    TargetMissed "TARGET_MISSED" Disproves
+        "The recovered server stopped at another point than the one that was asked for."
+        "The server is up, and holds another state than it should. The message says where it stopped and what the difference costs.";
     DatabaseMissing "DATABASE_MISSING" Disproves
         "A database of the primary is not there after the restore."
         "The restore is incomplete, or it ended before the database was created.";
@@ -146,6 +173,21 @@ catalogue! {
     FingerprintMismatch "FINGERPRINT_MISMATCH" Disproves
         "A table's content differs from the primary's."
         "At least one value differs. Compare the rows with a copy of the primary.";
+    TransactionsLost "TRANSACTIONS_LOST" Disproves
+        "Transactions that the server acknowledged, and that recovery had to bring back, are not there."
+        "The message counts them and names the first. State what may be lost as `objectives: { rpo: ... }`.";
+    TransactionsUnexpected "TRANSACTIONS_UNEXPECTED" Disproves
+        "Transactions are there that came after the recovery point, were rolled back, or were never made."
+        "Recovery went past its target, or something else wrote to the server.";
+    LedgerMismatch "LEDGER_MISMATCH" Disproves
+        "The rows of a transaction are not what the server acknowledged."
+        "The message names the transaction: it was changed, or torn.";
+    LedgerDisagrees "LEDGER_DISAGREES" Unverifies
+        "The ledger and the WAL say different things about a transaction, so one of the two oracles is wrong."
+        "Please report it with the record of the run: nothing can be concluded from it.";
+    LedgerDamaged "LEDGER_DAMAGED" Unverifies
+        "The ledger of the drill cannot be read to its end."
+        "It was cut off or changed; without it nobody knows what was acknowledged. Run the drill again.";
     CatalogMismatch "CATALOG_MISMATCH" Disproves
         "An index, constraint, column, view, function, trigger, policy, grant or other definition differs from the primary's."
         "The finding names the object and both definitions.";
@@ -182,6 +224,12 @@ catalogue! {
     RtoExceeded "RTO_EXCEEDED" Disproves
         "Recovery took longer than the recovery time objective allows."
         "The phases in the report say where the time went.";
+    RpoExceeded "RPO_EXCEEDED" Disproves
+        "More acknowledged work was lost than the recovery point objective allows."
+        "The message says how much, and where the WAL ended. Archive more often, or stream WAL to the archive.";
+    RecoveryPointWrong "RECOVERY_POINT_WRONG" Disproves
+        "A recovery point of a sweep does not hold what it must, or could not be reached."
+        "The message names the first such point; recover to it for a closer look.";
     ObjectiveUnmeasured "OBJECTIVE_UNMEASURED" Unverifies
         "An objective has a target, but the drill ended before it could be measured."
         "Look at the finding that ended the drill.";

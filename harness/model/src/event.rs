@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::evidence::{Evidence, PlaceFacts};
 use crate::finding::{Finding, Stage};
-use crate::scenario::Expect;
+use crate::scenario::{Expect, Rpo};
 use crate::units::Major;
 
 /// Something that happened, and when.
@@ -23,6 +23,10 @@ pub struct Event {
 /// The vocabulary of a drill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a drill has some hundreds of them, and a box would be in everybody's way"
+)]
 pub enum Happening {
     /// The run began; always first.
     RunStarted(Box<Header>),
@@ -97,9 +101,15 @@ pub struct Header {
     /// The checks that the plan contains.
     #[serde(rename = "planned_checks")]
     pub checks: Vec<Check>,
+    /// How WAL was archived. Empty in records from before it could be chosen: by archive_command.
+    #[serde(default)]
+    pub archive: String,
     /// The recovery time objective.
     #[serde(default)]
     pub rto_us: Option<u64>,
+    /// The recovery point objective; none: nothing may be lost of what the ledger holds.
+    #[serde(default)]
+    pub rpo: Option<Rpo>,
     /// How the drill must end, when that is not `proven`.
     #[serde(default)]
     pub expect: Option<Expect>,
@@ -140,6 +150,10 @@ pub enum Unit {
     Tables,
     /// WAL segments.
     Segments,
+    /// Transactions.
+    Transactions,
+    /// Recovery points.
+    Points,
 }
 
 /// How a step ended.

@@ -8,6 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::units::Lsn;
 
+mod point_in_time;
+
+pub use point_in_time::{
+    LossEvidence, MarkEvidence, PointEvidence, SweepEvidence, TallyEvidence, WalEndEvidence, WorkEvidence,
+};
+
 /// What a place says of itself; part of the record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlaceFacts {
@@ -35,6 +41,10 @@ pub struct PlaceFacts {
 /// One thing that was measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a drill has a few dozen of them, and a box would be in everybody's way"
+)]
 pub enum Evidence {
     /// Data was loaded.
     Load(LoadEvidence),
@@ -48,6 +58,14 @@ pub enum Evidence {
     Check(CheckRecord),
     /// A running server said what it is, and by which versions it orders text.
     Server(ServerEvidence),
+    /// Writers ended.
+    Work(WorkEvidence),
+    /// An instant was marked.
+    Mark(MarkEvidence),
+    /// The ledger was compared with a recovered server.
+    Tally(TallyEvidence),
+    /// Recovery points were swept over.
+    Sweep(SweepEvidence),
 }
 
 /// What a running server said of itself.
@@ -148,6 +166,9 @@ pub struct BackupEvidence {
     pub start_lsn: Lsn,
     /// Where it is consistent.
     pub end_lsn: Lsn,
+    /// When it was done, microseconds since 1970 UTC. 0 in records from before it was taken down.
+    #[serde(default)]
+    pub ended_unix_us: i64,
     /// The timeline.
     pub timeline: u32,
     /// How long it took.
@@ -200,18 +221,72 @@ pub struct RecoveryEvidence {
     pub state: Option<String>,
     /// Where the old timeline ended.
     pub reached_lsn: Option<Lsn>,
+    /// The server that came of it. Empty in records from before there could be more than one: `restored`.
+    #[serde(default)]
+    pub server: String,
+    /// The timeline that was asked for: `latest`, `current`, `2`. Empty in the same records: latest.
+    #[serde(default)]
+    pub target_timeline: String,
+    /// What the server was to do at the target: `promote`, `pause`, `shutdown`. Empty in the same records: promote.
+    #[serde(default)]
+    pub action: String,
+    /// Where the server paused at its target, where it was to do so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_at: Option<Lsn>,
+    /// Whether the server shut down at its target, where it was to do so.
+    #[serde(default)]
+    pub shut_down: bool,
+    /// Where replay had to stop, by the WAL itself.
+    #[serde(default)]
+    pub wanted: Option<PointEvidence>,
+    /// Where it stopped, by what the server says.
+    #[serde(default)]
+    pub reached: Option<PointEvidence>,
+    /// How far the archive reaches.
+    #[serde(default)]
+    pub archive_end: Option<WalEndEvidence>,
+    /// Whether everything that a monitoring would ask looked well: the server started, answers, and is promoted.
+    #[serde(default)]
+    pub looks_well: Option<bool>,
     /// The timeline after promotion.
     pub timeline: Option<u32>,
+    /// What the archive lacked and was put into the server's own WAL before it was started, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_over: Vec<LeftOverEvidence>,
+    /// A segment that was archived, and that `restore_command` did not give when the server asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_given: Option<NotGivenEvidence>,
     /// WAL segments fetched from the archive.
     pub segments: u64,
     /// The last of them.
     pub last_segment: Option<String>,
+    /// How long pgdrill read the WAL before it let anything begin. It is in no phase.
+    #[serde(default)]
+    pub aim_us: u64,
     /// The phases of the recovery time, in order, without gaps.
     pub phases: Vec<Phase>,
     /// From the disaster to the first application write; none when there was none.
     pub rto_us: Option<u64>,
     /// The running server's answers about settings that must be off.
     pub quarantine: BTreeMap<String, String>,
+}
+
+/// A file of WAL that was not in the archive and was saved elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOverEvidence {
+    /// Its name, as the server asks for it.
+    pub name: String,
+    /// Where it was, within the workspace: `archive/000000010000000000000004.partial`.
+    pub from: String,
+}
+
+/// A segment that was archived and not given to the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotGivenEvidence {
+    /// Its name.
+    pub segment: String,
+    /// What `restore_command` ended with; none where it said that it gave the file, and there was none.
+    pub exit_code: Option<i32>,
 }
 
 /// One phase of the recovery time.
@@ -240,6 +315,9 @@ pub enum CheckStatus {
 pub struct CheckRecord {
     /// Which.
     pub check: Check,
+    /// Of which server. Empty in records from before there could be more than one: `restored`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub server: String,
     /// How it ended.
     pub status: CheckStatus,
     /// How many things it looked at, in the unit of its catalogue row.

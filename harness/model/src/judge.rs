@@ -2,21 +2,21 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use crate::check::Check;
 use crate::code::{Code, Weight};
 use crate::event::{Event, Happening, Header, StepStatus};
-use crate::evidence::{CheckRecord, CheckStatus, Evidence, RecoveryEvidence};
+use crate::evidence::{CheckRecord, CheckStatus, Evidence};
 use crate::finding::{Finding, Stage};
-use crate::run::{Objective, Run, SCHEMA, StepRecord};
+use crate::run::{Run, SCHEMA, StepRecord};
 use crate::scenario::Expect;
-use crate::units::show_duration;
 use crate::verdict::Verdict;
 
-/// What exactly the recovery time objective bounds.
-const RTO_DEFINITION: &str = "from the loss of the primary to the first committed write of the application on the \
-                              recovered server; our own checks are not in it";
+mod gaps;
+mod objectives;
+mod words;
+
+use gaps::{complete, has_gaps};
+use words::{not_tested, reason};
 
 /// Folds the events of one run into its record and judges it. None when the first event is not `RunStarted`.
 /// Events that are missing at the end show as steps and checks that did not run.
@@ -42,6 +42,10 @@ pub fn fold(events: &[Event]) -> Option<Run> {
         load: None,
         backups: Vec::new(),
         baseline: None,
+        work: Vec::new(),
+        marks: Vec::new(),
+        tallies: Vec::new(),
+        sweeps: Vec::new(),
         recoveries: Vec::new(),
         checks: Vec::new(),
         objectives: Vec::new(),
@@ -95,6 +99,10 @@ fn measured(run: &mut Run, evidence: &Evidence) {
         Evidence::Recovery(recovery) => run.recoveries.push(recovery.clone()),
         Evidence::Check(check) => run.checks.push(check.clone()),
         Evidence::Server(server) => run.servers.push(server.clone()),
+        Evidence::Work(work) => run.work.push(work.clone()),
+        Evidence::Mark(mark) => run.marks.push(mark.clone()),
+        Evidence::Tally(tally) => run.tallies.push(tally.clone()),
+        Evidence::Sweep(sweep) => run.sweeps.push(sweep.clone()),
     }
 }
 
@@ -111,7 +119,8 @@ fn judge(run: &mut Run, ended: bool) {
         add_missing(run, Code::RunDied, "pgdrill ended without finishing the drill");
     }
     record_missing_checks(run);
-    measure_objectives(run);
+    objectives::measure(run);
+    judge_tallies(run);
     if ended && run.teardown.is_none() {
         add_missing(run, Code::CleanupFailed, "nothing says that the drill's servers and files are gone");
     }
@@ -150,9 +159,18 @@ fn last_stage(run: &Run) -> Stage {
 /// Gives each planned check that left no record one that says so, and each that did not run its finding.
 fn record_missing_checks(run: &mut Run) {
     for check in run.header.checks.clone() {
-        if !run.checks.iter().any(|record| record.check == check) {
+        // One that is made of two servers is planned twice.
+        let planned = run.header.checks.iter().filter(|other| **other == check).count();
+        let of: BTreeSet<&str> = run
+            .checks
+            .iter()
+            .filter(|record| record.check == check)
+            .map(|record| record.server.as_str())
+            .collect();
+        if of.len() < planned {
             run.checks.push(CheckRecord {
                 check,
+                server: String::new(),
                 status: CheckStatus::NotRun,
                 examined: 0,
                 summary: "the drill ended before it".to_owned(),
@@ -193,42 +211,15 @@ fn record_missing_checks(run: &mut Run) {
     run.findings.extend(contradictions);
 }
 
-/// Fills in the objectives, and what a breach or a missing measurement means. Of drills that shared the machine the
-/// time is only taken down: what the others cost it is not the backup's fault.
-fn measure_objectives(run: &mut Run) {
-    let target_us = run.header.rto_us.filter(|_| run.header.jobs == 1);
-    // One recovery that was not measured, or was too slow, is not made good by another.
-    let measured: Option<Vec<u64>> = run.recoveries.iter().map(|recovery| recovery.rto_us).collect();
-    let measured_us = measured.and_then(|all| all.into_iter().max());
-    if target_us.is_none() && measured_us.is_none() {
-        return;
+/// A tally that shows what no finding tells is as good as the finding.
+fn judge_tallies(run: &mut Run) {
+    let lost = run.tallies.iter().map(|tally| tally.lost.max(tally.loss.transactions)).sum::<u64>();
+    if lost > 0 && run.header.rpo.is_none() {
+        add_missing(run, Code::TransactionsLost, "acknowledged transactions are lost");
     }
-    let met = target_us.zip(measured_us).map(|(target, measured)| measured <= target);
-    let shown = |us: u64| show_duration(Duration::from_micros(us));
-    match (target_us, measured_us) {
-        (Some(target), Some(measured)) if met == Some(false) => run.findings.push(
-            Finding::new(
-                Code::RtoExceeded,
-                Stage::Recover,
-                format!("recovery took {}, and the objective is {}", shown(measured), shown(target)),
-            )
-            .with("target_us", target)
-            .with("measured_us", measured),
-        ),
-        (Some(target), None) => run.findings.push(Finding::new(
-            Code::ObjectiveUnmeasured,
-            Stage::Recover,
-            format!("the recovery time objective of {} was not measured", shown(target)),
-        )),
-        _ => {}
+    if run.tallies.iter().any(|tally| tally.unexpected > 0) {
+        add_missing(run, Code::TransactionsUnexpected, "transactions are there that must not be");
     }
-    run.objectives = vec![Objective {
-        name: "rto".to_owned(),
-        definition: RTO_DEFINITION.to_owned(),
-        target_us,
-        measured_us,
-        met,
-    }];
 }
 
 /// Whether a finding merely follows from a drill that ended early.
@@ -245,79 +236,6 @@ fn observe(run: &Run) -> Verdict {
         Some(Weight::Unverifies) => Verdict::Unverified,
         _ if bug => Verdict::Unverified,
         _ => Verdict::Proven,
-    }
-}
-
-/// Whether every step was done and left its evidence, and every check held.
-fn complete(run: &Run) -> bool {
-    let planned = |name: &str| run.steps.iter().any(|step| step.planned.name == name);
-    let recovered = |recovery: &RecoveryEvidence| match recovery.state.as_deref() {
-        // A promoted server that nobody could write to is not recovered.
-        Some("promoted") => recovery.rto_us.is_some(),
-        state => state.is_some(),
-    };
-    run.steps.iter().all(|step| step.status == StepStatus::Done)
-        && !has_gaps(run)
-        && planned("recover")
-        && run.recoveries.iter().all(recovered)
-        && !run.checks.is_empty()
-        && run.checks.iter().all(|check| check.status == CheckStatus::Held)
-}
-
-/// Whether a step is said to be done and nothing shows for it, or one was begun although one before it was not done.
-/// No drill leaves such a record, and nothing can be concluded from it, not even that an expected trouble came.
-fn has_gaps(run: &Run) -> bool {
-    let done = |name: &str| {
-        run.steps.iter().filter(|step| step.planned.name == name && step.status == StepStatus::Done).count()
-    };
-    let opened = |server: &str| run.places.iter().any(|(name, _)| name == server);
-    let described = |server: &str| run.servers.iter().any(|found| found.server == server);
-    let backups: BTreeSet<&str> = run.backups.iter().map(|backup| backup.name.as_str()).collect();
-    let begun = run.steps.iter().rposition(|step| step.status != StepStatus::NotRun).unwrap_or(0);
-    run.steps[..begun.min(run.steps.len())].iter().any(|step| step.status != StepStatus::Done)
-        || (done("create-cluster") > 0 && !opened("primary"))
-        || (done("load-data") > 0 && run.load.is_none())
-        || backups.len() < done("backup")
-        || (done("capture") > 0 && (run.baseline.is_none() || !described("primary")))
-        || (done("check") > 0 && !described("restored"))
-        || (done("recover") > 0 && !opened("restored"))
-        || run.recoveries.len() < done("recover")
-}
-
-fn reason(run: &Run) -> String {
-    match run.observed {
-        Verdict::Proven => {
-            let names: Vec<&str> = run.proven_for().into_iter().map(Check::name).collect();
-            let everything = names.len() == Check::all().len();
-            let what = if everything {
-                "every check held".to_owned()
-            } else {
-                format!("proven for: {}", names.join(", "))
-            };
-            match run.objectives.first().and_then(|rto| rto.measured_us) {
-                Some(us) => format!("{what}; recovered in {}", show_duration(Duration::from_micros(us))),
-                None => what,
-            }
-        }
-        Verdict::Disproven | Verdict::Unverified => {
-            let weight =
-                if run.observed == Verdict::Disproven { Weight::Disproves } else { Weight::Unverifies };
-            // What merely follows from a drill that ended early is not counted beside its cause.
-            let same: Vec<&Finding> = run
-                .findings
-                .iter()
-                .filter(|finding| finding.weight == weight && !follows(finding.code))
-                .collect();
-            let first = same.first().copied().or_else(|| run.findings.first());
-            match first {
-                Some(finding) if same.len() == 2 => format!("{} (and 1 more finding)", finding.message),
-                Some(finding) if same.len() > 2 => {
-                    format!("{} (and {} more findings)", finding.message, same.len() - 1)
-                }
-                Some(finding) => finding.message.clone(),
-                None => "a step of the plan was not done, or left no evidence".to_owned(),
-            }
-        }
     }
 }
 
@@ -358,32 +276,4 @@ fn against_expectation(run: &mut Run, expect: Expect) -> (Verdict, String) {
     let message = format!("expected {wanted}, but it was {seen}");
     run.findings.insert(0, Finding::new(Code::ExpectationMissed, last_stage(run), message.clone()));
     (Verdict::Disproven, message)
-}
-
-/// What the record says nothing about, so that nobody reads more into a green verdict than there is.
-fn not_tested(run: &Run) -> Vec<String> {
-    let mut not: Vec<String> = Check::all()
-        .into_iter()
-        .filter(|check| {
-            !run.checks.iter().any(|record| record.check == *check && record.status != CheckStatus::NotRun)
-        })
-        .map(|check| format!("{}: {}", check.name(), check.entry().doc))
-        .collect();
-    match run.header.rto_us {
-        None => not.push("a recovery time objective: the scenario sets none".to_owned()),
-        Some(us) if run.header.jobs > 1 => not.push(format!(
-            "the recovery time objective of {}: {} drills shared the machine",
-            show_duration(Duration::from_micros(us)),
-            run.header.jobs
-        )),
-        Some(_) => {}
-    }
-    not.extend(
-        [
-            "loss of acknowledged commits under load: the primary was quiet when its content was captured",
-            "points in time before the end of the archive",
-        ]
-        .map(str::to_owned),
-    );
-    not
 }

@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::check::Check;
-use crate::code::Code;
 use crate::event::PlannedStep;
-use crate::finding::{Stage, Unable};
+use crate::finding::Stage;
 use crate::scenario::{
-    Backup, BackupFrom, Cluster, Data, Disaster, Expect, Placed, RecoverBy, Scenario, Setting, Sql, Step,
-    SwitchWal, Tablespace, Target,
+    Action, Archive, Backup, Cluster, Crash, Data, Disaster, Expect, RecoverBy, Rpo, Setting, Sql, Sweep,
+    SwitchWal, Tablespace, Target, Timeline, Work,
 };
 use crate::units::Major;
 
+mod compile;
 mod majors;
 mod words;
+
+pub use compile::compile;
 
 /// What one drill will do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +36,12 @@ pub struct Plan {
     pub seed: u64,
     /// The steps, in order.
     pub steps: Vec<Planned>,
+    /// How WAL is archived.
+    pub archive: Archive,
     /// The recovery time objective.
     pub rto: Option<Duration>,
+    /// The recovery point objective.
+    pub rpo: Option<Rpo>,
     /// How the drill must end, when that is not `proven`.
     pub expect: Option<Expect>,
     /// How long the whole drill may take.
@@ -60,6 +66,8 @@ pub enum Act {
         cluster: Cluster,
         /// Its tablespaces.
         tablespaces: Vec<Tablespace>,
+        /// How its WAL is archived.
+        archive: Archive,
         /// Whether the server summarizes its WAL, without which there is no incremental backup.
         summarize_wal: bool,
         /// The scenario's own settings.
@@ -77,6 +85,8 @@ pub enum Act {
         how: Backup,
         /// The backup that it builds upon, where it is incremental.
         upon: Option<String>,
+        /// The server that is backed up, or whose standby is.
+        on: Server,
     },
     /// Run SQL on the server that is there.
     Sql {
@@ -85,31 +95,88 @@ pub enum Act {
         /// On which server.
         on: Server,
     },
+    /// Let writers place orders.
+    Work {
+        /// How many, how long.
+        work: Work,
+        /// On which server.
+        on: Server,
+    },
+    /// Stop the writers that go on behind.
+    StopWork,
+    /// Take note of an instant.
+    Mark {
+        /// Its name.
+        name: String,
+        /// On which server.
+        on: Server,
+    },
+    /// Kill a server and start it again.
+    Crash {
+        /// How long it may take to come back.
+        crash: Crash,
+        /// Which server.
+        on: Server,
+    },
     /// Switch to a new WAL segment and wait until everything before it is in the archive.
-    SwitchWal(SwitchWal),
-    /// Capture the primary's content, with its position.
+    SwitchWal {
+        /// How long that may take.
+        switch: SwitchWal,
+        /// On which server.
+        on: Server,
+    },
+    /// Capture a quiet server's content, with its position.
     Capture {
         /// What the checks to come need.
         checks: Vec<Check>,
+        /// Which server.
+        on: Server,
     },
-    /// Lose the primary.
-    Disaster(Disaster),
+    /// Lose a server.
+    Disaster {
+        /// How.
+        disaster: Disaster,
+        /// Which server.
+        on: Server,
+    },
     /// Restore a backup and recover.
-    Recover {
-        /// The backup, and before it those that it builds upon, the full one first.
-        chain: Vec<Member>,
-        /// How it is unpacked.
-        by: RecoverBy,
-        /// Where recovery stops.
-        to: Target,
-        /// How long it may take.
-        within: Duration,
+    Recover(Recovery),
+    /// Prove many recovery points.
+    Sweep {
+        /// How many.
+        sweep: Sweep,
+        /// Every backup that there is, each with those that it builds upon, the oldest first.
+        backups: Vec<Vec<Member>>,
     },
     /// Compare with what was there.
     Check {
         /// What to compare, in the catalogue's order.
         checks: Vec<Check>,
+        /// Which server.
+        of: Server,
     },
+}
+
+/// A recovery of a drill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// The backups that it can begin from, the oldest first; each with those that it builds upon, the full one first.
+    /// The newest that ends before the target, and lies on a timeline that leads there, is taken.
+    pub backups: Vec<Vec<Member>>,
+    /// How it is unpacked; none follows the backup.
+    pub by: Option<RecoverBy>,
+    /// Where it stops.
+    pub to: Target,
+    /// Along which timeline.
+    pub timeline: Timeline,
+    /// What the server does there.
+    pub action: Action,
+    /// How long it may take.
+    pub within: Duration,
+    /// The server that comes of it.
+    pub server: Server,
+    /// Whether that server goes on as the primary did, with an archive, since the drill loses it again.
+    pub serves: bool,
 }
 
 /// A backup of a drill.
@@ -122,14 +189,18 @@ pub struct Member {
 }
 
 /// A server of a drill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Server {
-    /// The one that is lost.
-    Primary,
     /// One that streams from the primary, so that backups can be taken from it.
     Standby,
-    /// The one that is recovered.
-    Restored,
+    /// The one that is lost first.
+    Primary,
+    /// One that is recovered; the first is 1.
+    Restored(u8),
+    /// The one that a sweep moves through its targets.
+    Sweep,
+    /// The archive host: `pg_receivewal`, which outlives the server whose WAL it receives.
+    Receiver,
 }
 
 impl Server {
@@ -138,127 +209,30 @@ impl Server {
         match self {
             Self::Primary => "primary",
             Self::Standby => "standby",
-            Self::Restored => "restored",
+            Self::Restored(1) => "restored",
+            Self::Restored(2) => "restored-2",
+            Self::Restored(3) => "restored-3",
+            Self::Restored(_) => "restored-4",
+            Self::Sweep => "sweep",
+            Self::Receiver => "receiver",
         }
     }
 }
 
-/// Compiles a scenario for one cell of the matrix.
-///
-/// # Errors
-///
-/// `MAJOR_OUT_OF_RANGE` when the scenario does not make sense on that major, or asks for what that major cannot do.
-pub fn compile(
-    scenario: &Scenario,
-    postgres: Major,
-    runtime: &str,
-    seed: Option<u64>,
-) -> Result<Plan, Unable> {
-    if !scenario.postgres.contains(postgres) {
-        return Err(Unable::new(
-            Code::MajorOutOfRange,
-            format!(
-                "'{}' is for PostgreSQL {}, and {postgres} was asked for",
-                scenario.id, scenario.postgres
-            ),
-        ));
-    }
-    majors::check(scenario, postgres)?;
-    let mut checks = in_order(scenario.steps.iter().filter_map(|step| match &step.what {
-        Step::Check(checks) => Some(checks.as_slice()),
-        _ => None,
-    }));
-    // A recovery that nobody looks at proves nothing: where the scenario names no check, every check is made.
-    let unasked = checks.is_empty();
-    if unasked {
-        checks = Check::all();
-    }
-    let incremental = |step: &Placed<Step>| matches!(&step.what, Step::Backup(how) if how.incremental);
-    let create = Act::CreateCluster {
-        cluster: scenario.cluster.clone(),
-        tablespaces: scenario.tablespaces.clone(),
-        summarize_wal: scenario.steps.iter().any(incremental),
-        settings: scenario.settings.clone(),
-    };
-    let mut steps =
-        vec![Planned { line: None, act: create }, Planned { line: None, act: Act::LoadData(scenario.data) }];
-    let mut chain: Vec<Member> = Vec::new();
-    let mut backups = 0;
-    let mut standby = false;
-    let mut server = Server::Primary;
-    for Placed { line, what } in &scenario.steps {
-        let act = match what {
-            Step::Backup(how) => {
-                if how.from == BackupFrom::Standby && !standby {
-                    standby = true;
-                    steps.push(Planned { line: None, act: Act::CreateStandby });
-                }
-                backups += 1;
-                let name = format!("backup-{backups}");
-                if !how.incremental {
-                    chain.clear();
-                }
-                let upon = chain.last().map(|member| member.name.clone());
-                chain.push(Member { name: name.clone(), how: *how });
-                Act::Backup { name, how: *how, upon }
-            }
-            Step::Sql(sql) => Act::Sql { sql: sql.clone(), on: server },
-            Step::SwitchWal(switch) => Act::SwitchWal(*switch),
-            Step::Disaster(disaster) => {
-                steps.push(Planned { line: None, act: Act::Capture { checks: checks.clone() } });
-                Act::Disaster(*disaster)
-            }
-            Step::Recover(recover) => {
-                server = Server::Restored;
-                let newest = chain.last().ok_or_else(|| {
-                    Unable::bug(format!(
-                        "{}:{line}: a recovery without a backup passed the parser",
-                        scenario.id
-                    ))
-                })?;
-                let by = recover.by.unwrap_or_else(|| RecoverBy::fitting(&newest.how));
-                Act::Recover { chain: chain.clone(), by, to: recover.to, within: recover.within }
-            }
-            Step::Check(checks) => {
-                let mut checks = checks.clone();
-                checks.sort_unstable();
-                Act::Check { checks }
-            }
-        };
-        steps.push(Planned { line: Some(*line), act });
-    }
-    if unasked {
-        steps.push(Planned { line: None, act: Act::Check { checks } });
-    }
-    Ok(Plan {
-        scenario: scenario.id.clone(),
-        title: scenario.title.clone(),
-        scenario_sha256: scenario.sha256.clone(),
-        postgres,
-        runtime: runtime.to_owned(),
-        seed: seed.unwrap_or(scenario.seed),
-        steps,
-        rto: scenario.objectives.rto,
-        expect: scenario.expect,
-        time_limit: scenario.time_limit,
-    })
-}
-
-/// Each check once, in the catalogue's order.
-fn in_order<'a>(lists: impl Iterator<Item = &'a [Check]>) -> Vec<Check> {
-    let mut checks: Vec<Check> = lists.flatten().copied().collect();
-    checks.sort_unstable();
-    checks.dedup();
-    checks
-}
-
 impl Plan {
-    /// The checks that it contains, in the catalogue's order.
+    /// The checks that it contains, in the catalogue's order; one that is made of two servers stands twice.
     pub fn checks(&self) -> Vec<Check> {
-        in_order(self.steps.iter().filter_map(|step| match &step.act {
-            Act::Check { checks } => Some(checks.as_slice()),
-            _ => None,
-        }))
+        let mut checks: Vec<Check> = self
+            .steps
+            .iter()
+            .flat_map(|step| match &step.act {
+                Act::Check { checks, .. } => checks.as_slice(),
+                _ => &[],
+            })
+            .copied()
+            .collect();
+        checks.sort_unstable();
+        checks
     }
 
     /// Its steps as the record keeps them.
@@ -284,10 +258,15 @@ impl Act {
             Self::CreateStandby => "create-standby",
             Self::Backup { .. } => "backup",
             Self::Sql { .. } => "sql",
-            Self::SwitchWal(_) => "switch-wal",
+            Self::Work { .. } => "work",
+            Self::StopWork => "stop-work",
+            Self::Mark { .. } => "mark",
+            Self::Crash { .. } => "crash",
+            Self::SwitchWal { .. } => "switch-wal",
             Self::Capture { .. } => "capture",
-            Self::Disaster(_) => "disaster",
-            Self::Recover { .. } => "recover",
+            Self::Disaster { .. } => "disaster",
+            Self::Recover(_) => "recover",
+            Self::Sweep { .. } => "sweep",
             Self::Check { .. } => "check",
         }
     }
@@ -296,82 +275,18 @@ impl Act {
     pub fn stage(&self) -> Stage {
         match self {
             Self::CreateCluster { .. } | Self::LoadData(_) => Stage::Prepare,
-            Self::CreateStandby | Self::Backup { .. } | Self::SwitchWal(_) => Stage::Backup,
+            Self::CreateStandby
+            | Self::Backup { .. }
+            | Self::SwitchWal { .. }
+            | Self::Work { .. }
+            | Self::StopWork
+            | Self::Mark { .. }
+            | Self::Crash { .. } => Stage::Backup,
             Self::Sql { on: Server::Primary | Server::Standby, .. } => Stage::Backup,
             Self::Capture { .. } => Stage::Capture,
-            Self::Disaster(_) => Stage::Disaster,
-            Self::Recover { .. } => Stage::Recover,
-            Self::Sql { on: Server::Restored, .. } | Self::Check { .. } => Stage::Check,
+            Self::Disaster { .. } => Stage::Disaster,
+            Self::Recover(_) | Self::Sweep { .. } => Stage::Recover,
+            Self::Sql { .. } | Self::Check { .. } => Stage::Check,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::scenario::parse;
-
-    const TEXT: &str = "
-title: A drill
-postgres: '>=14'
-data: { orders: 1_000 }
-steps:
-  - backup: { format: plain }
-  - backup: { format: tar, compress: gzip }
-  - sql: SELECT 1
-  - disaster: lose-primary
-  - recover: {}
-  - sql: SELECT 2
-  - check: all
-objectives: { rto: 30s }
-";
-
-    #[test]
-    fn a_plan_hides_no_step_and_leaves_nothing_to_decide() {
-        let scenario = parse("a", "a.yaml", TEXT).unwrap();
-        let plan = compile(&scenario, Major(15), "local", Some(7)).unwrap();
-        let names: Vec<&str> = plan.steps.iter().map(|step| step.act.name()).collect();
-        assert_eq!(
-            names,
-            [
-                "create-cluster",
-                "load-data",
-                "backup",
-                "backup",
-                "sql",
-                "capture",
-                "disaster",
-                "recover",
-                "sql",
-                "check"
-            ]
-        );
-        assert_eq!(plan.seed, 7);
-        assert_eq!(plan.checks(), Check::all());
-        let Act::Recover { chain, by, .. } = &plan.steps[7].act else { panic!("{:?}", plan.steps[7]) };
-        assert_eq!((chain.len(), chain[0].name.as_str(), *by), (1, "backup-2", RecoverBy::Tar));
-        assert!(matches!(plan.steps[4].act, Act::Sql { on: Server::Primary, .. }));
-        assert!(matches!(plan.steps[8].act, Act::Sql { on: Server::Restored, .. }));
-        assert_eq!(plan.steps[8].line, Some(11));
-    }
-
-    #[test]
-    fn a_recovery_that_is_not_checked_is_checked_by_everything() {
-        let text = TEXT.replace("  - check: all\n", "");
-        let plan = compile(&parse("a", "a.yaml", &text).unwrap(), Major(15), "local", None).unwrap();
-        let last = plan.steps.last().unwrap();
-        assert_eq!((last.line, &last.act), (None, &Act::Check { checks: Check::all() }));
-        assert!(plan.steps.iter().any(|step| step.act == Act::Capture { checks: Check::all() }));
-        let bare = TEXT.replace("  - check: all\n", "  - check\n");
-        let plan = compile(&parse("a", "a.yaml", &bare).unwrap(), Major(15), "local", None).unwrap();
-        assert_eq!((plan.steps.last().unwrap().line, plan.checks()), (Some(12), Check::all()));
-    }
-
-    #[test]
-    fn a_major_out_of_range_is_not_a_verdict_about_the_backup() {
-        let scenario = parse("a", "a.yaml", TEXT).unwrap();
-        let unable = compile(&scenario, Major(13), "local", None).unwrap_err();
-        assert_eq!(unable.code, Code::MajorOutOfRange);
-        assert_eq!(unable.message, "'a' is for PostgreSQL >=14, and 13 was asked for");
     }
 }

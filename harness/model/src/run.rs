@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::event::{Event, Header, PlannedStep, StepStatus, Teardown};
 use crate::evidence::{
-    BackupEvidence, BaselineEvidence, CheckRecord, CheckStatus, LoadEvidence, PlaceFacts, RecoveryEvidence,
-    ServerEvidence,
+    BackupEvidence, BaselineEvidence, CheckRecord, CheckStatus, LoadEvidence, LossEvidence, MarkEvidence,
+    PlaceFacts, RecoveryEvidence, ServerEvidence, SweepEvidence, TallyEvidence, WorkEvidence,
 };
 use crate::finding::Finding;
+use crate::scenario::Rpo;
+use crate::units::Lsn;
 use crate::verdict::Verdict;
 
 /// The name and version of the record's form. Fields may be added within a version; none is removed or changes
@@ -46,8 +48,20 @@ pub struct Run {
     pub load: Option<LoadEvidence>,
     /// The backups that were taken.
     pub backups: Vec<BackupEvidence>,
-    /// What was there before the disaster.
+    /// What was there before the disaster: of several captures the last.
     pub baseline: Option<BaselineEvidence>,
+    /// What writers did.
+    #[serde(default)]
+    pub work: Vec<WorkEvidence>,
+    /// Named instants.
+    #[serde(default)]
+    pub marks: Vec<MarkEvidence>,
+    /// What became of the transactions of the ledger, by recovered server.
+    #[serde(default)]
+    pub tallies: Vec<TallyEvidence>,
+    /// Sweeps over recovery points.
+    #[serde(default)]
+    pub sweeps: Vec<SweepEvidence>,
     /// The recoveries.
     pub recoveries: Vec<RecoveryEvidence>,
     /// How each check of the plan ended.
@@ -79,7 +93,7 @@ pub struct StepRecord {
 /// An objective and what was measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Objective {
-    /// `rto`.
+    /// `rto` or `rpo`.
     pub name: String,
     /// What exactly is measured.
     pub definition: String,
@@ -89,11 +103,51 @@ pub struct Objective {
     pub measured_us: Option<u64>,
     /// Whether the target was met; none when there is no target or no measurement.
     pub met: Option<bool>,
+    /// The target of an RPO.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_rpo: Option<Rpo>,
+    /// What was measured of an RPO.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<LossEvidence>,
 }
 
 impl Run {
-    /// The checks whose holding the verdict rests on.
+    /// The checks whose holding the verdict rests on: each once, of however many servers.
     pub fn proven_for(&self) -> Vec<Check> {
-        self.checks.iter().filter(|c| c.status == CheckStatus::Held).map(|c| c.check).collect()
+        let held = self.checks.iter().filter(|check| check.status == CheckStatus::Held);
+        let mut checks: Vec<Check> = held.map(|held| held.check).collect();
+        checks.dedup();
+        checks
+    }
+
+    /// Whether a recovery stopped where it had to by the WAL. None where one of the two is not known.
+    pub fn stopped_as_the_wal_says(&self, recovery: &RecoveryEvidence) -> Option<bool> {
+        let (wanted, reached) = (recovery.wanted.as_ref()?, recovery.reached.as_ref()?);
+        // Where the WAL leaves it open where exactly replay stops, it names no position.
+        let there = wanted.lsn.is_none() || wanted.lsn == reached.lsn;
+        let at = wanted.lsn.or(reached.lsn);
+        let along = wanted.timeline == reached.timeline
+            || at.is_some_and(|at| self.is_shared(wanted.timeline, reached.timeline, at));
+        Some(there && along)
+    }
+
+    /// Whether a position lies before the recoveries of this run made `child` of `ancestor`: up to there both are the same
+    /// WAL. A server that goes back to before a fork names the timeline that it was to follow, and the WAL the one that
+    /// the records are on.
+    fn is_shared(&self, ancestor: u32, child: u32, at: Lsn) -> bool {
+        let fork = |timeline: u32| {
+            self.recoveries.iter().find_map(|recovery| {
+                let left = recovery.reached.as_ref().filter(|left| left.timeline < timeline)?;
+                (recovery.timeline == Some(timeline)).then_some((left.timeline, left.lsn?))
+            })
+        };
+        let mut timeline = child;
+        while timeline != ancestor {
+            match fork(timeline) {
+                Some((parent, left_at)) if at <= left_at => timeline = parent,
+                _ => return false,
+            }
+        }
+        true
     }
 }

@@ -24,7 +24,8 @@ impl FromStr for Lsn {
         let wrong = || format!("'{text}' is not a log position (two hexadecimal numbers, as in 0/3000060)");
         let (high, low) = text.split_once('/').ok_or_else(wrong)?;
         let part = |s: &str| -> Result<u64, String> {
-            if s.is_empty() || s.len() > 8 {
+            // A sign would be read, too.
+            if s.is_empty() || s.len() > 8 || s.starts_with('+') {
                 return Err(wrong());
             }
             u64::from_str_radix(s, 16).map_err(|_| wrong())
@@ -149,6 +150,14 @@ pub fn show_duration(duration: Duration) -> String {
     }
 }
 
+/// An instant as PostgreSQL reads and writes it, in UTC: `2026-03-01 04:05:06.789012+00`. Microseconds since 1970 UTC.
+pub fn show_time(unix_us: i64) -> String {
+    match jiff::Timestamp::from_microsecond(unix_us) {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S.%6f+00").to_string(),
+        Err(_) => format!("{unix_us} us since 1970"),
+    }
+}
+
 /// A number of bytes as people read it, in powers of 1024: `812 B`, `96.4 MiB`.
 pub fn show_bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -196,6 +205,8 @@ mod tests {
     #[case("0/")]
     #[case("0/xyz")]
     #[case("0/123456789")]
+    #[case("0/+5")]
+    #[case("-1/5")]
     fn what_is_no_log_position_is_refused(#[case] text: &str) {
         assert!(text.parse::<Lsn>().is_err());
     }
@@ -229,6 +240,11 @@ mod tests {
     #[case(Duration::from_secs(7_260), "2 h 01 min")]
     fn durations_for_people(#[case] duration: Duration, #[case] text: &str) {
         assert_eq!(show_duration(duration), text);
+    }
+
+    #[test]
+    fn an_instant_is_written_with_its_offset() {
+        assert_eq!(show_time(1_772_337_906_789_012), "2026-03-01 04:05:06.789012+00");
     }
 
     #[test]

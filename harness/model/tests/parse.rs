@@ -7,9 +7,9 @@ use pgdrill_model::check::Check;
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::Stage;
 use pgdrill_model::scenario::{
-    Backup, BackupFormat, BackupFrom, BackupTool, CheckpointMode, Cluster, Compress, Disaster, Expect,
-    ManifestChecksums, Method, Mistakes, Placed, Recover, RecoverBy, Scenario, Setting, Side, Sql, Step,
-    SwitchWal, Tablespace, Target, WalMethod, parse,
+    Action, Backup, BackupFormat, BackupFrom, BackupTool, CheckpointMode, Cluster, Compress, Disaster,
+    Expect, ManifestChecksums, Method, Mistakes, Placed, Recover, RecoverBy, Scenario, Setting, Side, Sql,
+    Step, SwitchWal, Tablespace, Target, Timeline, WalMethod, parse,
 };
 use pgdrill_model::units::{Major, MajorRange};
 use pgdrill_model::verdict::Verdict;
@@ -71,6 +71,29 @@ objectives: { rto: 30s }
 expect: { verdict: disproven, finding: RTO_EXCEEDED, stage: recover }
 ";
 
+/// Everything that the language has of points in time.
+const POINTS: &str = "\
+title: Points in time
+archive: { by: receivewal, synchronous: off }
+steps:
+  - work: { writers: 2, for: 1s, rate: 200, synchronous-commit: off }
+  - backup
+  - work: { behind: on }
+  - mark: one
+  - crash: { within: 1m }
+  - work: stop
+  - disaster: { bad-sql: DELETE FROM \"AuditLog\" }
+  - recover: { to: { mark: one, by: xid, exclusive: on }, timeline: latest, action: pause, within: 5m }
+  - check: { ledger: all }
+  - work: { transactions: 100 }
+  - disaster: archive-stops
+  - mark: two
+  - disaster: lose-data-keep-wal
+  - sweep: { targets: 10, repeat: 3, within: 1m }
+  - recover: { to: { time: '2026-03-01 04:05:06+00:00' } }
+objectives: { rto: 30s, rpo: 16MiB }
+";
+
 const PLAIN: Backup = Backup {
     tool: BackupTool::PgBasebackup,
     format: BackupFormat::Plain,
@@ -120,8 +143,17 @@ fn the_shortest_drill_is_filled_with_defaults() {
         [
             (3, Step::Backup(gzip)),
             (4, Step::Disaster(Disaster::LosePrimary)),
-            (5, Step::Recover(Recover { by: None, to: Target::Latest, within: Duration::from_secs(600) })),
-            (6, Step::Check(Check::all())),
+            (
+                5,
+                Step::Recover(Recover {
+                    by: None,
+                    to: Target::LATEST,
+                    timeline: Timeline::Latest,
+                    action: Action::Promote,
+                    within: Duration::from_secs(600),
+                })
+            ),
+            (6, Step::Check(Check::all_of(false))),
         ]
     );
 }
@@ -191,8 +223,13 @@ fn everything_that_is_written_is_taken() {
         Step::Sql(Sql { run: run.to_owned(), database: database.map(str::to_owned) })
     };
     let script = "CREATE TABLE t (a int);\nINSERT INTO t VALUES (1);\n";
-    let recover =
-        Recover { by: Some(RecoverBy::Combine), to: Target::Latest, within: Duration::from_secs(300) };
+    let recover = Recover {
+        by: Some(RecoverBy::Combine),
+        to: Target::LATEST,
+        timeline: Timeline::Latest,
+        action: Action::Promote,
+        within: Duration::from_secs(300),
+    };
     assert_eq!(
         steps(&scenario),
         [
@@ -209,6 +246,29 @@ fn everything_that_is_written_is_taken() {
             (40, Step::Check(vec![Check::FirstWrite])),
         ]
     );
+}
+
+#[test]
+fn commands_of_the_archive_are_taken_as_they_are_written() {
+    let text = SHORTEST.replace(
+        "steps:",
+        "archive:\n  command: |\n    test ! -f \"$ARCHIVE/%f\" &&\n      cp '%p' $ARCHIVE/%f # 100%%\n  \
+         restore: cp ${ARCHIVE}/%f %p; echo %r\nsteps:",
+    );
+    let archive = good(&text).archive;
+    assert_eq!(
+        archive.command.as_deref(),
+        Some("test ! -f \"$ARCHIVE/%f\" &&\n  cp '%p' $ARCHIVE/%f # 100%%")
+    );
+    assert_eq!(archive.restore.as_deref(), Some("cp ${ARCHIVE}/%f %p; echo %r"));
+    assert_eq!(good(SHORTEST).archive.command, None);
+}
+
+#[test]
+fn the_files_that_are_changed_at_random_are_good_as_they_are() {
+    for text in [SHORTEST, FULL, POINTS] {
+        assert!(!good(text).steps.is_empty());
+    }
 }
 
 #[test]
@@ -282,6 +342,17 @@ fn many(before: &str, after: &str) -> String {
 #[case::one_key_many_times("a: 1\n".repeat(100_000))]
 #[case::many_steps(format!("title: t\nsteps:\n{}", "- bakcup\n".repeat(100_000)))]
 #[case::many_misplaced_steps(format!("title: t\nsteps:\n- disaster: kill\n{}", "- backup\n".repeat(100_000)))]
+#[case::many_marks(format!("title: t\nsteps:\n{}", many("- mark: m", "\n")))]
+#[case::many_recoveries_to_no_mark(format!(
+    "title: t\nsteps:\n{}{}",
+    (0..20_000).map(|n| format!("- mark: m{n}\n")).collect::<String>(),
+    "- recover: { to: nowhere }\n".repeat(20_000)
+))]
+#[case::many_backups_and_recoveries(format!(
+    "title: t\nsteps:\n{}{}",
+    "- backup\n".repeat(30_000),
+    "- recover: { by: tar }\n".repeat(20_000)
+))]
 #[case::one_step_of_many_keys(format!("title: t\nsteps:\n- {{{}}}", many("k", ": 1,")))]
 #[case::many_settings(format!("{SHORTEST}settings:\n{}", many("  ssl_", ": 1\n")))]
 #[case::alias_bomb("a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nd: &d [*c, *c]\n".to_owned())]
@@ -321,7 +392,7 @@ fn can_be_said(text: &str) {
 }
 
 fn good_files() -> impl Strategy<Value = String> {
-    prop_oneof![Just(SHORTEST.to_owned()), Just(FULL.to_owned())]
+    prop_oneof![Just(SHORTEST.to_owned()), Just(FULL.to_owned()), Just(POINTS.to_owned())]
 }
 
 proptest! {

@@ -8,6 +8,7 @@ pub mod page;
 pub mod relation;
 pub mod segment;
 pub mod tablespace;
+pub mod wal;
 
 /// Bytes that are not what their format says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

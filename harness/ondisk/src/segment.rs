@@ -1,4 +1,10 @@
-//! Names of WAL segments and their neighbours in an archive (`src/include/access/xlog_internal.h`).
+//! Names of WAL segments and their neighbours in an archive, and how far the WAL in a segment reaches
+//! (`src/include/access/xlog_internal.h`).
+
+use std::io::{self, ErrorKind, Read};
+
+/// Bytes of a page of WAL (`XLOG_BLCKSZ`), in every build that is not made with another on purpose.
+pub const PAGE: usize = 8192;
 
 /// What a file in a WAL archive is, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +57,38 @@ pub fn parse(name: &str, segment_size: u64) -> Option<ArchiveFile> {
         }
         _ => None,
     }
+}
+
+/// Whether the page of WAL that begins with `page` lies at `position` by its own header (`XLogPageHeaderData`). A segment
+/// that was recycled for later use has the pages of an earlier position.
+pub fn is_page_of(page: &[u8], position: u64) -> bool {
+    let magic = page.get(..2).is_some_and(|magic| magic != [0, 0]);
+    let address = page.get(8..16).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+    magic && address == Some(position)
+}
+
+/// How many bytes of the segment that begins at `position` hold its WAL. Its pages are written whole and behind the last
+/// record with zeros (`AdvanceXLInsertBuffer`, `src/backend/access/transam/xlog.c`), so that what lies behind the last
+/// page of its own is of no concern.
+///
+/// # Errors
+///
+/// What reading gives, but not that there is no more to read.
+pub fn extent(mut segment: impl Read, position: u64) -> io::Result<u64> {
+    let mut reached = 0;
+    let mut page = [0; PAGE];
+    for start in (0_u64..).step_by(PAGE) {
+        match segment.read_exact(&mut page) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
+            other => other?,
+        }
+        if !is_page_of(&page, position + start) {
+            break;
+        }
+        let last = page.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+        reached = start + last as u64 + 1;
+    }
+    Ok(reached)
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@
 
 use std::time::Duration;
 
-use pgdrill_model::check::Check;
 use pgdrill_model::code::Weight;
 use pgdrill_model::event::{Happening, StepStatus};
 use pgdrill_model::evidence::{CheckRecord, CheckStatus};
@@ -89,6 +88,15 @@ fn properties(run: &Run) -> Vec<(&'static str, String)> {
     }));
     for objective in &run.objectives {
         let seconds = |us: u64| format!("{:.3}", Duration::from_micros(us).as_secs_f64());
+        if let Some(loss) = &objective.loss {
+            properties.extend([
+                ("rpo_lost_transactions", loss.transactions.to_string()),
+                ("rpo_lost_rows", loss.rows.to_string()),
+                ("rpo_lost_seconds", seconds(loss.time_us)),
+                ("rpo_lost_wal_bytes", loss.wal_bytes.to_string()),
+            ]);
+        }
+        properties.extend(objective.target_rpo.map(|target| ("rpo_target", target.to_string())));
         properties.extend(objective.target_us.map(|us| ("rto_target_seconds", seconds(us))));
         properties.extend(objective.measured_us.map(|us| ("rto_measured_seconds", seconds(us))));
     }
@@ -134,7 +142,7 @@ fn step_case(run: &Run, index: usize, step: &StepRecord, began: Option<i64>) -> 
 }
 
 fn check_case(run: &Run, record: &CheckRecord) -> TestCase {
-    let found = words::findings_of_check(run, record.check);
+    let found = words::findings_of_check(run, record);
     let disproves = found.iter().any(|finding| finding.weight == Weight::Disproves);
     let status = match record.status {
         CheckStatus::Held if !disproves => TestCaseStatus::success(),
@@ -144,7 +152,7 @@ fn check_case(run: &Run, record: &CheckRecord) -> TestCase {
             non_success(kind, &record.summary, &found)
         }
     };
-    let mut case = case(run, &format!("check {}", Check::name(record.check)), status);
+    let mut case = case(run, &format!("check {}", words::check_of(run, record)), status);
     case.set_time(Duration::from_micros(record.took_us));
     if record.status == CheckStatus::Held {
         let examined = words::untied(&words::count(record.examined, record.check.entry().unit));

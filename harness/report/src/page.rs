@@ -44,33 +44,33 @@ impl Tone {
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Column {
-    title: &'static str,
+pub(crate) struct Column<'t> {
+    title: &'t str,
     right: bool,
     flexible: bool,
     clipped: bool,
 }
 
-impl Column {
+impl<'t> Column<'t> {
     const PLAIN: Self = Self { title: "", right: false, flexible: false, clipped: false };
 
     /// Words, as wide as the widest.
-    pub(crate) fn left(title: &'static str) -> Self {
+    pub(crate) fn left(title: &'t str) -> Self {
         Self { title, ..Self::PLAIN }
     }
 
     /// Quantities, which end below each other.
-    pub(crate) fn right(title: &'static str) -> Self {
+    pub(crate) fn right(title: &'t str) -> Self {
         Self { title, right: true, ..Self::PLAIN }
     }
 
     /// The column that takes the width that is left, and is wrapped; at most one per table.
-    pub(crate) fn flexible(title: &'static str) -> Self {
+    pub(crate) fn flexible(title: &'t str) -> Self {
         Self { title, flexible: true, ..Self::PLAIN }
     }
 
     /// A flexible column whose texts are cut at the end of the line instead of wrapped.
-    pub(crate) fn clipped(title: &'static str) -> Self {
+    pub(crate) fn clipped(title: &'t str) -> Self {
         Self { title, flexible: true, clipped: true, ..Self::PLAIN }
     }
 
@@ -148,19 +148,13 @@ impl Page {
 
     /// A label and a text that is wrapped beside it, with its further lines below its first one.
     pub(crate) fn labelled(&mut self, indent: usize, label: (Tone, &str), text: (Tone, &str)) {
-        let name = clean(label.1);
-        let hang = indent + columns(&name) + 1;
-        let painted = self.paint(label.0, &name);
-        self.hanging(indent, &painted, hang, text.0, &clean(text.1));
+        self.hanging(indent, (label.0, &clean(label.1)), 0, (text.0, &clean(text.1)));
     }
 
-    /// A named fact: the name in a column of its own.
+    /// A named fact: the name in a column of its own, unless it is too long for that.
     pub(crate) fn fact(&mut self, name: &str, text: &str) {
         const NAMES: usize = 12;
-        let name = clean(name);
-        let pad = NAMES.saturating_sub(columns(&name) + 1);
-        let label = format!("{}{}", self.paint(Tone::Faint, &name), " ".repeat(pad));
-        self.hanging(INDENT, &label, INDENT + NAMES, Tone::Plain, &clean(text));
+        self.hanging(INDENT, (Tone::Faint, &clean(name)), NAMES - 1, (Tone::Plain, &clean(text)));
     }
 
     /// A wrapped paragraph.
@@ -178,22 +172,29 @@ impl Page {
         }
     }
 
-    fn hanging(&mut self, indent: usize, label: &str, hang: usize, tone: Tone, text: &str) {
-        // A label that leaves no room beside it stands on a line of its own.
-        let beside = hang + NARROWEST / 4 <= self.width;
-        let hang = if beside { hang } else { indent + INDENT };
-        let lines = wrap(text, self.width.saturating_sub(hang));
-        let mut lines = lines.iter().map(|line| self.paint(tone, line)).collect::<Vec<_>>().into_iter();
-        let first = if beside { lines.next().unwrap_or_default() } else { String::new() };
-        self.put(&format!("{}{label} {first}", " ".repeat(indent)));
+    /// A label that takes `least` columns at the least, and a text beside it.
+    fn hanging(&mut self, indent: usize, label: (Tone, &str), least: usize, text: (Tone, &str)) {
+        let (name, taken) = (label.1, columns(label.1));
+        let hang = indent + taken.max(least) + 1;
+        // A label that leaves no room beside it stands on lines of its own.
+        if hang + NARROWEST / 4 > self.width {
+            self.paragraph(indent, label.0, name);
+            return self.paragraph(indent + INDENT, text.0, text.1);
+        }
+        let name = format!("{}{}", self.paint(label.0, name), " ".repeat(least.saturating_sub(taken)));
+        let lines = wrap(text.1, self.width - hang);
+        let mut lines = lines.iter().map(|line| self.paint(text.0, line)).collect::<Vec<_>>().into_iter();
+        let first = lines.next().unwrap_or_default();
+        self.put(&format!("{}{name} {first}", " ".repeat(indent)));
         for line in lines {
             self.put(&format!("{}{line}", " ".repeat(hang)));
         }
     }
 
     /// A table with a line of titles. When its flexible column gets too narrow, that column goes below each row.
-    pub(crate) fn table(&mut self, columns: &[Column], rows: &[Vec<Cell>]) {
-        let mut widths: Vec<usize> = columns.iter().map(|column| column.title.width()).collect();
+    pub(crate) fn table(&mut self, columns: &[Column<'_>], rows: &[Vec<Cell>]) {
+        let titles: Vec<Cell> = columns.iter().map(|column| Cell::new(Tone::Faint, column.title)).collect();
+        let mut widths: Vec<usize> = titles.iter().map(|title| title.text.width()).collect();
         for row in rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.text.width());
@@ -220,19 +221,21 @@ impl Page {
         let shown: Vec<usize> =
             (0..columns.len()).filter(|index| beside || Some(*index) != flexible).collect();
         let fits = rigid <= self.width + if beside { 0 } else { GAP };
+        // Where the columns do not fit beside each other, each row is a list.
+        let list = |row: &[Cell]| {
+            let cells = shown.iter().filter_map(|index| row.get(*index)).map(|cell| cell.text.trim());
+            cells.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ")
+        };
         if fits {
-            let titles: Vec<Cell> =
-                columns.iter().map(|column| Cell::new(Tone::Faint, column.title)).collect();
             self.row(columns, &widths, &shown, &titles);
+        } else {
+            self.paragraph(INDENT, Tone::Faint, &list(&titles));
         }
         for row in rows {
             if fits {
                 self.row(columns, &widths, &shown, row);
             } else {
-                let cells: Vec<&str> =
-                    shown.iter().filter_map(|index| row.get(*index)).map(|c| c.text.trim()).collect();
-                let line = cells.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ");
-                self.paragraph(INDENT, Tone::Plain, &line);
+                self.paragraph(INDENT, Tone::Plain, &list(row));
             }
             if !beside
                 && let Some((column, cell)) =
@@ -245,7 +248,7 @@ impl Page {
         }
     }
 
-    fn row(&mut self, columns: &[Column], widths: &[usize], shown: &[usize], row: &[Cell]) {
+    fn row(&mut self, columns: &[Column<'_>], widths: &[usize], shown: &[usize], row: &[Cell]) {
         let cells: Vec<Vec<String>> = shown
             .iter()
             .map(|index| match row.get(*index) {

@@ -11,6 +11,7 @@ use crate::words;
 
 mod differences;
 mod findings;
+mod points;
 mod recovery;
 
 /// The report of one drill.
@@ -21,8 +22,11 @@ pub fn drill(run: &Run, style: Style) -> String {
     identity(&mut page, run);
     steps(&mut page, run);
     recovery::backups(&mut page, run);
+    points::work(&mut page, run);
     recovery::recoveries(&mut page, run);
     recovery::time(&mut page, run);
+    points::ledger(&mut page, run);
+    points::sweeps(&mut page, run);
     checks(&mut page, run);
     not_tested(&mut page, run);
     findings::all(&mut page, run);
@@ -59,6 +63,7 @@ pub fn summary(runs: &[Run], style: Style) -> String {
     if !rows.is_empty() {
         page.table(&columns, &rows);
         differences::all(&mut page, runs);
+        points::losses(&mut page, runs);
         page.blank();
     }
     let mut counts: Vec<(Tone, String)> = [Verdict::Proven, Verdict::Disproven, Verdict::Unverified]
@@ -194,8 +199,9 @@ fn checks(page: &mut Page, run: &Run) {
         return;
     }
     page.heading("Checks");
+    let several = run.recoveries.len() > 1;
     let columns = [
-        Column::left("check"),
+        Column::left(if several { "check, server" } else { "check" }),
         Column::left("result"),
         Column::right("examined"),
         Column::right("time"),
@@ -216,7 +222,7 @@ fn checks(page: &mut Page, run: &Run) {
                 (words::count(record.examined, record.check.entry().unit), words::time(record.took_us))
             };
             vec![
-                Cell::from(record.check.name()),
+                Cell::from(words::check_of(run, record)),
                 Cell::new(tone, result),
                 Cell::from(examined),
                 Cell::from(took),

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+
 use pgdrill_model::check::Check;
 use pgdrill_model::code::{Code, Weight};
 use pgdrill_model::event::{Happening, StepStatus};
-use pgdrill_model::evidence::BackupEvidence;
+use pgdrill_model::evidence::{BackupEvidence, CheckRecord, CheckStatus, Evidence};
 use pgdrill_model::finding::Finding;
 use pgdrill_model::run::Run;
 use pgdrill_model::units::{show_bytes, show_count, show_duration};
@@ -184,9 +185,53 @@ pub(crate) fn findings_of_step(run: &Run, step: usize) -> Vec<&Finding> {
     found
 }
 
-/// The findings that a check reported.
-pub(crate) fn findings_of_check(run: &Run, check: Check) -> Vec<&Finding> {
-    run.findings.iter().filter(|finding| finding.check == Some(check)).collect()
+/// The name of a check, with the server that it was made of where there were several.
+pub(crate) fn check_of(run: &Run, record: &CheckRecord) -> String {
+    if run.recoveries.len() > 1 && !record.server.is_empty() {
+        format!("{}, {}", record.check.name(), record.server)
+    } else {
+        record.check.name().to_owned()
+    }
+}
+
+/// The findings that a check reported of one server. A finding does not say of which server it is, but it is told in the
+/// step that its check was made in. One that was told elsewhere, or by the judge, is of the servers of which the check did
+/// not hold.
+pub(crate) fn findings_of_check<'r>(run: &'r Run, record: &CheckRecord) -> Vec<&'r Finding> {
+    let made = |other: &CheckRecord| {
+        steps_of(run, |what| matches!(what, Happening::Measured(Evidence::Check(made)) if made == other))
+    };
+    let here = made(record);
+    let of_others = || run.checks.iter().filter(|other| other.check == record.check && *other != record);
+    let there: Vec<usize> = of_others().flat_map(made).collect();
+    let failed_alone = of_others().all(|other| other.status == CheckStatus::Held);
+    run.findings
+        .iter()
+        .filter(|finding| finding.check == Some(record.check))
+        .filter(|finding| {
+            let told = steps_of(run, |what| matches!(what, Happening::Found(found) if found == *finding));
+            let told_in = |steps: &[usize]| told.iter().any(|step| steps.contains(step));
+            match (told_in(&here), told_in(&there)) {
+                (false, false) => record.status != CheckStatus::Held || failed_alone,
+                (here, _) => here,
+            }
+        })
+        .collect()
+}
+
+/// The steps in which something happened.
+fn steps_of(run: &Run, happened: impl Fn(&Happening) -> bool) -> Vec<usize> {
+    let mut current = None;
+    let mut steps = Vec::new();
+    for event in &run.events {
+        match &event.what {
+            Happening::StepStarted { step } => current = Some(*step),
+            Happening::StepEnded { .. } => current = None,
+            what if happened(what) => steps.extend(current),
+            _ => {}
+        }
+    }
+    steps
 }
 
 /// How a step ended, for people. A run that died did not have time to say how its last step ended.

@@ -40,6 +40,8 @@ fn the_report_of_a_drill_in_wide_narrow_and_coloured_terminals() {
     compare("disproven-wide.txt", &text::drill(&run, Style { color: false, width: 140 }));
     compare("disproven-narrow.txt", &text::drill(&run, Style { color: false, width: 46 }));
     compare("disproven-coloured.txt", &text::drill(&run, Style { color: true, width: 100 }));
+    let run = sample::lossy();
+    compare("lossy-wide.txt", &text::drill(&run, Style { color: false, width: 120 }));
 }
 
 #[test]
@@ -107,7 +109,7 @@ fn junit_counts_are_true_and_nothing_unproven_is_green() {
 #[test]
 fn no_line_is_wider_than_the_terminal_or_ends_in_spaces() {
     for (name, run) in sample::all() {
-        for width in [40, 46, 60, 72, 80, 100, 132, 200] {
+        for width in [40, 46, 60, 72, 80, 100, 120, 132, 200] {
             let style = Style { color: false, width };
             let summaries = [text::summary(&runs(), style), text::summary(&sample::matrix(), style)];
             for text in summaries.into_iter().chain([text::drill(&run, style)]) {

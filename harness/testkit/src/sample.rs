@@ -4,17 +4,20 @@
 
 mod evidence;
 mod matrix;
+mod real;
 
 pub use evidence::{backup, baseline, header, held, load, place, recovery, server};
 pub use matrix::matrix;
+pub use real::{lossy, second_disaster, sweep};
 
 use pgdrill_model::check::Check;
 use pgdrill_model::code::Code;
 use pgdrill_model::event::Header;
 use pgdrill_model::event::{Event, Happening, StepStatus, Teardown, Unit};
 use pgdrill_model::evidence::{
-    BackupEvidence, CheckRecord, CheckStatus, CollationVersion, DatabaseCollations, Evidence, Phase,
-    PlaceFacts, RecoveryEvidence, ServerEvidence,
+    BackupEvidence, CheckRecord, CheckStatus, CollationVersion, DatabaseCollations, Evidence,
+    LeftOverEvidence, MarkEvidence, Phase, PlaceFacts, PointEvidence, RecoveryEvidence, ServerEvidence,
+    SweepEvidence, TallyEvidence, WalEndEvidence, WorkEvidence,
 };
 use pgdrill_model::finding::{Finding, Stage};
 use pgdrill_model::judge::fold;
@@ -131,7 +134,7 @@ pub fn until_disaster(header: Header) -> Story {
 
 /// Every check held, on a server that says what it is.
 fn everything_held() -> Vec<Happening> {
-    let checks = Check::all().into_iter().map(|check| measured_check(held(check)));
+    let checks = Check::all_of(false).into_iter().map(|check| measured_check(held(check)));
     [Happening::Measured(Evidence::Server(server("restored")))].into_iter().chain(checks).collect()
 }
 
@@ -199,7 +202,7 @@ pub fn disproven_story() -> Story {
              archive: command not found\n2026-11-22 19:15:38.115 UTC [4711] DETAIL:  The failed archive command \
              was: /bin/false",
         );
-    let mut checked: Vec<Happening> = Check::all()
+    let mut checked: Vec<Happening> = Check::all_of(false)
         .into_iter()
         .filter(|check| !matches!(check, Check::RowCounts | Check::Fingerprints | Check::ServerLog))
         .map(|check| measured_check(held(check)))
@@ -330,6 +333,11 @@ pub fn hostile() -> Run {
         last_segment: Some(HOSTILE.to_owned()),
         phases: vec![Phase { name: HOSTILE.to_owned(), took_us: 1 }],
         rto_us: Some(1),
+        server: HOSTILE.to_owned(),
+        wanted: Some(PointEvidence { segment: Some(HOSTILE.to_owned()), ..PointEvidence::default() }),
+        reached: Some(PointEvidence { segment: Some(HOSTILE.to_owned()), ..PointEvidence::default() }),
+        archive_end: Some(WalEndEvidence { why: HOSTILE.to_owned(), ..WalEndEvidence::default() }),
+        left_over: vec![LeftOverEvidence { name: HOSTILE.to_owned(), from: HOSTILE.to_owned() }],
         quarantine: [(HOSTILE.to_owned(), HOSTILE.to_owned())].into(),
         ..recovery()
     };
@@ -374,7 +382,37 @@ pub fn hostile() -> Run {
         image_digest: Some(HOSTILE.to_owned()),
         engine: Some(HOSTILE.to_owned()),
     };
+    let points = [
+        Evidence::Work(WorkEvidence {
+            server: HOSTILE.to_owned(),
+            writers: 1,
+            behind: false,
+            acknowledged: 1,
+            rolled_back: 0,
+            failed: 0,
+            unanswered: 0,
+            cancelled_waits: 0,
+            took_us: 1,
+            ended_by: Some(HOSTILE.to_owned()),
+        }),
+        Evidence::Mark(MarkEvidence {
+            name: HOSTILE.to_owned(),
+            server: HOSTILE.to_owned(),
+            timeline: 1,
+            lsn: Lsn(1),
+            xid: 1,
+            unix_us: 1,
+        }),
+        Evidence::Tally(TallyEvidence { server: HOSTILE.to_owned(), lost: 1, ..TallyEvidence::default() }),
+        Evidence::Sweep(SweepEvidence {
+            first_failure: Some(HOSTILE.to_owned()),
+            ..SweepEvidence::default()
+        }),
+    ];
     let mut story = Story::begin(header);
+    for evidence in points {
+        story.tell(Happening::Measured(evidence));
+    }
     story
         .tell(Happening::PlaceOpened { server: HOSTILE.to_owned(), facts })
         .step(2, StepStatus::Done, vec![Happening::Measured(Evidence::Backup(backup))])
@@ -401,5 +439,8 @@ pub fn all() -> Vec<(&'static str, Run)> {
         ("died", died()),
         ("expectation-met", expectation_met()),
         ("expectation-missed", expectation_missed()),
+        ("second-disaster", second_disaster()),
+        ("lossy", lossy()),
+        ("sweep", sweep()),
     ]
 }

@@ -8,6 +8,10 @@ use pgdrill_model::finding::{Finding, Stage};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+mod point;
+
+pub use point::Point;
+
 /// One way to make evidence worse.
 #[derive(Clone, Debug)]
 pub enum Worse {
@@ -35,6 +39,8 @@ pub enum Worse {
     Untold(Index),
     /// Nothing is told from here on: pgdrill was killed.
     CutShort(Index),
+    /// What was measured about points in time says something worse, and no finding does.
+    Point(Point),
 }
 
 /// Any of them.
@@ -53,6 +59,7 @@ pub fn worse() -> impl Strategy<Value = Worse> {
         (any::<Index>(), any::<bool>()).prop_map(|(event, at_once)| Worse::Twice(event, at_once)),
         any::<Index>().prop_map(Worse::Untold),
         any::<Index>().prop_map(Worse::CutShort),
+        prop::sample::select(Point::ALL.to_vec()).prop_map(Worse::Point),
     ]
 }
 
@@ -67,7 +74,7 @@ impl Worse {
     pub fn adds(&self) -> Option<Code> {
         match self {
             Self::Found(code, _) => Some(code.get(CODES).code),
-            Self::CheckFails(check, true) => Some(check.get(&Check::all()).entry().codes[0]),
+            Self::CheckFails(check, true) => Some(check.get(&Check::all_of(false)).entry().codes[0]),
             _ => None,
         }
     }
@@ -81,7 +88,7 @@ impl Worse {
                 tell(events, Happening::Found(finding));
             }
             Self::CheckFails(check, says) => {
-                let check = *check.get(&Check::all());
+                let check = *check.get(&Check::all_of(false));
                 each_check(events, check, |status, _| *status = CheckStatus::Failed);
                 if *says {
                     let finding = Finding::new(check.entry().codes[0], Stage::Check, "it failed").by(check);
@@ -89,10 +96,12 @@ impl Worse {
                 }
             }
             Self::CheckDoesNotRun(check) => {
-                each_check(events, *check.get(&Check::all()), |status, _| *status = CheckStatus::NotRun);
+                each_check(events, *check.get(&Check::all_of(false)), |status, _| {
+                    *status = CheckStatus::NotRun;
+                });
             }
             Self::CheckSeesNothing(check) => {
-                each_check(events, *check.get(&Check::all()), |_, examined| *examined = 0);
+                each_check(events, *check.get(&Check::all_of(false)), |_, examined| *examined = 0);
             }
             Self::StepEnds(index, other) => {
                 let Some(steps) = planned(events).filter(|steps| *steps > 0) else { return };
@@ -135,6 +144,13 @@ impl Worse {
                     events.truncate(at);
                 }
             }
+            Self::Point(point) => {
+                for event in events {
+                    if let Happening::Measured(evidence) = &mut event.what {
+                        point.apply(evidence);
+                    }
+                }
+            }
         }
     }
 }
@@ -155,6 +171,8 @@ fn speaks_well(what: &Happening) -> bool {
         Happening::Measured(Evidence::Recovery(recovery)) => {
             recovery.state.is_some() && recovery.rto_us.is_some()
         }
+        Happening::Measured(Evidence::Tally(tally)) => tally.lost == 0 && tally.unexpected == 0,
+        Happening::Measured(Evidence::Sweep(sweep)) => sweep.first_failure.is_none(),
         _ => true,
     }
 }

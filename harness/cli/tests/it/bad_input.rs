@@ -226,15 +226,15 @@ fn a_report_that_cannot_be_written_is_told_before_the_drill(
     assert_eq!(fs::read_dir(desk.path("out")).unwrap().count(), 0);
 }
 
-/// A file system of its own, small; gone with the test.
+/// A small file system of its own; gone with the test.
 struct SmallDisk(std::path::PathBuf);
 
 impl SmallDisk {
     /// None where this account may not mount anything.
-    fn mount(path: std::path::PathBuf) -> Option<Self> {
+    fn mount(path: std::path::PathBuf, options: &str) -> Option<Self> {
         fs::create_dir(&path).unwrap();
         let mut mount = std::process::Command::new("mount");
-        let status = mount.args(["-t", "tmpfs", "-o", "size=450m", "tmpfs"]).arg(&path).output();
+        let status = mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&path).output();
         status.is_ok_and(|output| output.status.success()).then_some(Self(path))
     }
 }
@@ -248,7 +248,7 @@ impl Drop for SmallDisk {
 #[test]
 fn a_disk_that_runs_full_in_the_middle_is_not_blamed_on_the_backup() {
     let desk = Desk::new();
-    let Some(disk) = SmallDisk::mount(desk.path("s")) else {
+    let Some(disk) = SmallDisk::mount(desk.path("s"), "size=450m") else {
         eprintln!("SKIPPED: this account cannot mount a small file system");
         return;
     };
@@ -257,5 +257,21 @@ fn a_disk_that_runs_full_in_the_middle_is_not_blamed_on_the_backup() {
     let base = disk.0.join("w");
     desk.drill(&text, &["--workspace", base.to_str().unwrap()]).ends_with(2);
     assert_eq!(finding_of(&desk).0, "DISK_FULL");
+    assert_eq!(fs::read_dir(&disk.0).unwrap().count(), 0, "nothing is left on it");
+}
+
+/// The server would take scripts that cannot be started for an archive in which nothing is.
+#[test]
+fn a_workspace_in_which_nothing_can_be_executed_is_refused() {
+    let desk = Desk::new();
+    let Some(disk) = SmallDisk::mount(desk.path("s"), "size=450m,noexec") else {
+        eprintln!("SKIPPED: this account cannot mount a file system");
+        return;
+    };
+    let base = disk.0.join("w");
+    desk.drill(DRILL, &["--workspace", base.to_str().unwrap()]).ends_with(2);
+    let (code, message) = finding_of(&desk);
+    assert_eq!(code, "WORKSPACE_UNUSABLE");
+    assert!(message.contains("noexec"), "{message}");
     assert_eq!(fs::read_dir(&disk.0).unwrap().count(), 0, "nothing is left on it");
 }

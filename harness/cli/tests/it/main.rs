@@ -2,6 +2,7 @@
 //! workspace, no journal, one sealed record.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
+mod archiving;
 mod backups;
 mod bad_input;
 mod commands;
@@ -9,5 +10,7 @@ mod desk;
 mod docker;
 mod endings;
 mod matrix;
+mod points;
 mod proven;
+mod sweep;
 mod tampered;

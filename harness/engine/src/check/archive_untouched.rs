@@ -11,9 +11,15 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Outcome, Unable> {
     let Some(before) = bench.archive.cloned() else {
         return Ok(Outcome::not_run("the archive was not looked at before the restore"));
     };
-    let directory = bench.workspace.path("archive");
+    let directory = bench.workspace.path(bench.archived_in);
+    let archives = bench.archives;
     let compare = move || {
-        archive::snapshot(&directory, &before).map(|after| (archive::differences(&before, &after), after))
+        archive::snapshot(&directory, &before).map(|after| {
+            let mut differences = archive::differences(&before, &after);
+            // A server that goes on as the primary did adds its own WAL; all else must stay as it was.
+            differences.retain(|(name, _)| !archives || before.contains_key(name));
+            (differences, after)
+        })
     };
     let (differences, after) = match on_a_thread(compare).await? {
         Ok(compared) => compared,

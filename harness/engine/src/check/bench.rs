@@ -1,31 +1,38 @@
 //! What the checks of one server share: where it is, what is known of it, and a measurement that serves several.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pgdrill_backup::archive::Snapshot;
 use pgdrill_model::check::Check;
 use pgdrill_model::code::Code;
 use pgdrill_model::evidence::Evidence;
-use pgdrill_model::finding::Unable;
+use pgdrill_model::finding::{Stage, Unable};
 use pgdrill_model::plan::{Member, Server as Name};
+use pgdrill_model::scenario::Rpo;
 use pgdrill_model::units::Major;
 use pgdrill_model::world::{Clock, Place};
 use tokio_postgres::Error;
 use tokio_util::sync::CancellationToken;
 
 use super::outcome::{Outcome, take_down};
-use super::{collations, fingerprints, read_all, row_counts, sequences};
+use super::{collations, fingerprints, ledger, read_all, row_counts, sequences};
+use crate::archiving;
+use crate::baseline::Baseline;
+use crate::books::{self, Books};
 use crate::connections::{Connected, Connections};
 use crate::content::{Content, Measure, measure};
-use crate::drill::{Baseline, Drill, FirstWrite};
+use crate::drill::{Drill, FirstWrite, Recovered, on_a_thread};
 use crate::record::Recorder;
 use crate::server::Server;
 use crate::session::{Door, describe};
+use crate::workload::{Tag, find};
 use crate::workspace::Workspace;
 
 /// What the checks of one server share.
 pub(super) struct Bench<'a> {
+    pub(super) server: Name,
     pub(super) place: &'a dyn Place,
     pub(super) socket: PathBuf,
     pub(super) clock: &'a dyn Clock,
@@ -36,14 +43,25 @@ pub(super) struct Bench<'a> {
     pub(super) baseline: Option<&'a Baseline>,
     pub(super) first_write: Option<&'a Result<FirstWrite, String>>,
     pub(super) archive: Option<&'a Snapshot>,
+    /// Where the archive is, within the workspace.
+    pub(super) archived_in: &'static str,
+    /// Whether the server itself adds to the archive.
+    pub(super) archives: bool,
     pub(super) restored_from: &'a [Member],
+    /// The ledger, where writers kept one.
+    pub(super) ledger: Option<&'a Path>,
+    pub(super) run_id: &'a str,
+    pub(super) recovered: Option<&'a Recovered>,
+    pub(super) rpo: Option<Rpo>,
     /// Cancelled when nobody reads definitions any more, so that they may change.
     pub(super) definitions_read: CancellationToken,
 }
 
 impl<'a> Bench<'a> {
     pub(super) fn new(drill: &'a Drill<'_>, server: &'a Server) -> Self {
+        let recovered = drill.recovered.as_ref();
         Self {
+            server: server.name,
             place: server.place(),
             socket: server.socket.clone(),
             clock: drill.clock,
@@ -51,10 +69,16 @@ impl<'a> Bench<'a> {
             workspace: drill.workspace,
             major: drill.postgres,
             connections: Connections::default(),
-            baseline: drill.baseline.as_ref(),
-            first_write: drill.first_write.as_ref(),
-            archive: drill.archive.as_ref(),
-            restored_from: &drill.restored_from,
+            baseline: drill.baseline(),
+            first_write: recovered.and_then(|recovered| recovered.first_write.as_ref()),
+            archive: recovered.and_then(|recovered| recovered.archive.as_ref()),
+            archived_in: archiving::directory(&drill.made.archive),
+            archives: recovered.is_some_and(|recovered| recovered.archives),
+            restored_from: recovered.map_or(&[], |recovered| &recovered.from),
+            ledger: drill.ledger.file(),
+            run_id: drill.run_id,
+            recovered,
+            rpo: drill.rpo,
             definitions_read: CancellationToken::new(),
         }
     }
@@ -74,7 +98,7 @@ impl<'a> Bench<'a> {
     pub(super) async fn timed(&self, check: Check, run: impl Future<Output = Result<Outcome, Unable>>) {
         let began = self.clock.elapsed();
         let outcome = run.await.unwrap_or_else(Outcome::unable);
-        take_down(self.recorder, check, outcome, self.clock.elapsed().saturating_sub(began));
+        take_down(self.recorder, check, self.server, outcome, self.clock.elapsed().saturating_sub(began));
     }
 
     /// Reads every table once, for all checks that look at rows. Its time counts with each of them.
@@ -84,20 +108,62 @@ impl<'a> Bench<'a> {
             system: checks.contains(&Check::ReadAll),
             without_xid: self.first_write.and_then(|written| Some(written.as_ref().ok()?.xid.clone())),
         };
+        let books = match self.ledger {
+            Some(ledger) => Some(self.books(ledger).await),
+            None => None,
+        };
+        // Told once; each check that rests on it says that it did not run.
+        if let Some(Err(unable)) = &books
+            && unable.code == Code::LedgerDamaged
+        {
+            self.recorder.found(unable.clone().into_finding(Stage::Check));
+        }
         let content = measure(&self.socket, &what, &self.connections, self.recorder).await;
         for check in checks {
-            let outcome = match &content {
-                Ok(content) => self.judge(check, content),
-                Err(error) => Outcome::unable(self.lost(error)),
+            let outcome = match (&content, &books) {
+                (Err(error), _) => Outcome::unable(self.lost(error)),
+                (Ok(content), None) => self.judge(check, content, self.baseline.map(|base| &base.content)),
+                (Ok(content), Some(Ok(books))) => {
+                    if check == Check::Ledger {
+                        let there = self.baseline.map(|base| books.there(&base.content));
+                        let judged = ledger::judge(self, books, content, there.as_ref()).await;
+                        judged.unwrap_or_else(Outcome::unable)
+                    } else {
+                        let wanted = self.baseline.map(|base| books.wanted(&base.content));
+                        self.judge(check, content, wanted.as_ref())
+                    }
+                }
+                (Ok(content), Some(Err(_))) if check == Check::ReadAll => self.judge(check, content, None),
+                (Ok(_), Some(Err(unable))) => Outcome::unable(unable.clone()),
             };
-            take_down(self.recorder, check, outcome, self.clock.elapsed().saturating_sub(began));
+            take_down(self.recorder, check, self.server, outcome, self.clock.elapsed().saturating_sub(began));
         }
     }
 
-    fn judge(&self, check: Check, content: &Content) -> Outcome {
-        let outcome = match (check, self.baseline) {
-            (Check::RowCounts, Some(baseline)) => row_counts::compare(&baseline.content, content),
-            (Check::Fingerprints, Some(baseline)) => fingerprints::compare(&baseline.content, content),
+    /// Finds the transactions of the ledger on the server, and judges them.
+    async fn books(&self, ledger: &Path) -> Result<Arc<Books>, Unable> {
+        let found = find(&self.socket, Tag::of(self.run_id)).await.map_err(|error| self.lost(&error))?;
+        let Some((recovered, reached)) = self.recovered.and_then(|it| Some((it, it.reached?))) else {
+            let message = "nobody knows where the recovery of the server stopped";
+            return Err(Unable::new(Code::CheckNotRun, message));
+        };
+        let point = books::Recovered {
+            server: self.server,
+            aim: recovered.aim.clone(),
+            reached,
+            base: self.baseline.map(|base| (base.timeline, base.lsn)),
+            may_lose: self.rpo.is_some(),
+        };
+        let ledger = ledger.to_owned();
+        let books = on_a_thread(move || books::read(&ledger, &point, &found)).await??;
+        self.recorder.measured(Evidence::Tally(books.tally.clone()));
+        Ok(Arc::new(books))
+    }
+
+    fn judge(&self, check: Check, content: &Content, expected: Option<&Content>) -> Outcome {
+        let outcome = match (check, expected) {
+            (Check::RowCounts, Some(expected)) => row_counts::compare(expected, content),
+            (Check::Fingerprints, Some(expected)) => fingerprints::compare(expected, content),
             (Check::ReadAll, _) => read_all::judge(content),
             _ => Outcome::not_captured(),
         };
@@ -120,7 +186,7 @@ impl<'a> Bench<'a> {
         let began = self.clock.elapsed();
         let found = crate::collations::read(&self.socket, self.major, &self.connections).await;
         if let Ok(found) = &found {
-            self.recorder.measured(Evidence::Server(found.evidence(Name::Restored)));
+            self.recorder.measured(Evidence::Server(found.evidence(self.server)));
         }
         if !judged {
             return;
@@ -130,6 +196,12 @@ impl<'a> Bench<'a> {
             (Ok(_), None) => Outcome::not_captured(),
             (Err(error), _) => Outcome::unable(self.lost(error)),
         };
-        take_down(self.recorder, Check::Collations, outcome, self.clock.elapsed().saturating_sub(began));
+        take_down(
+            self.recorder,
+            Check::Collations,
+            self.server,
+            outcome,
+            self.clock.elapsed().saturating_sub(began),
+        );
     }
 }

@@ -22,6 +22,7 @@ mod collations;
 mod conservation;
 mod fingerprints;
 mod first_write;
+mod ledger;
 mod manifest;
 mod outcome;
 mod page_checksums;
@@ -35,21 +36,21 @@ mod server_log;
 /// # Errors
 ///
 /// `SERVER_LOST`: the server was not there, or went away meanwhile.
-pub async fn run(drill: &mut Drill<'_>, checks: &[Check]) -> Result<(), Unable> {
-    still_there(drill, "before it was checked")?;
-    side_by_side(drill, checks).await?;
+pub async fn run(drill: &mut Drill<'_>, checks: &[Check], of: Name) -> Result<(), Unable> {
+    still_there(drill, of, "before it was checked")?;
+    side_by_side(drill, checks, of).await?;
     // What a server that is ended by somebody writes to its log says nothing about the backup.
-    still_there(drill, "while it was checked")?;
+    still_there(drill, of, "while it was checked")?;
     if checks.contains(&Check::ServerLog) {
         let began = drill.clock.elapsed();
-        let outcome = server_log::run(&drill.workspace.log(Name::Restored), drill.recorder);
-        take_down(drill.recorder, Check::ServerLog, outcome, drill.clock.elapsed().saturating_sub(began));
+        let outcome = server_log::run(&drill.workspace.log(of), drill.recorder);
+        take_down(drill.recorder, Check::ServerLog, of, outcome, drill.clock.elapsed().saturating_sub(began));
     }
     Ok(())
 }
 
-fn still_there(drill: &mut Drill<'_>, when: &str) -> Result<(), Unable> {
-    let server = drill.server(Name::Restored)?;
+fn still_there(drill: &mut Drill<'_>, of: Name, when: &str) -> Result<(), Unable> {
+    let server = drill.server(of)?;
     if server.running() {
         return Ok(());
     }
@@ -57,15 +58,16 @@ fn still_there(drill: &mut Drill<'_>, when: &str) -> Result<(), Unable> {
     Err(Unable::new(Code::ServerLost, message))
 }
 
-async fn side_by_side(drill: &Drill<'_>, checks: &[Check]) -> Result<(), Unable> {
-    let server = drill.restored.as_ref().ok_or_else(|| Unable::bug("there is no recovered server"))?;
+async fn side_by_side(drill: &Drill<'_>, checks: &[Check], of: Name) -> Result<(), Unable> {
+    let server = drill.servers.get(&of).ok_or_else(|| Unable::bug("there is no recovered server"))?;
     let bench = Bench::new(drill, server);
     let bench = &bench;
     if !checks.contains(&Check::Catalog) {
         bench.definitions_read.cancel();
     }
-    let looks_at_rows =
-        |check: &Check| matches!(check, Check::RowCounts | Check::Fingerprints | Check::ReadAll);
+    let looks_at_rows = |check: &Check| {
+        matches!(check, Check::RowCounts | Check::Fingerprints | Check::Ledger | Check::ReadAll)
+    };
     let share_content: Vec<Check> = checks.iter().copied().filter(looks_at_rows).collect();
     let mut running: Vec<LocalBoxFuture<'_, ()>> =
         vec![Box::pin(bench.collations(checks.contains(&Check::Collations)))];
@@ -87,6 +89,7 @@ async fn side_by_side(drill: &Drill<'_>, checks: &[Check]) -> Result<(), Unable>
             | Check::Fingerprints
             | Check::ReadAll
             | Check::Collations
+            | Check::Ledger
             | Check::ServerLog => continue,
         };
         running.push(run);

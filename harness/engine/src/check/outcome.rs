@@ -6,6 +6,7 @@ use pgdrill_model::check::Check;
 use pgdrill_model::code::{Code, Weight};
 use pgdrill_model::evidence::{CheckRecord, CheckStatus, Evidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
+use pgdrill_model::plan::Server;
 
 use crate::content::Content;
 use crate::record::Recorder;
@@ -73,7 +74,7 @@ pub(super) fn finding(code: Code, message: impl Into<String>) -> Finding {
 }
 
 /// Takes down how a check ended, and what it found.
-pub(super) fn take_down(recorder: &Recorder<'_>, check: Check, outcome: Outcome, took: Duration) {
+pub(super) fn take_down(recorder: &Recorder<'_>, check: Check, of: Server, outcome: Outcome, took: Duration) {
     let Outcome { examined, summary, mut found, not_run, hint } = outcome;
     let status = match (not_run, found.is_empty()) {
         (true, _) => CheckStatus::NotRun,
@@ -87,7 +88,14 @@ pub(super) fn take_down(recorder: &Recorder<'_>, check: Check, outcome: Outcome,
         found.push(why);
     }
     let took_us = took.as_micros() as u64;
-    recorder.measured(Evidence::Check(CheckRecord { check, status, examined, summary, took_us }));
+    recorder.measured(Evidence::Check(CheckRecord {
+        check,
+        server: of.name().to_owned(),
+        status,
+        examined,
+        summary,
+        took_us,
+    }));
     found.into_iter().for_each(|finding| recorder.found(finding.by(check)));
 }
 

@@ -5,7 +5,6 @@ use std::fs;
 use pgdrill_backup::pages;
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
-use pgdrill_model::plan::Server as Name;
 use pgdrill_model::units::show_count;
 use pgdrill_ondisk::control::Control;
 
@@ -21,7 +20,7 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Outcome, Unable> {
     let session = bench.session(SUPERUSER).await?;
     session.batch_execute("CHECKPOINT").await.map_err(|error| bench.lost(&error))?;
     drop(session);
-    let data = bench.workspace.data(Name::Restored);
+    let data = bench.workspace.data(bench.server);
     let control = fs::read(data.join("global/pg_control"))
         .map_err(|error| error.to_string())
         .and_then(|bytes| Control::read(&bytes).map_err(|error| error.to_string()));

@@ -24,13 +24,15 @@ const WRITE: &str = include_str!("../sql/first_write.sql");
 /// None so far: a write that fails is a finding.
 pub async fn write(
     drill: &mut Drill<'_>,
+    server: Name,
     clocked: &mut Clocked,
     evidence: &mut RecoveryEvidence,
 ) -> Result<Vec<Finding>, Unable> {
-    let socket = drill.server(Name::Restored)?.socket.clone();
+    let socket = drill.server(server)?.socket.clone();
     let written = place_order(
         &Door { role: APPLICATION_ROLE.to_owned(), ..Door::superuser(&socket, DATABASE) },
-        drill.run_id,
+        &format!("{}/{}", drill.run_id, server.name()),
+        &symbol(server),
     )
     .await;
     let findings = match &written {
@@ -45,14 +47,16 @@ pub async fn write(
             vec![Finding::new(Code::FirstWriteFailed, Stage::Recover, message).about(APPLICATION_ROLE)]
         }
     };
-    drill.first_write = Some(written);
+    drill.recovered()?.first_write = Some(written);
     Ok(findings)
 }
 
-async fn place_order(door: &Door, run_id: &str) -> Result<FirstWrite, String> {
+async fn place_order(door: &Door, origin: &str, symbol: &str) -> Result<FirstWrite, String> {
     let session = door.open().await.map_err(|error| describe(&error))?;
-    let row =
-        session.query_one(WRITE, &[&client_order_id(run_id)]).await.map_err(|error| describe(&error))?;
+    let row = session
+        .query_one(WRITE, &[&client_order_id(origin), &symbol])
+        .await
+        .map_err(|error| describe(&error))?;
     let order_id: Option<i64> = row.get("order_id");
     let rows: (i64, i64) = (row.get("positions"), row.get("audits"));
     match order_id {
@@ -66,8 +70,14 @@ fn xid(full: &str) -> String {
     full.parse::<u64>().map_or_else(|_| full.to_owned(), |number| (number & 0xFFFF_FFFF).to_string())
 }
 
-/// A UUID that belongs to this run alone.
-fn client_order_id(run_id: &str) -> String {
-    let digest = Sha256::digest(run_id.as_bytes());
+/// What no writer trades, and each server another: a later server's write must leave the position of an earlier one
+/// alone, which is content like any other by then.
+fn symbol(server: Name) -> String {
+    format!("PGDRILL/{}", server.name().to_uppercase())
+}
+
+/// A UUID that belongs to this server of this run alone.
+fn client_order_id(origin: &str) -> String {
+    let digest = Sha256::digest(origin.as_bytes());
     digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }

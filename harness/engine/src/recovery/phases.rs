@@ -39,6 +39,12 @@ impl Clocked {
         Self { lost, ends: vec![("detect", noticed)], offset_us }
     }
 
+    /// Sets aside what pgdrill itself took since the loss was noticed, to read the WAL: no operator waits for that.
+    pub fn set_aside(&mut self, took: Duration) {
+        self.lost += took;
+        self.ends.iter_mut().for_each(|(_, end)| *end += took);
+    }
+
     /// The backup and the archive are at hand.
     pub fn fetched(&mut self, at: Duration) {
         self.end("fetch", at);
@@ -112,6 +118,16 @@ mod tests {
         fn unix_micros(&self) -> i64 {
             1_000_000_000_000_000
         }
+    }
+
+    #[test]
+    fn what_is_set_aside_is_in_no_phase() {
+        let mut clocked = clocked();
+        clocked.set_aside(Duration::from_secs(3));
+        clocked.fetched(Duration::from_millis(13_120));
+        let phases: Vec<_> = clocked.phases().into_iter().map(|phase| (phase.name, phase.took_us)).collect();
+        assert_eq!(phases, [("detect".to_owned(), 20_000), ("fetch".to_owned(), 100_000)]);
+        assert_eq!(clocked.total(), Duration::from_millis(120));
     }
 
     fn clocked() -> Clocked {

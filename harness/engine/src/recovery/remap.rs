@@ -40,10 +40,10 @@ pub async fn refuse_backup(workspace: &Workspace, source: &Path) -> Result<(), U
 /// # Errors
 ///
 /// `TABLESPACE_OUTSIDE`; also of a map that cannot be read, because the server may read it otherwise.
-pub fn refuse_restored(workspace: &Workspace) -> Result<(), Unable> {
-    let found = tablespaces::of_data_directory(&workspace.data(Name::Restored))
+pub fn refuse_restored(workspace: &Workspace, server: Name) -> Result<(), Unable> {
+    let found = tablespaces::of_data_directory(&workspace.data(server))
         .map_err(|error| Unable::new(Code::TablespaceOutside, error.to_string()))?;
-    refuse(found, &workspace.path(root(Name::Restored)))
+    refuse(found, &workspace.path(root(server)))
 }
 
 /// Refuses a plain backup with a link to anywhere but the files beside it: whoever copies or combines it follows the
@@ -132,6 +132,8 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
+    const RESTORED: Name = Name::Restored(1);
+
     /// A workspace with a data directory unpacked from a tar: a map, no links, and one tablespace beside it.
     fn unpacked_tar(parent: &Path, map: &str) -> Workspace {
         let workspace = Workspace::create(parent, "r", None, 1).unwrap();
@@ -145,19 +147,19 @@ mod tests {
     }
 
     fn remap_restored(workspace: &Workspace) -> Result<Result<u64, Finding>, Unable> {
-        remap(workspace, Path::new("restored"), &root(Name::Restored), Major(15))
+        remap(workspace, Path::new("restored"), &root(RESTORED), Major(15))
     }
 
     #[test]
     fn a_tablespace_of_the_primary_becomes_the_restored_servers_own() {
         let parent = tempfile::tempdir().unwrap();
         let workspace = unpacked_tar(parent.path(), "16400 @/tablespaces/primary/history\n");
-        let outside = refuse_restored(&workspace).unwrap_err();
+        let outside = refuse_restored(&workspace, RESTORED).unwrap_err();
         assert_eq!(outside.code, Code::TablespaceOutside);
         assert_eq!(remap_restored(&workspace).unwrap().unwrap(), 1);
-        refuse_restored(&workspace).unwrap();
+        refuse_restored(&workspace, RESTORED).unwrap();
         let own = workspace.path("tablespaces/restored/16400");
-        let data = workspace.data(Name::Restored);
+        let data = workspace.data(RESTORED);
         assert_eq!(fs::read_link(data.join("pg_tblspc/16400")).unwrap(), own);
         assert_eq!(fs::read_to_string(data.join(MAP)).unwrap(), format!("16400 {}\n", own.display()));
         workspace.remove().unwrap();
@@ -172,7 +174,7 @@ mod tests {
         let link = workspace.path("restored/pg_tblspc/16400");
         symlink("/srv/live", &link).unwrap();
         assert_eq!(remap_restored(&workspace).unwrap_err().code, Code::TablespaceOutside);
-        assert_eq!(refuse_restored(&workspace).unwrap_err().code, Code::TablespaceOutside);
+        assert_eq!(refuse_restored(&workspace, RESTORED).unwrap_err().code, Code::TablespaceOutside);
         // One that leads out of the workspace through another link.
         symlink("/srv", workspace.path("way-out")).unwrap();
         fs::remove_file(&link).unwrap();
@@ -189,10 +191,10 @@ mod tests {
         workspace.make_dir(Path::new("tablespaces/primary")).unwrap();
         let link = workspace.path("restored/pg_tblspc/16400");
         symlink(workspace.path("tablespaces/primary"), &link).unwrap();
-        assert!(refuse_restored(&workspace).is_err());
+        assert!(refuse_restored(&workspace, RESTORED).is_err());
         assert_eq!(remap_restored(&workspace).unwrap().unwrap(), 1);
         assert_eq!(fs::read_link(&link).unwrap(), workspace.path("tablespaces/restored/16400"));
-        refuse_restored(&workspace).unwrap();
+        refuse_restored(&workspace, RESTORED).unwrap();
         workspace.remove().unwrap();
     }
 
@@ -216,7 +218,7 @@ mod tests {
         );
         fs::write(workspace.path("restored/tablespace_map"), "nonsense\n").unwrap();
         assert_eq!(remap_restored(&workspace).unwrap().unwrap_err().code, Code::UnpackFailed);
-        assert_eq!(refuse_restored(&workspace).unwrap_err().code, Code::TablespaceOutside);
+        assert_eq!(refuse_restored(&workspace, RESTORED).unwrap_err().code, Code::TablespaceOutside);
         workspace.remove().unwrap();
     }
 }

@@ -1,6 +1,7 @@
 //! Refuses WAL that would make a tablespace outside the restored server: replaying CREATE TABLESPACE links to the
 //! live directory, and replaying DROP TABLESPACE after that removes the live one's files.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +15,6 @@ use pgdrill_ondisk::control::Control;
 use pgdrill_ondisk::segment::{self, ArchiveFile};
 
 use crate::drill::{disk_full, on_a_thread};
-use crate::workspace::Workspace;
 
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -54,23 +54,35 @@ pub fn start_of_data(data: &Path) -> Option<Start> {
     })
 }
 
-/// Looks through the archived WAL from `start` on. Reading stops at the end of the archive, as replay would.
+/// Looks through the WAL in the directory `wal` from `start` on, and through all that there is of later timelines: which of
+/// them replay will follow is not for this to know. Reading a timeline stops at its end, as replay would.
 ///
 /// # Errors
 ///
 /// What the place cannot do. A refusal is in the result.
-pub async fn refuse(
-    workspace: &Workspace,
+pub async fn refuse(wal: &Path, place: &dyn Place, start: Start) -> Result<Option<Unable>, Unable> {
+    for (timeline, (begin, end)) in timelines(wal).range(start.timeline..) {
+        let begin = if *timeline == start.timeline { start.position } else { *begin };
+        let found = refuse_timeline(wal, place, Start { timeline: *timeline, position: begin }, *end).await?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// Looks through the WAL of one timeline from `start` up to `end`.
+async fn refuse_timeline(
+    wal: &Path,
     place: &dyn Place,
     start: Start,
+    end: u64,
 ) -> Result<Option<Unable>, Unable> {
-    let archive = workspace.path("archive");
-    let Some(end) = end_of(&archive, start.timeline) else { return Ok(None) };
     let command = Command::postgres(
         "pg_waldump",
         [
             "--rmgr=Tablespace".to_owned(),
-            format!("--path={}", archive.display()),
+            format!("--path={}", wal.display()),
             format!("--timeline={}", start.timeline),
             format!("--start={}", Lsn(start.position)),
             // Without an end it would wait five seconds for the segment after the last one.
@@ -128,21 +140,20 @@ fn not_looked_through(exit: &Exit) -> Unable {
     Unable::new(code, message)
 }
 
-/// Where the archived segments of a timeline end; none when there are none.
-fn end_of(archive: &Path, timeline: u32) -> Option<u64> {
-    fs::read_dir(archive)
-        .ok()?
-        .flatten()
-        .filter_map(|entry| {
-            let size = entry.metadata().ok()?.len();
-            match segment::parse(&entry.file_name().to_string_lossy(), size.max(1)) {
-                Some(ArchiveFile::Segment { timeline: found, number }) if found == timeline => {
-                    Some((number + 1) * size)
-                }
-                _ => None,
-            }
-        })
-        .max()
+/// Where the segments of each timeline begin and end that lie in a directory, or that links in it lead to.
+fn timelines(wal: &Path) -> BTreeMap<u32, (u64, u64)> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(wal).into_iter().flatten().flatten() {
+        let Ok(size) = fs::metadata(entry.path()).map(|metadata| metadata.len().max(1)) else { continue };
+        if let Some(ArchiveFile::Segment { timeline, number }) =
+            segment::parse(&entry.file_name().to_string_lossy(), size)
+        {
+            let (begin, end) = found.entry(timeline).or_insert((u64::MAX, 0));
+            *begin = (number * size).min(*begin);
+            *end = ((number + 1) * size).max(*end);
+        }
+    }
+    found
 }
 
 #[cfg(test)]

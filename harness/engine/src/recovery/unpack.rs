@@ -10,7 +10,7 @@ use pgdrill_backup::{inspect, tablespaces as links};
 use pgdrill_model::code::Code;
 use pgdrill_model::event::Unit;
 use pgdrill_model::finding::{Finding, Stage, Unable};
-use pgdrill_model::plan::{Member, Server as Name};
+use pgdrill_model::plan::Member;
 use pgdrill_model::scenario::{BackupFormat, RecoverBy, WalMethod};
 use pgdrill_model::world::{Command, Place};
 use tokio::time::sleep;
@@ -18,6 +18,7 @@ use tokio::time::sleep;
 use crate::drill::{Drill, disk_full, on_a_thread};
 use crate::recovery::phases::Clocked;
 use crate::recovery::remap;
+use crate::server::Server;
 use crate::workspace::Workspace;
 use crate::{tablespaces, tool};
 
@@ -33,7 +34,7 @@ struct Into<'a> {
     tablespaces: &'a Path,
 }
 
-/// Unpacks `chain` in `place`; gives how many tablespaces were put into the restored server's own tree, or a finding
+/// Unpacks `chain` for `server`; gives how many tablespaces were put into the restored server's own tree, or a finding
 /// when the backup is not what can be unpacked.
 ///
 /// # Errors
@@ -41,13 +42,14 @@ struct Into<'a> {
 /// `PROGRAM_MISSING`, `DISK_FULL`, `TABLESPACE_OUTSIDE`, and what the place cannot do.
 pub async fn unpack(
     drill: &Drill<'_>,
-    place: &dyn Place,
+    server: &Server,
     chain: &[Member],
     by: RecoverBy,
     clocked: &mut Clocked,
 ) -> Result<Result<u64, Finding>, Unable> {
-    let own = tablespaces::root(Name::Restored);
-    let restored = Into { data: Path::new(Name::Restored.name()), tablespaces: &own };
+    let place = server.place();
+    let own = tablespaces::root(server.name);
+    let restored = Into { data: Path::new(server.name.name()), tablespaces: &own };
     let outcome = match (by, chain) {
         (RecoverBy::Tar | RecoverBy::Copy, [.., newest]) => {
             let outcome = member(drill, place, newest, &restored, true).await?;

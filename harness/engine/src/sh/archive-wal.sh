@@ -11,6 +11,10 @@ if [ ! -e "$archive/.pgdrill" ]; then
     echo "archive-wal: $archive is not the archive of this drill (not mounted?)" >&2
     exit 1
 fi
+if [ -e "$archive/.stopped" ]; then
+    echo "archive-wal: archiving has stopped, as the drill wants it" >&2
+    exit 1
+fi
 if [ -e "$archive/$name" ]; then
     cmp -s -- "$from" "$archive/$name" && exit 0
     echo "archive-wal: $archive/$name exists with another content" >&2

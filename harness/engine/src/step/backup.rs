@@ -9,7 +9,9 @@ use pgdrill_model::event::Unit;
 use pgdrill_model::evidence::{BackupEvidence, Evidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Server as Name;
-use pgdrill_model::scenario::{Backup, BackupFormat, BackupFrom, BackupTool, Method, SwitchWal, WalMethod};
+use pgdrill_model::scenario::{
+    ArchiveBy, Backup, BackupFormat, BackupFrom, BackupTool, Method, SwitchWal, WalMethod,
+};
 use pgdrill_model::units::Lsn;
 use pgdrill_model::world::Exit;
 use tokio::time::sleep;
@@ -33,10 +35,11 @@ pub(super) async fn run(
     name: &str,
     how: Backup,
     upon: Option<&str>,
+    on: Name,
 ) -> Result<Vec<Finding>, Unable> {
     let BackupTool::PgBasebackup = how.tool;
     let from = match how.from {
-        BackupFrom::Primary => Name::Primary,
+        BackupFrom::Primary => on,
         BackupFrom::Standby => Name::Standby,
     };
     if from == Name::Standby {
@@ -65,16 +68,21 @@ pub(super) async fn run(
         never = watch(&watcher, recorder) => match never {},
     };
     let took_us = clock.elapsed().saturating_sub(began).as_micros() as u64;
+    let ended_unix_us = clock.unix_micros();
     let damaged = damaged_pages(&exit, from);
     if !exit.success() && damaged.is_empty() {
         return Err(not_taken(&exit));
     }
     drop(watcher);
-    // pg_basebackup waits for the primary's archiver; a standby has none that it could wait for.
-    if (how.wal, from) == (WalMethod::None, Name::Standby) {
-        switch_wal::run(drill, SwitchWal { within: ARCHIVED_WITHIN }).await?;
+    // pg_basebackup waits for the server's archiver. A standby has none that it could wait for, nor has a server whose
+    // WAL is received (`do_pg_backup_stop`, `src/backend/access/transam/xlog.c`).
+    let waited = from != Name::Standby && drill.made.archive.by == ArchiveBy::Command;
+    if how.wal == WalMethod::None && !waited {
+        switch_wal::run(drill, SwitchWal { within: ARCHIVED_WITHIN }, on).await?;
     }
-    let evidence = measure(&target, name, how, from, upon, took_us).await?;
+    let measured = measure(&target, name, how, from, upon, took_us).await?;
+    let evidence = BackupEvidence { ended_unix_us, ..measured };
+    drill.backups.insert(name.to_owned(), evidence.clone());
     recorder.measured(Evidence::Backup(evidence));
     Ok(damaged)
 }
@@ -146,6 +154,7 @@ async fn measure(
         manifest_sha256: summary.manifest_sha256,
         start_lsn: Lsn(oldest.start),
         end_lsn: Lsn(newest.end),
+        ended_unix_us: 0,
         timeline: newest.timeline,
         took_us,
     })

@@ -12,35 +12,36 @@ use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Server as Name;
 use pgdrill_model::units::Lsn;
 
+use crate::baseline::Baseline;
 use crate::collations;
 use crate::connections::Connections;
 use crate::content::{Measure, measure};
 use crate::definitions::{self, Definitions};
-use crate::drill::{Baseline, Drill};
+use crate::drill::Drill;
 use crate::sequences;
 use crate::session::{Session, describe};
 
 /// Autovacuum may write now and then; a server that is never quiet in so many attempts is in use.
 const ATTEMPTS: usize = 5;
 
-/// The last column is where in its segment the position lies.
+/// The third column is where in its segment the position lies, the fourth the timeline.
 const POSITION: &str = "SELECT pg_current_snapshot()::text, lsn::text, \
-                        mod(lsn - '0/0', pg_size_bytes(current_setting('wal_segment_size')))::bigint \
+                        mod(lsn - '0/0', pg_size_bytes(current_setting('wal_segment_size')))::bigint, \
+                        ('x' || substr(pg_walfile_name(lsn), 1, 8))::bit(32)::int \
                         FROM pg_current_wal_insert_lsn() AS lsn";
 
 /// Bytes of the header of a segment's first page (`SizeOfXLogLongPHD`). The insert position after a switch lies
 /// behind it, although there is nothing in the segment yet.
 const SEGMENT_HEADER: i64 = 40;
 
-pub(super) async fn run(drill: &mut Drill<'_>, checks: &[Check]) -> Result<Vec<Finding>, Unable> {
-    let session = drill.session(Name::Primary, None).await?;
-    let socket = drill.server(Name::Primary)?.socket.clone();
+pub(super) async fn run(drill: &mut Drill<'_>, checks: &[Check], on: Name) -> Result<Vec<Finding>, Unable> {
+    let session = drill.session(on, None).await?;
+    let socket = drill.server(on)?.socket.clone();
     let began = drill.clock.elapsed();
     for _ in 0..ATTEMPTS {
-        let (before, lsn) = position(&session).await?;
-        let baseline = everything(drill, &socket, lsn, checks).await?;
-        let (after, _) = position(&session).await?;
-        if before == after {
+        let at = position(&session).await?;
+        let baseline = everything(drill, on, &socket, &at, checks).await?;
+        if position(&session).await?.snapshot == at.snapshot {
             let took_us = drill.clock.elapsed().saturating_sub(began).as_micros() as u64;
             return Ok(take(drill, baseline, took_us));
         }
@@ -53,8 +54,9 @@ pub(super) async fn run(drill: &mut Drill<'_>, checks: &[Check]) -> Result<Vec<F
 /// Measures all that the checks to come will compare with, side by side.
 async fn everything(
     drill: &Drill<'_>,
+    on: Name,
     socket: &Path,
-    lsn: Lsn,
+    at: &Position,
     checks: &[Check],
 ) -> Result<Baseline, Unable> {
     let connections = Connections::default();
@@ -79,8 +81,16 @@ async fn everything(
     if let Some(why) = content.undecided() {
         return Err(Unable::new(Code::BaselineUnstable, why));
     }
-    let collations = collations.map(|found| found.evidence(Name::Primary));
-    Ok(Baseline { lsn, content, definitions, sequences, collations })
+    let collations = collations.map(|found| found.evidence(on));
+    Ok(Baseline {
+        timeline: at.timeline,
+        lsn: at.lsn,
+        settled: drill.settled,
+        content,
+        definitions,
+        sequences,
+        collations,
+    })
 }
 
 fn take(drill: &mut Drill<'_>, baseline: Baseline, took_us: u64) -> Vec<Finding> {
@@ -109,16 +119,24 @@ fn take(drill: &mut Drill<'_>, baseline: Baseline, took_us: u64) -> Vec<Finding>
     if let Some(server) = &baseline.collations {
         drill.recorder.measured(Evidence::Server(server.clone()));
     }
-    drill.baseline = Some(baseline);
+    drill.baselines.push(baseline);
     findings
 }
 
-async fn position(session: &Session) -> Result<(String, Lsn), Unable> {
+/// Where a server is.
+struct Position {
+    snapshot: String,
+    lsn: Lsn,
+    timeline: u32,
+}
+
+async fn position(session: &Session) -> Result<Position, Unable> {
     let row = session.query_one(POSITION, &[]).await.map_err(|error| lost(&error))?;
     let (lsn, within): (String, i64) = (row.get(1), row.get(2));
     let Lsn(lsn) = lsn.parse().map_err(Unable::bug)?;
     let nothing_yet = if within == SEGMENT_HEADER { SEGMENT_HEADER.unsigned_abs() } else { 0 };
-    Ok((row.get(0), Lsn(lsn - nothing_yet)))
+    let timeline: i32 = row.get(3);
+    Ok(Position { snapshot: row.get(0), lsn: Lsn(lsn - nothing_yet), timeline: timeline.unsigned_abs() })
 }
 
 fn lost(error: &tokio_postgres::Error) -> Unable {

@@ -8,16 +8,15 @@ use pgdrill_model::code::Code;
 use pgdrill_model::event::Happening;
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::Server as Name;
-use pgdrill_model::scenario::{Cluster, Setting, Tablespace};
+use pgdrill_model::scenario::{Archive, Cluster, Setting, Tablespace};
 use pgdrill_model::units::Major;
 use pgdrill_model::world::{Command, Exit};
 
+use crate::archiving;
 use crate::drill::{Drill, Made, disk_full};
 use crate::server::Server;
 use crate::session::{Door, SUPERUSER};
-use crate::{settings, tablespaces};
-
-const ARCHIVE_WAL: &str = include_str!("../sh/archive-wal.sh");
+use crate::{receiver, settings, tablespaces};
 
 /// A fresh cluster is up within seconds; this is for a machine that is drowning.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -25,31 +24,34 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 /// initdb of 18 makes page checksums unless it is told not to; before, it was the other way round.
 const CHECKSUMS_BY_DEFAULT: Major = Major(18);
 
-pub(super) async fn run(
-    drill: &mut Drill<'_>,
-    cluster: &Cluster,
-    wanted: &[Tablespace],
-    summarize_wal: bool,
-    settings: &BTreeMap<String, Setting>,
-) -> Result<Vec<Finding>, Unable> {
+/// What the scenario says of the primary's cluster.
+pub(super) struct Wanted<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) tablespaces: &'a [Tablespace],
+    pub(super) archive: &'a Archive,
+    pub(super) summarize_wal: bool,
+    pub(super) settings: &'a BTreeMap<String, Setting>,
+}
+
+pub(super) async fn run(drill: &mut Drill<'_>, wanted: Wanted<'_>) -> Result<Vec<Finding>, Unable> {
+    let Wanted { cluster, settings, archive: by, .. } = wanted;
     let workspace = drill.workspace;
     workspace.make_dir(&PathBuf::from(Name::Primary.name()))?;
     tablespaces::make_root(workspace, Name::Primary)?;
-    workspace.write("archive/.pgdrill", &format!("the archive of run {}\n", drill.run_id), 0o600)?;
-    let archive = workspace.path("archive");
-    let script = ARCHIVE_WAL.replace("@ARCHIVE@", &archive.to_string_lossy());
-    let archive_wal = workspace.write("bin/archive-wal", &script, 0o700)?;
-    let place = drill.open_place(Name::Primary, &["archive", "backup"], &[]).await?;
+    archiving::prepare(workspace, by, drill.run_id)?;
+    let writable = [archiving::directories(by), vec!["backup"]].concat();
+    let place = drill.open_place(Name::Primary, &writable, &[]).await?;
     drill.recorder.happened(Happening::PlaceOpened {
         server: Name::Primary.name().to_owned(),
         facts: place.facts().clone(),
     });
     // From here on teardown closes the place, whatever becomes of the rest.
-    drill.primary = Some(Server::new(Name::Primary, workspace, place));
+    drill.servers.insert(Name::Primary, Server::new(Name::Primary, workspace, place));
     let made = Made {
-        tablespaces: wanted.to_vec(),
+        tablespaces: wanted.tablespaces.to_vec(),
+        archive: by.clone(),
         wal_segment_megabytes: cluster.wal_segment_megabytes,
-        shared_settings: settings::shared(summarize_wal, settings),
+        shared_settings: settings::shared(wanted.summarize_wal, settings),
     };
     let (clock, major) = (drill.clock, drill.postgres);
     let server = drill.server(Name::Primary)?;
@@ -57,14 +59,23 @@ pub(super) async fn run(
     if !exit.success() {
         return Err(not_made(&exit, cluster));
     }
-    let configuration =
-        settings::primary(&server.socket, &archive_wal, made.wal_segment_megabytes, &made.shared_settings);
+    let archiving = archiving::archiving(workspace, by);
+    let configuration = settings::primary(
+        &server.socket,
+        archiving.as_ref(),
+        made.wal_segment_megabytes,
+        &made.shared_settings,
+    );
     drill.made = made;
     let server = drill.server(Name::Primary)?;
     server.start(workspace, &configuration).await?;
     let door = Door::superuser(&server.socket, SUPERUSER);
     match server.ready(&door, START_LIMIT, clock).await {
-        Ok(session) => tablespaces::create(workspace, &session, wanted).await.map(|()| Vec::new()),
+        Ok(session) => {
+            tablespaces::create(workspace, &session, wanted.tablespaces).await?;
+            drop(session);
+            receiver::begin(drill, Name::Primary).await.map(|()| Vec::new())
+        }
         Err(unable) if !settings.is_empty() && unable.code == Code::ServerStartFailed => {
             let lines: Vec<String> =
                 settings.iter().map(|(name, setting)| format!("{name} (line {})", setting.line)).collect();

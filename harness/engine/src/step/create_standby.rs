@@ -39,7 +39,7 @@ pub(super) async fn run(drill: &mut Drill<'_>) -> Result<Vec<Finding>, Unable> {
         facts: place.facts().clone(),
     });
     // From here on teardown closes it, whatever happens.
-    drill.standby = Some(Server::new(Name::Standby, workspace, place));
+    drill.servers.insert(Name::Standby, Server::new(Name::Standby, workspace, place));
 
     let primary = workspace.socket(Name::Primary);
     let own = workspace.path(tablespaces::root(Name::Standby));

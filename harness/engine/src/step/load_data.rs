@@ -8,6 +8,7 @@ use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::Server as Name;
 use pgdrill_model::scenario::Data;
 
+use crate::baseline::Written;
 use crate::data::load;
 use crate::drill::{Drill, disk_full};
 use crate::session::describe;
@@ -20,6 +21,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, data: Data) -> Result<Vec<Finding
         Ok(mut evidence) => {
             evidence.took_us = drill.clock.elapsed().saturating_sub(before).as_micros() as u64;
             drill.recorder.measured(Evidence::Load(evidence));
+            drill.settle(Name::Primary, Written::Unrecorded).await;
             Ok(Vec::new())
         }
         Err(error) => {

@@ -8,28 +8,51 @@ use crate::drill::Drill;
 mod backup;
 mod capture;
 mod check;
+mod crash;
 mod create_cluster;
 mod create_standby;
 mod disaster;
 mod load_data;
+mod mark;
 mod recover;
 mod sql;
+mod sweep;
 mod switch_wal;
+mod work;
+
+pub use work::leave as leave_work;
 
 /// Does what a step says. What was seen comes back as findings; `Unable` means that the step could not be done.
 pub async fn run(drill: &mut Drill<'_>, act: &Act) -> Result<Vec<Finding>, Unable> {
     match act {
-        Act::CreateCluster { cluster, tablespaces, summarize_wal, settings } => {
-            create_cluster::run(drill, cluster, tablespaces, *summarize_wal, settings).await
+        Act::CreateCluster { cluster, tablespaces, archive, summarize_wal, settings } => {
+            let made = create_cluster::Wanted {
+                cluster,
+                tablespaces,
+                archive,
+                summarize_wal: *summarize_wal,
+                settings,
+            };
+            create_cluster::run(drill, made).await
         }
         Act::LoadData(data) => load_data::run(drill, *data).await,
         Act::CreateStandby => create_standby::run(drill).await,
-        Act::Backup { name, how, upon } => backup::run(drill, name, *how, upon.as_deref()).await,
+        Act::Backup { name, how, upon, on } => {
+            work::hold(drill).await?;
+            let taken = backup::run(drill, name, *how, upon.as_deref(), *on).await;
+            work::release(drill).await;
+            taken
+        }
         Act::Sql { sql, on } => sql::run(drill, sql, *on).await,
-        Act::SwitchWal(switch) => switch_wal::run(drill, *switch).await,
-        Act::Capture { checks } => capture::run(drill, checks).await,
-        Act::Disaster(disaster) => disaster::run(drill, *disaster).await,
-        Act::Recover { chain, by, to, within } => recover::run(drill, chain, *by, *to, *within).await,
-        Act::Check { checks } => check::run(drill, checks).await,
+        Act::Work { work, on } => work::run(drill, work, *on).await,
+        Act::StopWork => work::stop(drill).await,
+        Act::Mark { name, on } => mark::run(drill, name, *on).await,
+        Act::Crash { crash, on } => crash::run(drill, *crash, *on).await,
+        Act::SwitchWal { switch, on } => switch_wal::run(drill, *switch, *on).await,
+        Act::Capture { checks, on } => capture::run(drill, checks, *on).await,
+        Act::Disaster { disaster, on } => disaster::run(drill, disaster, *on).await,
+        Act::Recover(recovery) => recover::run(drill, recovery).await,
+        Act::Sweep { sweep, backups } => sweep::run(drill, *sweep, backups).await,
+        Act::Check { checks, of } => check::run(drill, checks, *of).await,
     }
 }

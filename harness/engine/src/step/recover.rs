@@ -1,5 +1,5 @@
-//! `recover`: unpacks a backup, replays the archive, promotes, and writes as the application: the whole of the
-//! recovery time.
+//! `recover`: unpacks a backup, replays the archive to the target, promotes, and writes as the application: the whole of
+//! the recovery time.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,84 +11,88 @@ use pgdrill_model::code::Code;
 use pgdrill_model::event::Happening;
 use pgdrill_model::evidence::{Evidence, RecoveryEvidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
-use pgdrill_model::plan::{Member, Server as Name};
-use pgdrill_model::scenario::{RecoverBy, Target};
-use pgdrill_model::units::Lsn;
+use pgdrill_model::plan::{Recovery, Server as Name};
+use pgdrill_model::scenario::{Action, ArchiveBy, RecoverBy};
 use pgdrill_model::world::Place;
 use pgdrill_ondisk::control::Control;
-use pgdrill_ondisk::history;
 
-use crate::drill::{Drill, on_a_thread};
+use crate::archiving;
+use crate::baseline::{Written, choose};
+use crate::drill::{Drill, Recovered, on_a_thread};
+use crate::receiver;
+use crate::recovery::aim::{self, Aim};
 use crate::recovery::phases::Clocked;
+use crate::recovery::reached;
 use crate::recovery::unpack::{SCRATCH, unpack};
-use crate::recovery::{first_write, remap, replay, tablespace_wal};
+use crate::recovery::{first_write, left_over, remap, replay, tablespace_wal};
 use crate::server::Server;
-use crate::workspace::{Workspace, trouble};
-use crate::{settings, tablespaces};
+use crate::settings::{self, Restoring};
+use crate::tablespaces;
+use crate::workspace::{SAVED_WAL, STOPPED, trouble};
 
-const FETCH_WAL: &str = include_str!("../sh/fetch-wal.sh");
-
-pub(super) async fn run(
-    drill: &mut Drill<'_>,
-    chain: &[Member],
-    by: RecoverBy,
-    to: Target,
-    within: Duration,
-) -> Result<Vec<Finding>, Unable> {
-    let until = drill.clock.elapsed() + within;
+pub(super) async fn run(drill: &mut Drill<'_>, recovery: &Recovery) -> Result<Vec<Finding>, Unable> {
+    let until = drill.clock.elapsed() + recovery.within;
     let mut evidence = RecoveryEvidence {
-        by: by.name().to_owned(),
-        backups: chain.iter().map(|member| member.name.clone()).collect(),
-        target: match to {
-            Target::Latest => "latest".to_owned(),
-        },
+        server: recovery.server.name().to_owned(),
+        target: recovery.to.to_string(),
+        target_timeline: recovery.timeline.to_string(),
+        action: recovery.action.name().to_owned(),
         ..RecoveryEvidence::default()
     };
     let mut clocked = Clocked::begin(drill)?;
-    let outcome = recover(drill, chain, by, until, &mut evidence, &mut clocked).await;
+    let outcome = recover(drill, recovery, until, &mut evidence, &mut clocked).await;
     evidence.phases = clocked.phases();
     // Whatever the end, what was measured until then is evidence.
     drill.recorder.measured(Evidence::Recovery(evidence));
     outcome
 }
 
-async fn recover(
+/// Recovers as far as a server that the application has written to.
+///
+/// # Errors
+///
+/// What keeps a recovery from being made; that it went wrong is a finding.
+pub(super) async fn recover(
     drill: &mut Drill<'_>,
-    chain: &[Member],
-    by: RecoverBy,
+    recovery: &Recovery,
     until: Duration,
     evidence: &mut RecoveryEvidence,
     clocked: &mut Clocked,
 ) -> Result<Vec<Finding>, Unable> {
     let workspace = drill.workspace;
+    let name = recovery.server;
+    // Before any file is touched.
+    let began = drill.clock.elapsed();
+    let aim = match aim::take(drill, recovery, evidence).await? {
+        Ok(aim) => aim,
+        Err(finding) => return Ok(vec![finding]),
+    };
+    let took = drill.clock.elapsed().saturating_sub(began);
+    evidence.aim_us = took.as_micros() as u64;
+    clocked.set_aside(took);
+    let newest = aim.chain.last().ok_or_else(|| Unable::bug("a recovery of no backup"))?;
+    let by = recovery.by.unwrap_or_else(|| RecoverBy::fitting(&newest.how));
+    evidence.by = by.name().to_owned();
+    evidence.backups = aim.chain.iter().map(|member| member.name.clone()).collect();
     let sources: Vec<PathBuf> =
-        chain.iter().map(|member| workspace.path("backup").join(&member.name)).collect();
+        aim.chain.iter().map(|member| workspace.path("backup").join(&member.name)).collect();
     for source in &sources {
         remap::refuse_backup(workspace, source).await?;
     }
-    let newest = sources.last().ok_or_else(|| Unable::bug("a recovery of no backup"))?;
-    workspace.make_dir(Path::new(Name::Restored.name()))?;
-    tablespaces::make_root(workspace, Name::Restored)?;
-    // Members of a chain are unpacked there before they are combined, and checks of the backup unpack what they must,
-    // long after the recovery time.
-    workspace.make_dir(Path::new(SCRATCH))?;
-    let place = drill.open_place(Name::Restored, &[SCRATCH], &["backup", "archive"]).await?;
-    drill.restored_from = chain.to_vec();
-    drill.recorder.happened(Happening::PlaceOpened {
-        server: Name::Restored.name().to_owned(),
-        facts: place.facts().clone(),
-    });
-    drill.restored = Some(Server::new(Name::Restored, workspace, place));
+    let saved = left_over::find(drill).await?;
+    open(drill, recovery, &aim).await?;
+    let wal = left_over::view(workspace, name, &saved)?;
     clocked.fetched(drill.clock.elapsed());
 
     // What an operator would not do goes on beside the unpacking, so that it costs no recovery time: the archive is
     // taken down before anything can change it, and the WAL is looked through before anything can replay it.
-    let archive = drill.workspace.path("archive");
-    let server = drill.restored.as_ref().ok_or_else(|| Unable::bug("the restored server has no place"))?;
+    let archive = drill.workspace.path(archiving::directory(&drill.made.archive));
+    let server = drill.servers.get(&name).ok_or_else(|| Unable::bug("the restored server has no place"))?;
+    let newest = sources.last().ok_or_else(|| Unable::bug("a recovery of no backup"))?;
     let (unpacked, snapshot, refusal) = tokio::join!(
-        unpack(drill, server.place(), chain, by, clocked),
+        unpack(drill, server, &aim.chain, by, clocked),
         on_a_thread(move || archive::snapshot(&archive, &Snapshot::new())),
-        refuse_wal(workspace, server.place(), newest),
+        refuse_wal(&wal, server.place(), newest),
     );
     let mut findings = drill.primary_is_gone().await?;
     let looked = refusal?;
@@ -100,53 +104,129 @@ async fn recover(
             return Ok(findings);
         }
     }
-    drill.archive = Some(snapshot);
+    drill.recovered()?.archive = Some(snapshot);
     if !looked {
-        refuse_wal_of_data(drill).await?;
+        refuse_wal_of_data(drill, &wal, name).await?;
     }
-    remap::refuse_restored(workspace)?;
+    remap::refuse_restored(workspace, name)?;
+    evidence.left_over = left_over::put(drill, name, saved).await?;
 
-    let control = match configure(drill).await? {
-        Ok(configuration) => configuration,
+    let (as_asked, to_promote) = match configure(drill, recovery, &aim)? {
+        Ok(configurations) => configurations,
         Err(finding) => {
             findings.push(finding);
             return Ok(findings);
         }
     };
-    drill.server(Name::Restored)?.start(workspace, &control).await?;
-    let replayed = replay::wait(drill, until, evidence, clocked).await;
-    note_fetched(drill, evidence);
-    if let Some(finding) = replayed? {
-        findings.push(finding);
-        return Ok(findings);
+    drill.server(name)?.start(workspace, &as_asked).await?;
+    let waited =
+        replay::Wait { server: name, action: recovery.action, archives: archives(drill, recovery), until };
+    let mut replayed = replay::wait(drill, waited, evidence, clocked).await;
+    if let Ok(replay::Outcome::ShutDown) = &replayed {
+        // As asked. Started in the same way it would only shut down again.
+        drill.server(name)?.start(workspace, &to_promote).await?;
+        let again = replay::Wait { action: Action::Promote, ..waited };
+        replayed = replay::wait(drill, again, evidence, clocked).await;
+    }
+    reached::note_fetched(drill, name, evidence);
+    match replayed? {
+        replay::Outcome::Promoted => {}
+        replay::Outcome::ShutDown => return Err(Unable::bug("the restored server shut down twice")),
+        replay::Outcome::Failed(finding) => {
+            findings.extend(reached::why(&aim, evidence));
+            findings.push(finding);
+            return Ok(findings);
+        }
     }
     evidence.state = Some("promoted".to_owned());
-    note_timeline(drill, evidence);
-
-    findings.extend(first_write::write(drill, clocked, evidence).await?);
-    findings.extend(short_of_the_baseline(drill, evidence));
+    evidence.looks_well = Some(true);
+    reached::note(drill, name, &aim, evidence).await?;
+    let base = choose(&drill.baselines, &aim.lineage, evidence.reached_lsn, aim.to_the_end);
+    let recovered = drill.recovered()?;
+    recovered.reached = evidence.reached_lsn;
+    recovered.base = base;
+    findings.extend(first_write::write(drill, name, clocked, evidence).await?);
+    drill.settle(name, Written::Unrecorded).await;
+    if recovery.serves {
+        receiver::begin(drill, name).await?;
+    }
+    findings.extend(reached::judge(drill, &aim, evidence));
     Ok(findings)
 }
 
+/// Whether the restored server archives by itself, as the primary did.
+fn archives(drill: &Drill<'_>, recovery: &Recovery) -> bool {
+    recovery.serves && drill.made.archive.by == ArchiveBy::Command
+}
+
+/// Opens the restored server's place.
+async fn open(drill: &mut Drill<'_>, recovery: &Recovery, aim: &Aim) -> Result<(), Unable> {
+    let workspace = drill.workspace;
+    let name = recovery.server;
+    workspace.make_dir(Path::new(name.name()))?;
+    workspace.need_dir(&Path::new("socket").join(name.name()))?;
+    tablespaces::make_root(workspace, name)?;
+    // Members of a chain are unpacked there before they are combined, and checks of the backup unpack what they must,
+    // long after the recovery time.
+    workspace.need_dir(Path::new(SCRATCH))?;
+    let archived_in = archiving::directories(&drill.made.archive);
+    let (writable, mut readable) = if recovery.serves {
+        ([vec![SCRATCH, "backup"], archived_in].concat(), vec![])
+    } else {
+        (vec![SCRATCH], [vec!["backup"], archived_in].concat())
+    };
+    if workspace.path(SAVED_WAL).is_dir() {
+        readable.push(SAVED_WAL);
+    }
+    if recovery.serves {
+        // Whatever stopped the archiver of the lost server, that of this one begins anew.
+        let stopped = workspace.path(archiving::WAL).join(STOPPED);
+        match fs::remove_file(&stopped) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(trouble(&stopped, &error)),
+            _ => {}
+        }
+    }
+    let place = drill.open_place(name, &writable, &readable).await?;
+    drill
+        .recorder
+        .happened(Happening::PlaceOpened { server: name.name().to_owned(), facts: place.facts().clone() });
+    drill.servers.insert(name, Server::new(name, workspace, place));
+    drill.recovered = Some(Recovered {
+        from: aim.chain.clone(),
+        archive: None,
+        first_write: None,
+        aim: aim.clone(),
+        reached: None,
+        base: None,
+        archives: archives(drill, recovery),
+    });
+    Ok(())
+}
+
 /// Refuses WAL that makes a tablespace; tells whether it could be looked through at all.
-async fn refuse_wal(workspace: &Workspace, place: &dyn Place, source: &Path) -> Result<bool, Unable> {
+async fn refuse_wal(wal: &Path, place: &dyn Place, source: &Path) -> Result<bool, Unable> {
     let Some(start) = tablespace_wal::start_of_backup(source).await? else { return Ok(false) };
-    tablespace_wal::refuse(workspace, place, start).await?.map_or(Ok(true), Err)
+    tablespace_wal::refuse(wal, place, start).await?.map_or(Ok(true), Err)
 }
 
 /// The same for a backup whose manifest does not say where replay begins.
-async fn refuse_wal_of_data(drill: &mut Drill<'_>) -> Result<(), Unable> {
-    let workspace = drill.workspace;
-    let Some(start) = tablespace_wal::start_of_data(&workspace.data(Name::Restored)) else { return Ok(()) };
-    let place = drill.server(Name::Restored)?.place();
-    tablespace_wal::refuse(workspace, place, start).await?.map_or(Ok(()), Err)
+async fn refuse_wal_of_data(drill: &mut Drill<'_>, wal: &Path, server: Name) -> Result<(), Unable> {
+    let Some(start) = tablespace_wal::start_of_data(&drill.workspace.data(server)) else { return Ok(()) };
+    let place = drill.server(server)?.place();
+    tablespace_wal::refuse(wal, place, start).await?.map_or(Ok(()), Err)
 }
 
-/// Makes the unpacked files ready for a start on our own configuration, and gives that.
-async fn configure(drill: &mut Drill<'_>) -> Result<Result<String, Finding>, Unable> {
+/// Makes the unpacked files ready for a start on our own configuration. Gives that as it is asked for, and one that
+/// promotes.
+fn configure(
+    drill: &Drill<'_>,
+    recovery: &Recovery,
+    aim: &Aim,
+) -> Result<Result<(String, String), Finding>, Unable> {
     let workspace = drill.workspace;
-    let path = workspace.data(Name::Restored).join("global/pg_control");
-    let control = fs::read(&path)
+    let name = recovery.server;
+    let data = workspace.data(name);
+    let control = fs::read(data.join("global/pg_control"))
         .map_err(|error| error.to_string())
         .and_then(|bytes| Control::read(&bytes).map_err(|error| error.to_string()));
     let control = match control {
@@ -160,7 +240,7 @@ async fn configure(drill: &mut Drill<'_>) -> Result<Result<String, Finding>, Una
     };
     // A standby's backup has it, and with it a server waits for more WAL for ever, whatever else says that it should
     // be promoted (`readRecoverySignalFile`, `xlogrecovery.c`).
-    let standby_signal = workspace.data(Name::Restored).join("standby.signal");
+    let standby_signal = data.join("standby.signal");
     match fs::remove_file(&standby_signal) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(trouble(&standby_signal, &error));
@@ -168,63 +248,21 @@ async fn configure(drill: &mut Drill<'_>) -> Result<Result<String, Finding>, Una
         _ => {}
     }
     // It would be read after our own configuration, and say what production says.
-    workspace.write("restored/postgresql.auto.conf", "", 0o600)?;
-    workspace.write("restored/recovery.signal", "", 0o600)?;
-    let script = FETCH_WAL
-        .replace("@ARCHIVE@", &workspace.path("archive").to_string_lossy())
-        .replace("@LOG@", &workspace.path("log/fetch.log").to_string_lossy());
-    let fetch_wal = workspace.write("bin/fetch-wal", &script, 0o700)?;
-    Ok(Ok(settings::restored(
-        &workspace.socket(Name::Restored),
-        &fetch_wal,
-        control.wal_segment_size >> 20,
-        has_in_place(&workspace.data(Name::Restored)),
-        control.minima,
-    )))
-}
-
-/// Takes from the log of fetches how far the archive was read.
-fn note_fetched(drill: &Drill<'_>, evidence: &mut RecoveryEvidence) {
-    let log = fs::read_to_string(drill.workspace.path("log/fetch.log")).unwrap_or_default();
-    let fetched = log.lines().filter_map(|line| {
-        let mut words = line.split(' ').skip(1);
-        let name = words.next()?;
-        (name.len() == 24 && words.next()? == "0").then(|| name.to_owned())
-    });
-    let fetched: Vec<String> = fetched.collect();
-    evidence.segments = fetched.len() as u64;
-    evidence.last_segment = fetched.last().cloned();
-}
-
-/// Takes from the new timeline's history where the old one ended.
-fn note_timeline(drill: &Drill<'_>, evidence: &mut RecoveryEvidence) {
-    let wal = drill.workspace.data(Name::Restored).join("pg_wal");
-    let newest = fs::read_dir(&wal).into_iter().flatten().flatten().filter_map(|entry| {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let timeline = u32::from_str_radix(name.strip_suffix(".history")?, 16).ok()?;
-        Some((timeline, entry.path()))
-    });
-    let Some((timeline, path)) = newest.max_by_key(|(timeline, _)| *timeline) else { return };
-    evidence.timeline = Some(timeline);
-    let ancestors = fs::read_to_string(path).ok().and_then(|text| history::read(&text).ok());
-    evidence.reached_lsn = ancestors.and_then(|all| all.last().map(|last| Lsn(last.switched_at)));
-}
-
-/// Notes when recovery ended before the captured position. Only WAL without a commit may lie between: whether that
-/// is so is for the content checks to say.
-fn short_of_the_baseline(drill: &Drill<'_>, evidence: &RecoveryEvidence) -> Option<Finding> {
-    let (baseline, reached) = (drill.baseline.as_ref()?, evidence.reached_lsn?);
-    if reached >= baseline.lsn {
-        return None;
-    }
-    let missing = baseline.lsn.0 - reached.0;
-    let message = format!(
-        "recovery ended at {reached}, {missing} bytes of WAL before {}, where the content was captured",
-        baseline.lsn
-    );
-    Some(
-        Finding::new(Code::RecoveryShort, Stage::Recover, message)
-            .with("reached", reached)
-            .with("wanted", baseline.lsn),
-    )
+    workspace.write(format!("{}/postgresql.auto.conf", name.name()), "", 0o600)?;
+    workspace.write(format!("{}/recovery.signal", name.name()), "", 0o600)?;
+    let restore_command = archiving::restore_command(workspace, &drill.made.archive, name)?;
+    let archiving = if recovery.serves { archiving::archiving(workspace, &drill.made.archive) } else { None };
+    let asked = Restoring {
+        socket: &workspace.socket(name),
+        restore_command: &restore_command,
+        wal_segment_megabytes: control.wal_segment_size >> 20,
+        in_place: has_in_place(&data),
+        minima: aim.limits(control.minima),
+        target: &aim.settings,
+        timeline: recovery.timeline,
+        action: recovery.action,
+        archiving: archiving.as_ref(),
+    };
+    let to_promote = Restoring { action: Action::Promote, ..asked.clone() };
+    Ok(Ok((settings::restored(&asked), settings::restored(&to_promote))))
 }

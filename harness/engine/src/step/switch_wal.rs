@@ -13,14 +13,15 @@ use pgdrill_ondisk::segment;
 use tokio::time::sleep;
 
 use crate::drill::{Drill, disk_full};
+use crate::receiver;
 use crate::server::LOOK_AGAIN;
 use crate::session::describe;
 
 const SWITCH: &str = "SELECT pg_switch_wal()::text, (pg_control_checkpoint()).timeline_id, \
                       pg_size_bytes(current_setting('wal_segment_size'))";
 
-pub(super) async fn run(drill: &mut Drill<'_>, switch: SwitchWal) -> Result<Vec<Finding>, Unable> {
-    let session = drill.session(Name::Primary, None).await?;
+pub(super) async fn run(drill: &mut Drill<'_>, switch: SwitchWal, on: Name) -> Result<Vec<Finding>, Unable> {
+    let session = drill.session(on, None).await?;
     let row = session
         .query_one(SWITCH, &[])
         .await
@@ -28,11 +29,11 @@ pub(super) async fn run(drill: &mut Drill<'_>, switch: SwitchWal) -> Result<Vec<
     let (position, timeline, size): (String, i32, i64) = (row.get(0), row.get(1), row.get(2));
     let Lsn(position) = position.parse().map_err(Unable::bug)?;
     let segment = ended(timeline.unsigned_abs(), position, size.unsigned_abs());
-    let path = drill.workspace.path("archive").join(&segment);
+    let path = drill.workspace.path(receiver::directory(&drill.made.archive, on)).join(&segment);
     let until = drill.clock.elapsed() + switch.within;
     while !path.exists() {
-        if drill.clock.elapsed() >= until {
-            return Err(stalled(drill, &segment, switch.within)?);
+        if drill.clock.elapsed() >= until || receiver::gave_up(drill).is_some() {
+            return Err(stalled(drill, on, &segment, switch.within)?);
         }
         drill.recorder.progress(&format!("wait for {segment} in the archive"), 0, None, Unit::Segments);
         sleep(LOOK_AGAIN).await;
@@ -47,12 +48,14 @@ fn ended(timeline: u32, position: u64, segment_size: u64) -> String {
     segment::name(timeline, position.saturating_sub(1), segment_size)
 }
 
-fn stalled(drill: &mut Drill<'_>, segment: &str, within: Duration) -> Result<Unable, Unable> {
-    let words = drill.server(Name::Primary)?.last_words();
-    let message = format!(
-        "{segment} was not in the archive within {} s; the primary said last: {words}",
-        within.as_secs()
-    );
+fn stalled(drill: &mut Drill<'_>, on: Name, segment: &str, within: Duration) -> Result<Unable, Unable> {
+    let message = if let Some(words) = receiver::gave_up(drill) {
+        format!("{segment} does not come into the archive: {words}")
+    } else {
+        let words = drill.server(on)?.last_words();
+        let (name, within) = (on.name(), within.as_secs());
+        format!("{segment} was not in the archive within {within} s; the {name} said last: {words}")
+    };
     let code = if disk_full(&message) { Code::DiskFull } else { Code::ArchiveStalled };
     Ok(Unable::new(code, message))
 }

@@ -30,6 +30,12 @@ fn assert_ended_at(played: &Played, step: usize, status: StepStatus) {
     }
 }
 
+/// The step that is cut short when something happens as `step` begins: a step that is done before anybody looks counts as
+/// done, and then it is the next one.
+fn cut_short(played: &Played, step: usize) -> usize {
+    step + usize::from(played.run.steps[step].status == StepStatus::Done)
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_interrupts_at_each_step(#[values(Keep::Never, Keep::OnFailure)] keep: Keep) {
@@ -41,9 +47,7 @@ async fn a_person_interrupts_at_each_step(#[values(Keep::Never, Keep::OnFailure)
         let played = stage.play(&plan, &local(), script).await;
         played.assert_is(Verdict::Unverified, Code::Interrupted, &format!("step {step}"));
         assert!(played.run.interrupted);
-        // A step that is done as soon as it is looked at counts as done: then it is the next one that is interrupted.
-        let done = played.run.steps[step].status == StepStatus::Done;
-        assert_ended_at(&played, step + usize::from(done), StepStatus::Interrupted);
+        assert_ended_at(&played, cut_short(&played, step), StepStatus::Interrupted);
     }
 }
 
@@ -56,7 +60,7 @@ async fn the_time_is_over_at_each_step() {
         let script = stage.script().at_step(step, move |_| clock.pass(FOR_EVER));
         let played = stage.play(&plan, &local(), script).await;
         played.assert_is(Verdict::Unverified, Code::TimeLimit, &format!("step {step}"));
-        assert_ended_at(&played, step, StepStatus::Failed);
+        assert_ended_at(&played, cut_short(&played, step), StepStatus::Failed);
     }
 }
 

@@ -8,6 +8,8 @@ mod each_step;
 mod expected;
 mod liars;
 mod paper;
+mod receiver;
 mod stage;
 mod surroundings;
+mod sweep;
 mod worse;

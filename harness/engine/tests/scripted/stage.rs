@@ -1,6 +1,7 @@
 //! A stage on which drills are played: directories of their own, a clock and an interrupt in the test's hands, and the
 //! questions that every drill must be able to answer afterwards.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -134,11 +135,13 @@ impl Stage {
     /// Plays a drill, stores its record as the command line does, and asks what every drill must be able to answer.
     pub async fn play(&self, plan: &Plan, runtime: &Arc<dyn Runtime>, script: Script) -> Played {
         let script = Arc::new(script);
+        // A process of the drill may get the number of one that died long ago and left a segment.
+        let before = segments();
         let scripted = Scripted::new(Arc::clone(runtime), Arc::clone(&script));
         let redactor = Redactor::default();
         let world = World {
             runtime: &scripted,
-            clock: self.clock.as_ref(),
+            clock: Arc::<ManualClock>::clone(&self.clock),
             listener: script.as_ref(),
             redactor: &redactor,
             interrupt: self.interrupt.clone(),
@@ -149,7 +152,7 @@ impl Stage {
         let files = Files { base: self.base(), evidence: Some(self.evidence()), keep: self.keep };
         let (events, journal) = execute(plan, &self.id, &world, &files).await;
         let run = fold(&events).expect("a drill begins with its header");
-        let left = self.left(&script, &run);
+        let left = self.left(&script, &run, &before);
         let sealed = record::seal(&run, &redactor);
         let stored = journal::store(&self.evidence(), &record::file_name(&run), &sealed);
         let opened = match stored {
@@ -173,7 +176,7 @@ impl Stage {
 
     /// What is left of the drill: processes, shared memory, files. When nothing was cut short, at this very moment;
     /// what a place was still doing when its step was dropped is ended by its lease, a moment later.
-    fn left(&self, script: &Script, run: &Run) -> Vec<String> {
+    fn left(&self, script: &Script, run: &Run, before: &BTreeMap<u64, u32>) -> Vec<String> {
         let cut = run.interrupted
             || script.hung()
             || run.findings.iter().any(|finding| finding.code == Code::TimeLimit);
@@ -183,28 +186,23 @@ impl Stage {
             std::thread::sleep(Duration::from_millis(5));
             left = processes_of(&self.id, self.directory.path());
         }
-        let memory = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
         let pids = script.pids();
-        // The fifth column is the process that made the segment.
-        let ours = |line: &&str| {
-            let creator = line.split_whitespace().nth(4).and_then(|pid| pid.parse::<u32>().ok());
-            creator.is_some_and(|pid| pids.contains(&pid))
-        };
+        let ours = |(id, creator): &(u64, u32)| !before.contains_key(id) && pids.contains(creator);
         let lied = script.log().iter().any(|seen| {
             let ipcrm = |call: &Call| call.what == What::Run("ipcrm".to_owned());
             matches!(seen, Seen::Called(call, Some(Fault::Lies | Fault::Hangs)) if ipcrm(call))
         });
-        for line in memory.lines().filter(ours) {
-            let id = line.split_whitespace().nth(1).unwrap();
+        for (id, creator) in segments().into_iter().filter(ours) {
             let told = run.findings.iter().any(|finding| {
                 finding.code == Code::CleanupFailed && finding.message.contains(&format!(" {id} "))
             });
             // What could not be removed is told, and what the script kept from being removed cannot be; this host shall
             // not suffer from it.
             if told || lied {
-                assert!(Command::new("ipcrm").args(["--shmem-id", id]).status().unwrap().success());
+                let ipcrm = Command::new("ipcrm").args(["--shmem-id", &id.to_string()]).status();
+                assert!(ipcrm.unwrap().success());
             } else {
-                left.push(format!("shared memory: {line}"));
+                left.push(format!("shared memory: segment {id}, made by process {creator}"));
             }
         }
         if self.keep != Keep::Always && self.workspace().exists() {
@@ -247,6 +245,16 @@ impl Played {
             .collect();
         assert_eq!(lasting, self.events.iter().collect::<Vec<_>>(), "the listener heard something else");
     }
+}
+
+/// The System V shared memory segments of this host, by number, with the process that made each.
+fn segments() -> BTreeMap<u64, u32> {
+    let memory = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    let segment = |line: &str| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        Some((columns.get(1)?.parse().ok()?, columns.get(4)?.parse().ok()?))
+    };
+    memory.lines().skip(1).filter_map(segment).collect()
 }
 
 /// Processes that carry the mark of a run, or that work below a directory.

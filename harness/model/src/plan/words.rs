@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::{Act, Member};
+use super::{Act, Member, Recovery, Server};
 use crate::scenario::{
-    Backup, BackupFrom, CheckpointMode, Cluster, Disaster, ManifestChecksums, Method, RecoverBy, Side,
-    Tablespace, Target, WalMethod,
+    Action, Archive, Backup, BackupFrom, CheckpointMode, Cluster, Disaster, ManifestChecksums, Method, Point,
+    RecoverBy, Side, Tablespace, WalMethod,
 };
 use crate::units::{show_bytes, show_count, show_duration};
 
@@ -23,8 +23,8 @@ fn excerpt(sql: &str) -> String {
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CreateCluster { cluster, tablespaces, summarize_wal, settings } => {
-                create(f, cluster)?;
+            Self::CreateCluster { cluster, tablespaces, archive, summarize_wal, settings } => {
+                create(f, cluster, archive)?;
                 for tablespace in tablespaces {
                     write!(f, ", {}", of_tablespace(tablespace))?;
                 }
@@ -43,37 +43,90 @@ impl fmt::Display for Act {
                 "pg_basebackup of the primary into standby/, start it streaming from the primary, wait until it has \
                  caught up; it goes with the disaster",
             ),
-            Self::Backup { name, how, upon } => backup(f, name, how, upon.as_deref()),
+            Self::Backup { name, how, upon, on } => {
+                backup(f, name, how, upon.as_deref())?;
+                if *on == Server::Primary { Ok(()) } else { write!(f, ", of {}", on.name()) }
+            }
             Self::Sql { sql, on } => {
                 write!(f, "on {}: {}", on.name(), excerpt(&sql.run))?;
                 sql.database.as_ref().map_or(Ok(()), |database| write!(f, " (in {database})"))
             }
-            Self::SwitchWal(switch) => {
+            Self::Work { work, on } => write!(f, "on {}: {work}; each transaction in the ledger", on.name()),
+            Self::StopWork => f.write_str("stop the writers that go on behind"),
+            Self::Mark { name, on } => {
+                write!(f, "{name}: a transaction, a restore point, the time and the position on {}", on.name())
+            }
+            Self::Crash { crash, on } => write!(
+                f,
+                "SIGKILL {}, start it again, wait up to {} until it has recovered by itself",
+                on.name(),
+                show_duration(crash.within)
+            ),
+            Self::SwitchWal { switch, .. } => {
                 write!(f, "pg_switch_wal(), wait up to {} for the archive", show_duration(switch.within))
             }
-            Self::Capture { .. } => write!(f, "content of the quiet primary, with its position in the WAL"),
-            Self::Disaster(Disaster::Kill) => write!(f, "SIGKILL the primary; its files stay"),
-            Self::Disaster(Disaster::LosePrimary) => {
-                write!(f, "SIGKILL the primary and remove its files with all WAL in them")
+            Self::Capture { on, .. } => {
+                write!(f, "content of the quiet {}, with its position in the WAL", on.name())
             }
-            Self::Recover { chain, by, to: Target::Latest, within } => {
-                unpack(f, chain, *by)?;
-                write!(
-                    f,
-                    ", replay the archive to its end on timeline latest, promote, first write as trading_app; within \
-                     {}",
-                    show_duration(*within)
-                )
-            }
-            Self::Check { checks } => {
+            Self::Disaster { disaster, on } => lose(f, disaster, on.name()),
+            Self::Recover(recovery) => recover(f, recovery),
+            Self::Sweep { sweep, .. } => write!(
+                f,
+                "move a standby through {} recovery points of the archive, check each, and repeat {} of them as \
+                 recoveries; within {}",
+                show_count(sweep.targets.into()),
+                sweep.repeat,
+                show_duration(sweep.within)
+            ),
+            Self::Check { checks, of } => {
                 let names: Vec<&str> = checks.iter().map(|check| check.name()).collect();
-                write!(f, "{}", names.join(", "))
+                write!(f, "{}", names.join(", "))?;
+                if *of == Server::Restored(1) { Ok(()) } else { write!(f, "; of {}", of.name()) }
             }
         }
     }
 }
 
-fn create(f: &mut fmt::Formatter<'_>, cluster: &Cluster) -> fmt::Result {
+fn lose(f: &mut fmt::Formatter<'_>, disaster: &Disaster, server: &str) -> fmt::Result {
+    match disaster {
+        Disaster::Kill => write!(f, "SIGKILL the {server}; its files stay"),
+        Disaster::LosePrimary => write!(f, "SIGKILL the {server} and remove its files with all WAL in them"),
+        Disaster::LoseDataKeepWal => {
+            write!(f, "SIGKILL the {server} and remove its files; only its pg_wal is saved")
+        }
+        Disaster::BadSql(sql) => write!(f, "on {server}: {}; then it is stopped in order", excerpt(sql)),
+        Disaster::ArchiveStops => write!(f, "from now on nothing reaches the archive; {server} goes on"),
+    }
+}
+
+fn recover(f: &mut fmt::Formatter<'_>, recovery: &Recovery) -> fmt::Result {
+    match recovery.backups.as_slice() {
+        [chain] => unpack(f, chain, recovery.by)?,
+        chains => {
+            let names: Vec<&str> =
+                chains.iter().filter_map(|chain| chain.last()).map(|member| member.name.as_str()).collect();
+            let which = match recovery.to.at {
+                Point::Latest | Point::Immediate => "lies on the way",
+                _ => "ends before the target",
+            };
+            write!(f, "unpack the newest of {} that {which}", names.join(", "))?;
+        }
+    }
+    let timeline = recovery.timeline;
+    match recovery.to.at {
+        Point::Latest => write!(f, ", replay the archive to its end on timeline {timeline}")?,
+        _ => write!(f, ", replay to {} on timeline {timeline}", recovery.to)?,
+    }
+    match recovery.action {
+        Action::Promote => f.write_str(", promote")?,
+        Action::Pause => f.write_str(", pause, then promote")?,
+        Action::Shutdown => f.write_str(", shut down, then promote")?,
+    }
+    write!(f, ", first write as trading_app; within {}", show_duration(recovery.within))?;
+    if recovery.serves { f.write_str("; then it archives as the primary did") } else { Ok(()) }
+}
+
+fn create(f: &mut fmt::Formatter<'_>, cluster: &Cluster, archive: &Archive) -> fmt::Result {
     let with = if cluster.checksums { "with" } else { "without" };
     write!(f, "initdb {with} page checksums")?;
     if let Some(locale) = &cluster.locale {
@@ -85,7 +138,7 @@ fn create(f: &mut fmt::Formatter<'_>, cluster: &Cluster) -> fmt::Result {
     if cluster.wal_segment_megabytes != Cluster::default().wal_segment_megabytes {
         write!(f, ", WAL segments of {} MB", cluster.wal_segment_megabytes)?;
     }
-    write!(f, ", archive_command into archive/, start primary")
+    write!(f, ", archive by {archive}, start primary")
 }
 
 fn of_tablespace(tablespace: &Tablespace) -> String {
@@ -141,9 +194,10 @@ fn backup(f: &mut fmt::Formatter<'_>, name: &str, how: &Backup, upon: Option<&st
     write!(f, " into backup/{name}")
 }
 
-fn unpack(f: &mut fmt::Formatter<'_>, chain: &[Member], by: RecoverBy) -> fmt::Result {
+fn unpack(f: &mut fmt::Formatter<'_>, chain: &[Member], by: Option<RecoverBy>) -> fmt::Result {
     let names: Vec<&str> = chain.iter().map(|member| member.name.as_str()).collect();
-    match by {
+    let fitting = || chain.last().map_or(RecoverBy::Tar, |member| RecoverBy::fitting(&member.how));
+    match by.unwrap_or_else(fitting) {
         RecoverBy::Tar => write!(f, "unpack backup/{} by tar", names.join(", ")),
         RecoverBy::Copy => write!(f, "unpack backup/{} by cp", names.join(", ")),
         RecoverBy::Combine => write!(f, "pg_combinebackup of {}", names.join(", ")),
@@ -184,8 +238,8 @@ steps:
         assert_eq!(
             shown[..5],
             [
-                "initdb without page checksums, locale C.UTF-8, ICU locale en-US, WAL segments of 1 MB, archive_command \
-                 into archive/, start primary, tablespace history for \"AuditLog\", \"Position\" with all their indexes, \
+                "initdb without page checksums, locale C.UTF-8, ICU locale en-US, WAL segments of 1 MB, archive by \
+                 archive_command, start primary, tablespace history for \"AuditLog\", \"Position\" with all their indexes, \
                  empty tablespace empty, summarize_wal=on",
                 "trading schema and 10 000 orders by binary COPY",
                 "pg_basebackup of the primary into standby/, start it streaming from the primary, wait until it has \

@@ -9,17 +9,23 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
+use super::archive::ArchiveArguments;
 use super::backup::{MaxRate, Switch};
 use super::cluster::{FixtureTable, IcuLocale, Locale, SegmentSize, TablespaceName};
+use super::disaster::DisasterArguments;
 use super::fault::Words;
 use super::mistake::quote;
+use super::objectives::ObjectivesArguments;
 use super::slot::{Slot, TextOr, text_or};
+use super::sweep::SweepArguments;
+use super::target::{MarkName, TargetArguments, TimelineWord};
 use super::value::{
     CheckName, Database, FindingCode, Majors, Orders, Seed, SettingName, SettingValue, Span, Statement, Title,
 };
+use super::work::WorkArguments;
 use super::{
-    ArchiveBy, BackupFormat, BackupFrom, BackupTool, CheckpointMode, Compress, Disaster, ManifestChecksums,
-    RecoverBy, Target, WalMethod,
+    Action, BackupFormat, BackupFrom, BackupTool, CheckpointMode, Compress, ManifestChecksums, RecoverBy,
+    WalMethod,
 };
 use crate::finding::Stage;
 use crate::verdict::Verdict;
@@ -48,7 +54,8 @@ pub(super) struct File {
     pub(super) settings: Slot<Entries<SettingName, SettingValue>>,
     /// How long the whole drill may take, as in 30m. Default: 1h.
     pub(super) time_limit: Slot<Span>,
-    /// What is done, in order: one disaster and one recovery after it. Without a check after that, all are made.
+    /// What is done, in order: a disaster and a recovery after it, up to four times. Without a check after the last
+    /// recovery, all are made.
     #[schemars(extend("minItems" = 1))]
     pub(super) steps: Slot<Vec<Slot<Step>>>,
     /// What the recovery must achieve.
@@ -79,22 +86,6 @@ pub(super) struct ClusterArguments {
     pub(super) wal_segment_size: Slot<SegmentSize>,
 }
 
-/// How WAL is archived.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct ArchiveArguments {
-    /// By which means. Default: command.
-    pub(super) by: Slot<ArchiveBy>,
-}
-
-/// What the recovery must achieve.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct ObjectivesArguments {
-    /// The longest time from the disaster to the first application write on the recovered server, as in 30s.
-    pub(super) rto: Slot<Span>,
-}
-
 /// How the drill must end, when that is not `proven`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
@@ -117,12 +108,21 @@ pub(super) enum Step {
     Backup(BackupArguments),
     /// Runs SQL on the server that is there: the primary, and after the recovery the recovered one.
     Sql(SqlArguments),
+    /// Lets writers place orders, each transaction of which is written down outside the database once it is
+    /// acknowledged; or stops those that go on behind.
+    Work(WorkArguments),
+    /// Takes note of an instant under this name, as a target for a recovery.
+    Mark(MarkName),
+    /// Kills the postmaster and starts it again: the server recovers by itself.
+    Crash(CrashArguments),
     /// Switches to a new WAL segment and waits until everything before it is in the archive.
     SwitchWal(SwitchWalArguments),
-    /// Loses the primary.
-    Disaster(Disaster),
-    /// Restores the newest backup and recovers.
+    /// Loses the server, or makes that it will be lost.
+    Disaster(DisasterArguments),
+    /// Restores the newest backup that ends before the target, and recovers.
     Recover(RecoverArguments),
+    /// Proves many recovery points for the price of about one replay.
+    Sweep(SweepArguments),
     /// Compares the recovered server with what was there: all checks, or the chosen ones. Default: all.
     Check(CheckArguments),
 }
@@ -133,9 +133,13 @@ impl Step {
         match self {
             Self::Backup(_) => "backup",
             Self::Sql(_) => "sql",
+            Self::Work(_) => "work",
+            Self::Mark(_) => "mark",
+            Self::Crash(_) => "crash",
             Self::SwitchWal(_) => "switch-wal",
             Self::Disaster(_) => "disaster",
             Self::Recover(_) => "recover",
+            Self::Sweep(_) => "sweep",
             Self::Check(_) => "check",
         }
     }
@@ -214,14 +218,26 @@ pub(super) struct SwitchWalArguments {
     pub(super) within: Slot<Span>,
 }
 
+/// A crash of the server.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct CrashArguments {
+    /// How long the server may take to come back, as in 2m. Default: 2m.
+    pub(super) within: Slot<Span>,
+}
+
 /// A recovery.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RecoverArguments {
     /// How the backup is unpacked. Default: tar for a tar backup, copy for a plain one, combine for an incremental one.
     pub(super) by: Slot<RecoverBy>,
-    /// Where recovery stops. Default: latest.
-    pub(super) to: Slot<Target>,
+    /// Where recovery stops: latest, immediate, the name of a mark that stands above, or a mapping. Default: latest.
+    pub(super) to: Slot<TargetArguments>,
+    /// Along which timeline: latest, current (the backup's), or a number. Default: latest.
+    pub(super) timeline: Slot<TimelineWord>,
+    /// What the server does at the target. Default: promote.
+    pub(super) action: Slot<Action>,
     /// How long it may take, as in 10m. Default: 10m.
     pub(super) within: Slot<Span>,
 }

@@ -3,21 +3,29 @@
 //! `parse` turns text into a [`Scenario`] or into every mistake that can be told at once; `plan::compile`
 //! turns a `Scenario` into what will be done.
 
+mod archive;
 mod backup;
 mod choice;
 mod cluster;
 mod compress;
+mod disaster;
 mod fault;
 mod file;
 mod meaning;
 mod mistake;
+mod objectives;
+mod origins;
 mod schema;
 mod setting;
 mod slot;
+mod sweep;
 mod syntax;
+mod target;
 mod tree;
 mod value;
 mod walk;
+mod walkthrough;
+mod work;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,13 +40,20 @@ use crate::finding::Stage;
 use crate::units::MajorRange;
 use crate::verdict::Verdict;
 
+pub use archive::{Archive, ArchiveBy};
 pub use backup::{
     Backup, BackupFormat, BackupFrom, BackupTool, CheckpointMode, ManifestChecksums, WalMethod,
 };
 pub use cluster::{Cluster, FIXTURE_TABLES, Tablespace};
 pub use compress::{Compress, Method, Side};
+pub use disaster::Disaster;
 pub use mistake::{Mistake, Mistakes};
+pub use objectives::{Objectives, Rpo};
+pub(crate) use origins::Origins;
 pub use schema::schema;
+pub use sweep::Sweep;
+pub use target::{Action, MarkBy, Point, Target, Timeline};
+pub use work::{SynchronousCommit, Work, WorkUntil};
 
 /// Reads the text of a scenario file. `id` is the scenario's, `file` is what messages call the file.
 ///
@@ -112,21 +127,6 @@ pub struct Data {
     pub orders: u64,
 }
 
-/// How WAL is archived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Archive {
-    /// By which means.
-    pub by: ArchiveBy,
-}
-
-/// The means of archiving WAL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ArchiveBy {
-    /// `archive_command` with pgdrill's own atomic and durable script.
-    Command,
-}
-
 /// A setting of the primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
@@ -143,12 +143,22 @@ pub enum Step {
     Backup(Backup),
     /// Run SQL on the server that is there: the primary before the disaster, the recovered one after.
     Sql(Sql),
+    /// Let writers place orders.
+    Work(Work),
+    /// Stop the writers that go on behind.
+    StopWork,
+    /// Take note of an instant, as a target for a recovery.
+    Mark(String),
+    /// SIGKILL of the postmaster, and a start in the same place: the server recovers by itself.
+    Crash(Crash),
     /// Switch to a new WAL segment and wait until everything before it is in the archive.
     SwitchWal(SwitchWal),
-    /// Lose the primary.
+    /// Lose the server.
     Disaster(Disaster),
-    /// Restore the backup and recover.
+    /// Restore a backup and recover.
     Recover(Recover),
+    /// Prove many recovery points.
+    Sweep(Sweep),
     /// Compare with what was there.
     Check(Vec<Check>),
 }
@@ -169,23 +179,24 @@ pub struct SwitchWal {
     pub within: Duration,
 }
 
-/// How the primary is lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Disaster {
-    /// SIGKILL of the postmaster; its files stay.
-    Kill,
-    /// SIGKILL of the postmaster, and its data directory with all WAL in it is gone.
-    LosePrimary,
+/// A crash of the server, after which it recovers by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crash {
+    /// How long it may take to come back.
+    pub within: Duration,
 }
 
 /// A recovery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recover {
     /// How the backup is unpacked; none follows the backup's format.
     pub by: Option<RecoverBy>,
     /// Where recovery stops.
     pub to: Target,
+    /// Along which timeline.
+    pub timeline: Timeline,
+    /// What the server does there.
+    pub action: Action,
     /// How long it may take.
     pub within: Duration,
 }
@@ -220,21 +231,6 @@ impl RecoverBy {
             Self::Combine => "combine",
         }
     }
-}
-
-/// Where recovery stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Target {
-    /// At the end of the archive.
-    Latest,
-}
-
-/// What recovery must achieve.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Objectives {
-    /// The longest time from the disaster to the first application write on the recovered server.
-    pub rto: Option<Duration>,
 }
 
 /// How a drill must end.

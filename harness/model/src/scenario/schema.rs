@@ -10,15 +10,23 @@ use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
+use super::archive::ShellCommand;
 use super::backup::{MaxRate, Switch};
 use super::cluster::{FIXTURE_TABLES, FixtureTable, IcuLocale, Locale, SegmentSize, TablespaceName};
 use super::compress::Compress;
+use super::disaster::{DisasterArguments, DisasterMapping, WORDS};
 use super::file::{CheckArguments, Entries, File, NoArguments, SqlArguments, SqlMapping};
+use super::objectives::RpoWord;
 use super::slot::Slot;
+use super::sweep::{FEWEST_REPEATS, MOST_REPEATS, MOST_TARGETS, Repeats, Targets};
+use super::target::{
+    Instant, MarkName, Position, RestorePoint, TargetArguments, TargetMapping, TimelineWord, Xid,
+};
 use super::value::{
     Database, FindingCode, MOST_ORDERS, Majors, Orders, Seed, SettingName, SettingValue, Span, Statement,
     Title,
 };
+use super::work::{MOST_WRITERS, Rate, Transactions, WorkArguments, WorkMapping, Writers};
 use crate::check::CHECKS;
 use crate::code::CODES;
 use crate::units::Major;
@@ -32,6 +40,11 @@ const DURATION: &str = concat!(
 );
 /// A whole number with underscores between its digits.
 const NUMBER: &str = "^(0|[1-9][0-9]*(_[0-9]+)*)$";
+/// An instant in microseconds with its offset.
+const INSTANT: &str = concat!(
+    "^\\s*[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-5][0-9]([.,][0-9]{1,6})?)?",
+    "([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)\\s*$",
+);
 /// A compression in `pg_basebackup`'s notation.
 const COMPRESS: &str = concat!(
     "^(none|(client-|server-)?(gzip(:(level=)?[1-9])?|lz4(:(level=)?([1-9]|1[0-2]))?|",
@@ -58,9 +71,17 @@ fn words(schema: &mut Schema) {
     let Some(choices) = choices.iter().map(choice).collect::<Option<Vec<_>>>() else {
         return;
     };
-    let (constants, descriptions): (Vec<Value>, Vec<Value>) = choices.into_iter().unzip();
+    let (mut constants, mut descriptions): (Vec<Value>, Vec<Value>) = choices.into_iter().unzip();
     schema.remove("oneOf");
     schema.insert("type".to_owned(), json!("string"));
+    // Validators that read YAML 1.1 see on and off as booleans.
+    for (word, boolean) in [("off", false), ("on", true)] {
+        if let Some(place) = constants.iter().position(|constant| constant == word) {
+            constants.push(json!(boolean));
+            descriptions.extend(descriptions.get(place).cloned());
+            schema.insert("type".to_owned(), json!(["string", "boolean"]));
+        }
+    }
     schema.insert("enum".to_owned(), Value::Array(constants));
     schema.insert("enumDescriptions".to_owned(), Value::Array(descriptions));
 }
@@ -172,8 +193,81 @@ value_schemas! {
         "type": "string",
         "enum": (0..=10).map(|power| format!("{}MB", 1 << power)).collect::<Vec<_>>(),
     });
+    MarkName => json_schema!({
+        "type": "string",
+        "pattern": "^(?!(latest|immediate)$)[a-z][a-z0-9-]{0,62}$",
+        "examples": ["before-accident"],
+    });
+    Instant => json_schema!({
+        "type": "string",
+        "pattern": INSTANT,
+        "examples": ["2026-03-01 04:05:06.789+00:00"],
+    });
+    Xid => json_schema!({
+        "type": ["integer", "string"],
+        "minimum": 3,
+        "maximum": u32::MAX,
+        "pattern": "^[1-9][0-9]*(_[0-9]+)*$",
+    });
+    Position => json_schema!({
+        "type": "string",
+        "pattern": "^(?!0+/0+$)[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}$",
+        "examples": ["0/3000060"],
+    });
+    RestorePoint => json_schema!({ "type": "string", "pattern": "^[^\\x00-\\x1f\\x7f]{1,63}$" });
+    TimelineWord => json_schema!({
+        "type": ["integer", "string"],
+        "minimum": 1,
+        "maximum": u32::MAX,
+        "pattern": "^(latest|current|[1-9][0-9]*)$",
+    });
+    Writers => json_schema!({
+        "type": ["integer", "string"],
+        "minimum": 1,
+        "maximum": MOST_WRITERS,
+        "pattern": "^[1-9][0-9]?$",
+        "default": 4,
+    });
+    Transactions => json_schema!({
+        "type": ["integer", "string"],
+        "minimum": 1,
+        "pattern": "^[1-9][0-9]*(_[0-9]+)*$",
+    });
+    Rate => json_schema!({
+        "type": ["integer", "string"],
+        "minimum": 1,
+        "maximum": 1_000_000,
+        "pattern": "^[1-9][0-9]*(_[0-9]+)*$",
+    });
+    RpoWord => json_schema!({
+        "type": "string",
+        "pattern": format!(
+            "{}|^\\s*(any|[0-9]+(_[0-9]+)*\\s*(transactions?|KiB|MiB|GiB))\\s*$",
+            DURATION
+        ),
+        "examples": ["0 transactions", "5s", "16MiB", "any"],
+    });
+    Targets => json_schema!({
+        "type": ["integer", "string"],
+        "minimum": FEWEST_REPEATS,
+        "maximum": MOST_TARGETS,
+        "pattern": "^([3-9]|[1-9][0-9]+|[1-9][0-9]*(_[0-9]+)+)$",
+        "default": 100,
+    });
+    Repeats => json_schema!({
+        "type": ["integer", "string"],
+        "minimum": FEWEST_REPEATS,
+        "maximum": MOST_REPEATS,
+        "pattern": "^([3-9]|[1-9][0-9]|100)$",
+        "default": FEWEST_REPEATS,
+    });
     FixtureTable => json_schema!({ "type": "string", "enum": FIXTURE_TABLES });
     Statement => json_schema!({ "type": "string", "pattern": "\\S" });
+    ShellCommand => json_schema!({
+        "type": "string",
+        "pattern": "\\$(ARCHIVE|\\{ARCHIVE\\})",
+        "maxLength": 400,
+    });
     Database => json_schema!({ "type": "string", "minLength": 1, "maxLength": 63 });
     SettingValue => json_schema!({ "type": ["string", "number", "boolean"], "pattern": "^[^\\r\\n]*$" });
     FindingCode => json_schema!({
@@ -198,6 +292,54 @@ impl JsonSchema for SqlArguments {
         let mut schema = SqlMapping::json_schema(generator);
         schema.insert("type".to_owned(), json!(["string", "object"]));
         schema.insert("pattern".to_owned(), json!("\\S"));
+        schema
+    }
+}
+
+impl JsonSchema for TargetArguments {
+    fn schema_name() -> Cow<'static, str> {
+        "TargetArguments".into()
+    }
+
+    /// The mapping's schema, for which a word also does.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = TargetMapping::json_schema(generator);
+        schema.insert("type".to_owned(), json!(["string", "object"]));
+        schema.insert("pattern".to_owned(), json!("^[a-z][a-z0-9-]{0,62}$"));
+        schema.insert("minProperties".to_owned(), json!(1));
+        schema.insert("examples".to_owned(), json!(["latest", "immediate", "before-accident"]));
+        schema
+    }
+}
+
+impl JsonSchema for DisasterArguments {
+    fn schema_name() -> Cow<'static, str> {
+        "DisasterArguments".into()
+    }
+
+    /// The mapping's schema, for which most disasters' names do.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = DisasterMapping::json_schema(generator);
+        let names: Vec<&str> = WORDS.iter().map(|(name, _)| *name).collect();
+        let said: Vec<String> = WORDS.iter().map(|(name, doc)| format!("{name}: {doc}")).collect();
+        schema.insert("type".to_owned(), json!(["string", "object"]));
+        schema.insert("pattern".to_owned(), json!(format!("^({})$", names.join("|"))));
+        schema.insert("examples".to_owned(), json!(names));
+        schema.insert("$comment".to_owned(), json!(said.join(" ")));
+        schema
+    }
+}
+
+impl JsonSchema for WorkArguments {
+    fn schema_name() -> Cow<'static, str> {
+        "WorkArguments".into()
+    }
+
+    /// The mapping's schema, for which `stop` and nothing also do.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = WorkMapping::json_schema(generator);
+        schema.insert("type".to_owned(), json!(["string", "object", "null"]));
+        schema.insert("pattern".to_owned(), json!("^stop$"));
         schema
     }
 }

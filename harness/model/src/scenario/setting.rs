@@ -22,12 +22,20 @@ const OWN: &[(&str, &[&str])] = &[
         &["include", "include_if_exists", "include_dir"],
     ),
     (
-        "how WAL is archived is said under `archive:`",
-        &["archive_mode", "archive_command", "archive_library", "archive_cleanup_command"],
+        "how WAL is archived and given back is said under `archive:`",
+        &[
+            "archive_mode",
+            "archive_command",
+            "archive_library",
+            "archive_timeout",
+            "archive_cleanup_command",
+            "synchronous_standby_names",
+            "restore_command",
+        ],
     ),
     (
         "how a server recovers is said in the step `recover`",
-        &["restore_command", "recovery_*", "primary_conninfo", "primary_slot_name"],
+        &["recovery_*", "primary_conninfo", "primary_slot_name"],
     ),
     (
         "pgdrill reads the server's log and must know where it is and how it looks",

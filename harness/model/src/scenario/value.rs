@@ -298,6 +298,7 @@ impl Statement {
 
 impl FromText for Statement {
     const WANTED: &'static str = "SQL";
+    const HINT: &'static str = "write the statement to run";
 
     fn from_text(text: &str) -> Result<Self, Words> {
         if text.trim().is_empty() {

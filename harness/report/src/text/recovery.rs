@@ -3,6 +3,7 @@
 use pgdrill_model::evidence::RecoveryEvidence;
 use pgdrill_model::run::{Objective, Run};
 
+use super::points;
 use crate::page::{Cell, Column, Page, TIE, Tone};
 use crate::words;
 
@@ -67,12 +68,22 @@ pub(super) fn recoveries(page: &mut Page, run: &Run) {
             state.push_str(&format!(" on timeline{TIE}{timeline}"));
         }
         page.fact("state", &state);
-        page.fact("reached", &reached(run, recovery));
+        if recovery.reached.is_none() {
+            page.fact("reached", &reached(run, recovery));
+        }
+        points::of_recovery(page, run, recovery);
         let mut wal = format!("{} from the archive", words::count(recovery.segments, "segments"));
         if let Some(last) = &recovery.last_segment {
             wal.push_str(&format!(", the last {last}"));
         }
         page.fact("WAL", &wal);
+        if let [first, more @ ..] = recovery.left_over.as_slice() {
+            let more = match more.len() {
+                0 => String::new(),
+                count => format!(", and {count} more"),
+            };
+            page.fact("", &format!("{} that the archive lacks, from {}{more}", first.name, first.from));
+        }
         if !recovery.quarantine.is_empty() {
             let settings: Vec<String> = recovery
                 .quarantine
@@ -123,12 +134,23 @@ pub(super) fn of_objective(run: &Run) -> String {
     }
 }
 
+/// The phases of each recovery, and what the objective makes of them.
 pub(super) fn time(page: &mut Page, run: &Run) {
-    let phases = run.recoveries.last().map(|recovery| recovery.phases.as_slice()).unwrap_or_default();
-    if phases.is_empty() && rto(run).is_none() {
+    let measured: Vec<&RecoveryEvidence> =
+        run.recoveries.iter().filter(|recovery| !recovery.phases.is_empty()).collect();
+    if measured.is_empty() && rto(run).is_none() {
         return;
     }
     page.heading("Recovery time");
+    for recovery in &measured {
+        phases(page, recovery, run.recoveries.len() > 1);
+    }
+    objective(page, run);
+}
+
+/// A table of the phases, with a bar for each; of several recoveries each names its server.
+fn phases(page: &mut Page, recovery: &RecoveryEvidence, several: bool) {
+    let phases = &recovery.phases;
     let total: u64 = phases.iter().map(|phase| phase.took_us).sum();
     let longest = phases.iter().map(|phase| phase.took_us).max().unwrap_or(0);
     let binding = phases.iter().position(|phase| longest > 0 && phase.took_us == longest);
@@ -151,12 +173,16 @@ pub(super) fn time(page: &mut Page, run: &Run) {
             ]
         })
         .collect();
-    if !rows.is_empty() {
-        page.table(
-            &[Column::left("phase"), Column::right("time"), Column::right("share"), Column::left("")],
-            &rows,
-        );
+    if several {
+        page.paragraph(2, Tone::Plain, &format!("{}: {} in all", recovery.server, words::time(total)));
     }
+    page.table(
+        &[Column::left("phase"), Column::right("time"), Column::right("share"), Column::left("")],
+        &rows,
+    );
+}
+
+fn objective(page: &mut Page, run: &Run) {
     let (tone, line) = match rto(run) {
         None => (Tone::Doubt, "not measured: the application wrote nothing on a recovered server".to_owned()),
         Some(Objective { measured_us: None, target_us, .. }) => {
@@ -169,7 +195,8 @@ pub(super) fn time(page: &mut Page, run: &Run) {
                 Some(target) => format!("the objective of {} is not judged", words::time(target)),
                 None => "the scenario sets no objective".to_owned(),
             };
-            (Tone::Plain, format!("{} in all; {why}", words::time(*us)))
+            let of = if run.recoveries.len() > 1 { "for the longest" } else { "in all" };
+            (Tone::Plain, format!("{} {of}; {why}", words::time(*us)))
         }
         Some(Objective { measured_us: Some(us), target_us: Some(target), .. }) => {
             let share = percent(*us, *target);

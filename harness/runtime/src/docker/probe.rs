@@ -84,6 +84,10 @@ fn listen(directory: &Path, account: &Account) -> io::Result<JoinHandle<bool>> {
     Ok(tokio::spawn(async move { listener.accept().await.is_ok() }))
 }
 
+/// What it means that a container is gone as soon as it is started.
+pub(super) const ENDS_AT_ONCE: &str =
+    "they end at once, because their first process cannot open a FIFO that is mounted from this host";
+
 /// An inability to use the engine for what was seen, with the engine's own word on why, where it has one.
 pub(super) async fn unusable(engine: &Engine, what: &str) -> Unable {
     let info = engine.docker.info().await.ok();

@@ -222,7 +222,13 @@ impl DockerRuntime {
             writable: &writable,
             readable: wanted.readable,
         };
-        let container = order.start(engine).await?;
+        let container = match order.start(engine).await {
+            // It was gone before the library that started it could ask for it.
+            Err(unable) if probe.is_some() && unable.message.contains("No such container") => {
+                return Err(probe::unusable(engine, probe::ENDS_AT_ONCE).await);
+            }
+            started => started?,
+        };
         let ground = Ground {
             engine: engine.clone(),
             container,
@@ -262,9 +268,7 @@ impl DockerRuntime {
                 match found {
                     // The first process ends at once when it cannot open its lease.
                     Err(unable) if unable.code == Code::ServerLost => {
-                        let what = "they end at once, because their first process cannot open a FIFO that is mounted \
-                                    from this host";
-                        return Err(probe::unusable(engine, what).await);
+                        return Err(probe::unusable(engine, probe::ENDS_AT_ONCE).await);
                     }
                     found => found?,
                 }

@@ -88,8 +88,10 @@ pub fn header() -> Header {
                 does: (*does).to_owned(),
             })
             .collect(),
-        checks: Check::all(),
+        checks: Check::all_of(false),
+        archive: "archive_command".to_owned(),
         rto_us: Some(30_000_000),
+        rpo: None,
         expect: None,
         host: Host { os: "linux".to_owned(), arch: "x86_64".to_owned(), cpus: 2, memory_bytes: 8 << 30 },
         jobs: 1,
@@ -144,6 +146,7 @@ pub fn backup() -> BackupEvidence {
         manifest_sha256: "b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c".to_owned(),
         start_lsn: Lsn(0x0600_0028),
         end_lsn: Lsn(0x0600_0138),
+        ended_unix_us: 0,
         timeline: 1,
         took_us: 3_050_000,
     }
@@ -204,6 +207,7 @@ pub fn recovery() -> RecoveryEvidence {
         ("first-write", 14),
     ];
     RecoveryEvidence {
+        server: "restored".to_owned(),
         by: "tar".to_owned(),
         backups: vec!["backup-1".to_owned()],
         tablespaces: 0,
@@ -218,6 +222,7 @@ pub fn recovery() -> RecoveryEvidence {
         quarantine: [("archive_mode", "off"), ("primary_conninfo", ""), ("shared_preload_libraries", "")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
+        ..RecoveryEvidence::default()
     }
 }
 
@@ -227,6 +232,7 @@ pub fn held(check: Check) -> CheckRecord {
         CHECKS.into_iter().find(|row| row.0 == check).expect("every check has a row here");
     CheckRecord {
         check,
+        server: "restored".to_owned(),
         status: CheckStatus::Held,
         examined,
         summary: summary.to_owned(),

@@ -7,13 +7,14 @@ use crate::Problem;
 const EDGES: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("ondisk", &[]),
+    ("ledger", &[]),
     ("backup", &["model", "ondisk"]),
-    ("engine", &["model", "ondisk", "backup"]),
+    ("engine", &["model", "ondisk", "ledger", "backup"]),
     ("runtime", &["model"]),
     ("report", &["model"]),
     ("cli", &["model", "ondisk", "backup", "engine", "runtime", "report"]),
     ("testkit", &["model"]),
-    ("benches", &["model", "ondisk", "backup", "engine", "runtime", "report"]),
+    ("benches", &["model", "ondisk", "ledger", "backup", "engine", "runtime", "report"]),
 ];
 
 /// What the tests of a crate may lean on beside that: those of the engine play whole drills, on a real runtime, to the

@@ -1,0 +1,385 @@
+//! The aim of a recovery, taken before any file is touched: from which backup it begins, along which timelines it goes,
+//! what the server is told as its target, and where replay must stop. That is told from the WAL alone, which is read for
+//! this once, and must come true.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pgdrill_backup::Unreadable;
+use pgdrill_backup::wal::chronicle::{Event, What};
+use pgdrill_backup::wal::target::{self, Consistent, Reach, Stop, Stopped};
+use pgdrill_backup::wal::timelines::{Place, Timelines, Unresolved, Wanted};
+use pgdrill_backup::wal::{Chronicle, Store};
+use pgdrill_model::code::Code;
+use pgdrill_model::evidence::{BackupEvidence, MarkEvidence, PointEvidence, RecoveryEvidence};
+use pgdrill_model::finding::{Finding, Stage, Unable};
+use pgdrill_model::plan::{Member, Recovery};
+use pgdrill_model::scenario::{ArchiveBy, BackupFrom, MarkBy, Point, Target, Timeline};
+use pgdrill_model::units::{Lsn, show_time};
+use pgdrill_ondisk::control::Minima;
+use pgdrill_ondisk::segment;
+use pgdrill_ondisk::wal::{Lineage, Reason};
+
+use crate::drill::{Drill, on_a_thread};
+use crate::recovery::{left_over, wal_end};
+
+/// What a recovery begins from and goes to.
+#[derive(Clone, Debug)]
+pub struct Aim {
+    /// The backup, and before it those that it builds upon, the full one first.
+    pub chain: Vec<Member>,
+    /// The target, as settings of the server.
+    pub settings: Vec<(&'static str, String)>,
+    /// Whether everything is wanted that the archive holds.
+    pub to_the_end: bool,
+    /// The timelines that recovery follows.
+    pub lineage: Lineage,
+    /// What the WAL says, from the beginning of the backup to its end.
+    pub chronicle: Arc<Chronicle>,
+    /// Where replay must stop.
+    pub stop: Stopped,
+}
+
+/// A backup that recovery could begin from.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The backup, and before it those that it builds upon.
+    pub chain: Vec<Member>,
+    /// Where its replay begins.
+    pub begin: Place,
+    /// Where it ended.
+    pub end: Place,
+    /// What makes it consistent.
+    pub consistent: Consistent,
+    /// When it was done, microseconds since 1970 UTC.
+    pub ended_unix_us: i64,
+}
+
+/// What came of aiming from one backup.
+enum Aimed {
+    At(Box<(Lineage, Chronicle, Stopped)>),
+    TooEarly(Candidate),
+    NeverReached(Box<(Chronicle, Reach)>),
+    Unresolved(Unresolved),
+}
+
+/// Takes the aim of `recovery`; a finding when the archive cannot bring it there.
+///
+/// # Errors
+///
+/// `TARGET_BEFORE_BACKUP`, `TARGET_AMBIGUOUS`, `TIMELINE_UNRELATED`: recovery could only go somewhere else.
+/// `WORKSPACE_UNUSABLE`: the archive cannot be read.
+pub async fn take(
+    drill: &Drill<'_>,
+    recovery: &Recovery,
+    evidence: &mut RecoveryEvidence,
+) -> Result<Result<Aim, Finding>, Unable> {
+    let settings = settings(drill, &recovery.to)?;
+    let wanted = wanted(drill, &recovery.to)?;
+    let store = store(drill)?;
+    let timelines = Timelines::of(&store).map_err(|error| unreadable(&error))?;
+    let timeline = match recovery.timeline {
+        Timeline::Latest => Wanted::Latest,
+        Timeline::Current => Wanted::Current,
+        Timeline::Number(number) => Wanted::Number(number),
+    };
+    let candidates: Vec<Candidate> =
+        recovery.backups.iter().map(|chain| candidate(drill, chain)).collect::<Result<_, _>>()?;
+    let (mut early, mut unreached, mut unresolved) = (None, None, None);
+    // The newest first.
+    for candidate in candidates.into_iter().rev() {
+        let chain = candidate.chain.clone();
+        let (files, known, wanted) = (store.clone(), timelines.clone(), wanted.clone());
+        let aimed = on_a_thread(move || from(candidate, &files, &known, timeline, &wanted)).await?;
+        if let Aimed::At(met) = &aimed {
+            readable(&met.1)?;
+        } else if let Aimed::NeverReached(met) = &aimed {
+            readable(&met.0)?;
+        }
+        match aimed {
+            Aimed::At(aimed) => {
+                let (lineage, chronicle, stop) = *aimed;
+                evidence.archive_end = Some(wal_end::evidence(drill, &store, &lineage, &chronicle));
+                evidence.wanted = Some(point(drill, &stop));
+                let to_the_end = recovery.to.at == Point::Latest;
+                let aim = Aim { chain, settings, to_the_end, lineage, chronicle: Arc::new(chronicle), stop };
+                return ambiguous(&aim, &recovery.to).map_or(Ok(Ok(aim)), Err);
+            }
+            // What the newest backup met is told, where no older one is better.
+            Aimed::TooEarly(candidate) => early = early.or(Some(candidate)),
+            Aimed::NeverReached(met) => unreached = unreached.or(Some((met, chain))),
+            Aimed::Unresolved(why) => unresolved = unresolved.or(Some(why)),
+        }
+    }
+    if let Some(candidate) = early {
+        let message = format!(
+            "{} lies before {}, where {} ends, and no older backup reaches it",
+            recovery.to,
+            Lsn(candidate.end.position),
+            candidate.chain.last().map_or("the backup", |member| member.name.as_str()),
+        );
+        return Err(Unable::new(Code::TargetBeforeBackup, message));
+    }
+    if let Some((met, chain)) = unreached {
+        let (chronicle, reach) = *met;
+        evidence.backups = chain.iter().map(|member| member.name.clone()).collect();
+        let end = wal_end::evidence(drill, &store, &Lineage::single(reach.timeline), &chronicle);
+        let finding = beyond(&recovery.to, &reach, &end.why);
+        evidence.archive_end = Some(end);
+        return Ok(Err(finding));
+    }
+    match unresolved {
+        Some(why) => unrelated(&why, &timelines).map(Err),
+        None => Err(Unable::bug("a recovery of no backup")),
+    }
+}
+
+/// What it means that the timelines of an archive do not lead from a backup to where it is to go.
+///
+/// # Errors
+///
+/// `TIMELINE_UNRELATED`; damage is a finding.
+pub fn unrelated(why: &Unresolved, timelines: &Timelines) -> Result<Finding, Unable> {
+    if let Unresolved::Damaged(error) = why {
+        let message = format!("a timeline's history cannot be read: {error}");
+        return Ok(Finding::new(Code::WalDamaged, Stage::Recover, message));
+    }
+    let known: Vec<String> =
+        [1].into_iter().chain(timelines.known()).map(|known| known.to_string()).collect();
+    Err(Unable::new(Code::TimelineUnrelated, why.to_string())
+        .hint(format!("the archive knows these timelines: {}", known.join(", "))))
+}
+
+/// Refuses to judge by WAL that is there and could not be read: nothing is known about it.
+///
+/// # Errors
+///
+/// `WORKSPACE_UNUSABLE`.
+pub fn readable(chronicle: &Chronicle) -> Result<(), Unable> {
+    match &chronicle.end().reason {
+        Reason::Unreadable { error } => {
+            let message = format!("segment {} cannot be read: {error}", chronicle.end().segment);
+            Err(Unable::new(Code::WorkspaceUnusable, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The WAL that recovery will find: the archive, and what an operator could save beside it.
+///
+/// # Errors
+///
+/// `WORKSPACE_UNUSABLE`.
+pub fn store(drill: &Drill<'_>) -> Result<Store, Unable> {
+    let mut directories = vec![drill.workspace.path("archive")];
+    directories.extend(left_over::saved(drill.workspace));
+    let directories: Vec<&std::path::Path> = directories.iter().map(PathBuf::as_path).collect();
+    let store = Store::open(&directories).map_err(|error| unreadable(&error))?;
+    let store = store.of_segment_size(drill.made.wal_segment_megabytes << 20);
+    // What a receiver was writing when the server was lost is completed before recovery.
+    Ok(if drill.made.archive.by == ArchiveBy::Receivewal { store.with_partial() } else { store })
+}
+
+/// An archive that cannot be read.
+pub fn unreadable(error: &Unreadable) -> Unable {
+    Unable::new(Code::WorkspaceUnusable, format!("the archive cannot be read: {error}"))
+}
+
+/// A backup as what a recovery could begin from.
+///
+/// # Errors
+///
+/// A bug: a backup that was not taken.
+pub fn candidate(drill: &Drill<'_>, chain: &[Member]) -> Result<Candidate, Unable> {
+    let newest = chain.last().ok_or_else(|| Unable::bug("a backup of no member"))?;
+    let taken = drill.backups.get(&newest.name);
+    let taken = taken.ok_or_else(|| Unable::bug("the plan recovers a backup before it is taken"))?;
+    let BackupEvidence { start_lsn: Lsn(start), end_lsn: Lsn(end), timeline, ended_unix_us, .. } = *taken;
+    Ok(Candidate {
+        chain: chain.to_vec(),
+        begin: Place { timeline, position: start },
+        end: Place { timeline, position: end },
+        // One from a standby has no record of its end (`do_pg_backup_stop`, `xlog.c`).
+        consistent: match newest.how.from {
+            BackupFrom::Primary => Consistent::AtBackupEnd { start },
+            BackupFrom::Standby => Consistent::At(end),
+        },
+        ended_unix_us,
+    })
+}
+
+/// Aims from one backup.
+fn from(
+    candidate: Candidate,
+    store: &Store,
+    timelines: &Timelines,
+    timeline: Wanted,
+    wanted: &target::Target,
+) -> Aimed {
+    let Candidate { begin, end, consistent, ended_unix_us, .. } = candidate;
+    // PostgreSQL would stop before the first commit after the backup, which is another state than that of the time.
+    if matches!(wanted, target::Target::Time { micros, .. } if *micros < ended_unix_us) {
+        return Aimed::TooEarly(candidate);
+    }
+    let lineage = match timelines.resolve(timeline, begin, end) {
+        Ok(lineage) => lineage,
+        Err(why) => return Aimed::Unresolved(why),
+    };
+    let closely = match wanted {
+        target::Target::Lsn { position, .. } => vec![*position],
+        _ => Vec::new(),
+    };
+    let chronicle = Chronicle::read(store.clone(), begin, lineage.clone(), &closely);
+    match target::stop(&chronicle, wanted, consistent) {
+        Stop::At(stop) => Aimed::At(Box::new((lineage, chronicle, stop))),
+        Stop::TooEarly { .. } => Aimed::TooEarly(candidate),
+        Stop::NeverReached(reach) => Aimed::NeverReached(Box::new((chronicle, reach))),
+    }
+}
+
+/// A restore point of a name that was used more than once.
+fn ambiguous(aim: &Aim, target: &Target) -> Option<Unable> {
+    let others: Vec<String> = aim.stop.same_name.iter().map(|at| Lsn(*at).to_string()).collect();
+    if others.is_empty() {
+        return None;
+    }
+    let first = aim.stop.record.map_or_else(String::new, |at| format!(" at {}", Lsn(at)));
+    let message = format!(
+        "{target} was made more than once: PostgreSQL would stop at the first{first}, and there is another at {}",
+        others.join(", ")
+    );
+    Some(Unable::new(Code::TargetAmbiguous, message))
+}
+
+/// A target that the archive does not reach.
+pub fn beyond(target: &Target, reach: &Reach, why: &str) -> Finding {
+    let commit = match &reach.last_commit {
+        Some(commit) => {
+            format!("its last commit is transaction {} of {}", commit.xid, show_time(commit.time))
+        }
+        None => "there is no commit in it".to_owned(),
+    };
+    let message = format!(
+        "the archive does not reach {target}: it ends at {} on timeline {}, and {commit}; {why}",
+        Lsn(reach.reached),
+        reach.timeline
+    );
+    let finding = Finding::new(Code::TargetBeyondArchive, Stage::Recover, message)
+        .with("reached", Lsn(reach.reached))
+        .with("timeline", reach.timeline)
+        .with("commits", reach.commits);
+    match (&target.at, reach.restore_points.as_slice()) {
+        (Point::Name(_), points @ [_, ..]) => {
+            let names: Vec<&str> = points.iter().map(|(name, _)| name.as_str()).collect();
+            finding.hint(format!("the restore points in it are {}", names.join(", ")))
+        }
+        _ => finding,
+    }
+}
+
+/// A target as the server's own settings.
+fn settings(drill: &Drill<'_>, target: &Target) -> Result<Vec<(&'static str, String)>, Unable> {
+    let inclusive = ("recovery_target_inclusive", if target.inclusive { "on" } else { "off" }.to_owned());
+    let one = match &target.at {
+        Point::Latest => return Ok(Vec::new()),
+        Point::Immediate => ("recovery_target", "immediate".to_owned()),
+        Point::Mark(name, by) => {
+            let mark = mark(drill, name)?;
+            match by {
+                MarkBy::Name => ("recovery_target_name", mark.name.clone()),
+                MarkBy::Lsn => ("recovery_target_lsn", mark.lsn.to_string()),
+                MarkBy::Time => ("recovery_target_time", show_time(mark.unix_us)),
+                MarkBy::Xid => ("recovery_target_xid", mark.xid.to_string()),
+            }
+        }
+        Point::Time(unix_us) => ("recovery_target_time", show_time(*unix_us)),
+        Point::Xid(xid) => ("recovery_target_xid", xid.to_string()),
+        Point::Lsn(lsn) => ("recovery_target_lsn", lsn.to_string()),
+        Point::Name(name) => ("recovery_target_name", name.clone()),
+    };
+    Ok(vec![one, inclusive])
+}
+
+/// The same for our own reading of the WAL.
+fn wanted(drill: &Drill<'_>, target: &Target) -> Result<target::Target, Unable> {
+    let inclusive = target.inclusive;
+    Ok(match &target.at {
+        Point::Latest => target::Target::Latest,
+        Point::Immediate => target::Target::Immediate,
+        Point::Mark(name, by) => {
+            let mark = mark(drill, name)?;
+            match by {
+                MarkBy::Name => target::Target::Name(mark.name.clone()),
+                MarkBy::Lsn => target::Target::Lsn { position: mark.lsn.0, inclusive },
+                MarkBy::Time => target::Target::Time { micros: mark.unix_us, inclusive },
+                MarkBy::Xid => target::Target::Xid { xid: mark.xid, inclusive },
+            }
+        }
+        Point::Time(micros) => target::Target::Time { micros: *micros, inclusive },
+        Point::Xid(xid) => target::Target::Xid { xid: *xid, inclusive },
+        Point::Lsn(Lsn(position)) => target::Target::Lsn { position: *position, inclusive },
+        Point::Name(name) => target::Target::Name(name.clone()),
+    })
+}
+
+/// A mark that was made.
+///
+/// # Errors
+///
+/// A bug: the parser knows every mark, and a step that could not make one ended the drill.
+fn mark<'d>(drill: &'d Drill<'_>, name: &str) -> Result<&'d MarkEvidence, Unable> {
+    drill.marks.get(name).ok_or_else(|| Unable::bug(format!("the plan recovers to {name} before it is made")))
+}
+
+fn point(drill: &Drill<'_>, stop: &Stopped) -> PointEvidence {
+    let size = u64::from(drill.made.wal_segment_megabytes) << 20;
+    PointEvidence {
+        lsn: stop.exact.then_some(Lsn(stop.replayed_to)),
+        timeline: stop.timeline,
+        xid: stop.last_commit.map(|commit| commit.xid),
+        commit_unix_us: stop.last_commit.map(|commit| commit.time),
+        segment: Some(segment::name(stop.timeline, stop.replayed_to.saturating_sub(1), size)),
+    }
+}
+
+/// The limits that a server must have that replays these events: those of the backup's control file, and larger ones that
+/// came later. One that meets a larger one while it lets readers in stops there (`RecoveryRequiresIntParameter`,
+/// `xlogrecovery.c`).
+pub fn limits<'a>(events: impl Iterator<Item = Event<'a>>, least: Minima) -> Minima {
+    events.fold(least, |least, event| match event.what {
+        What::Parameters(now) => Minima {
+            max_connections: least.max_connections.max(now.max_connections),
+            max_worker_processes: least.max_worker_processes.max(now.max_worker_processes),
+            max_wal_senders: least.max_wal_senders.max(now.max_wal_senders),
+            max_prepared_transactions: least.max_prepared_transactions.max(now.max_prepared_transactions),
+            max_locks_per_transaction: least.max_locks_per_transaction.max(now.max_locks_per_transaction),
+        },
+        _ => least,
+    })
+}
+
+impl Aim {
+    /// The last transaction that committed in what was replayed up to a position.
+    pub fn last_commit_before(&self, reached: u64) -> Option<u32> {
+        self.commits().take_while(|(_, event)| event.end <= reached).last().map(|(xid, _)| xid)
+    }
+
+    /// The limits that a server must have that replays this WAL up to where it stops.
+    pub fn limits(&self, least: Minima) -> Minima {
+        limits(self.chronicle.events().take(self.stop.events), least)
+    }
+
+    /// How many transactions committed between two positions.
+    pub fn commits_between(&self, one: u64, other: u64) -> u64 {
+        let (from, to) = (one.min(other), one.max(other));
+        self.commits().filter(|(_, event)| event.end > from && event.end <= to).count() as u64
+    }
+
+    /// Every commit of the WAL: its transaction and its record.
+    pub fn commits(&self) -> impl Iterator<Item = (u32, Event<'_>)> {
+        self.chronicle.events().filter_map(|event| match event.what {
+            What::Commit(finished) => Some((finished.xid, event)),
+            _ => None,
+        })
+    }
+}

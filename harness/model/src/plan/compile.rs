@@ -1,0 +1,328 @@
+//! From a scenario to the plan of one cell of the matrix.
+
+use super::{Act, Member, Plan, Planned, Recovery, Server, majors};
+use crate::check::Check;
+use crate::code::Code;
+use crate::finding::Unable;
+use crate::scenario::{Backup, BackupFrom, Origins, Placed, Point, Recover, Scenario, Step};
+use crate::units::Major;
+
+/// Compiles a scenario for one cell of the matrix.
+///
+/// # Errors
+///
+/// `MAJOR_OUT_OF_RANGE` when the scenario does not make sense on that major, or asks for what that major cannot do.
+pub fn compile(
+    scenario: &Scenario,
+    postgres: Major,
+    runtime: &str,
+    seed: Option<u64>,
+) -> Result<Plan, Unable> {
+    if !scenario.postgres.contains(postgres) {
+        return Err(Unable::new(
+            Code::MajorOutOfRange,
+            format!(
+                "'{}' is for PostgreSQL {}, and {postgres} was asked for",
+                scenario.id, scenario.postgres
+            ),
+        ));
+    }
+    majors::check(scenario, postgres)?;
+    let mut walk = Walk::new(scenario);
+    for (index, step) in scenario.steps.iter().enumerate() {
+        walk.take(index, step)?;
+    }
+    Ok(Plan {
+        scenario: scenario.id.clone(),
+        title: scenario.title.clone(),
+        scenario_sha256: scenario.sha256.clone(),
+        postgres,
+        runtime: runtime.to_owned(),
+        seed: seed.unwrap_or(scenario.seed),
+        steps: walk.end(),
+        archive: scenario.archive.clone(),
+        rto: scenario.objectives.rto,
+        rpo: scenario.objectives.rpo,
+        expect: scenario.expect,
+        time_limit: scenario.time_limit,
+    })
+}
+
+/// Where the compiler is in a scenario.
+struct Walk<'s> {
+    scenario: &'s Scenario,
+    steps: Vec<Planned>,
+    /// Every check that the scenario makes, once.
+    checks: Vec<Check>,
+    /// Whether the scenario has writers.
+    works: bool,
+    /// The server that is there.
+    server: Server,
+    /// Every backup so far, each with those that it builds upon.
+    backups: Vec<Vec<Member>>,
+    /// From which of them a recovery may begin.
+    origins: Origins,
+    standby: bool,
+    /// Whether the content may be another than the one that was captured last, in a way that no ledger tells.
+    unknown: bool,
+    /// Whether writers go on behind.
+    behind: bool,
+    recoveries: u8,
+    /// Whether the last recovery was checked.
+    checked: bool,
+}
+
+impl<'s> Walk<'s> {
+    fn new(scenario: &'s Scenario) -> Self {
+        let steps = || scenario.steps.iter().map(|step| &step.what);
+        let works = steps().any(|step| matches!(step, Step::Work(_)));
+        let mut checks: Vec<Check> = steps()
+            .filter_map(
+                |step| if let Step::Check(checks) = step { Some(checks.iter().copied()) } else { None },
+            )
+            .flatten()
+            .collect();
+        checks.sort_unstable();
+        checks.dedup();
+        // A recovery that nobody looks at proves nothing: where the scenario names no check, every check is made.
+        if checks.is_empty() || !last_recovery_is_checked(scenario) {
+            checks = Check::all_of(works);
+        }
+        let create = Act::CreateCluster {
+            cluster: scenario.cluster.clone(),
+            tablespaces: scenario.tablespaces.clone(),
+            archive: scenario.archive.clone(),
+            summarize_wal: steps().any(|step| matches!(step, Step::Backup(how) if how.incremental)),
+            settings: scenario.settings.clone(),
+        };
+        let steps = [create, Act::LoadData(scenario.data)];
+        Self {
+            scenario,
+            steps: steps.map(|act| Planned { line: None, act }).into(),
+            checks,
+            works,
+            server: Server::Primary,
+            backups: Vec::new(),
+            origins: Origins::default(),
+            standby: false,
+            unknown: true,
+            behind: false,
+            recoveries: 0,
+            checked: true,
+        }
+    }
+
+    /// Takes the next step.
+    fn take(&mut self, index: usize, Placed { line, what }: &Placed<Step>) -> Result<(), Unable> {
+        let on = self.server;
+        let act = match what {
+            Step::Backup(how) => {
+                // What a recovery to its end must bring back.
+                let at_once = |step: &Placed<Step>| matches!(&step.what, Step::Recover(recover) if recover.to.at == Point::Immediate);
+                if self.scenario.steps.iter().any(at_once) {
+                    self.capture();
+                }
+                self.backup(*how)
+            }
+            Step::Sql(sql) => {
+                self.unknown = true;
+                Act::Sql { sql: sql.clone(), on }
+            }
+            Step::Work(work) => {
+                self.capture();
+                self.behind = work.behind;
+                Act::Work { work: work.clone(), on }
+            }
+            Step::StopWork => {
+                self.behind = false;
+                Act::StopWork
+            }
+            Step::Mark(name) => {
+                self.capture();
+                self.origins.mark(name);
+                Act::Mark { name: name.clone(), on }
+            }
+            Step::Crash(crash) => Act::Crash { crash: *crash, on },
+            Step::SwitchWal(switch) => Act::SwitchWal { switch: *switch, on },
+            Step::Disaster(disaster) => {
+                if disaster.loses_the_server() {
+                    // Also where nothing is unknown: that the ledger agrees with the primary is worth to be shown.
+                    self.unknown |= !self.behind;
+                    self.capture();
+                    self.behind = false;
+                    // What was recovered before is gone with it.
+                    self.checked = true;
+                }
+                Act::Disaster { disaster: disaster.clone(), on }
+            }
+            Step::Recover(recover) => self.recover(index, *line, recover)?,
+            Step::Sweep(sweep) => Act::Sweep { sweep: *sweep, backups: self.backups.clone() },
+            Step::Check(checks) => {
+                self.checked = true;
+                let mut checks = checks.clone();
+                checks.sort_unstable();
+                Act::Check { checks, of: on }
+            }
+        };
+        self.steps.push(Planned { line: Some(*line), act });
+        Ok(())
+    }
+
+    /// Captures the content of the server that is there, where it is not known.
+    fn capture(&mut self) {
+        if self.unknown && !self.behind {
+            let act = Act::Capture { checks: self.checks.clone(), on: self.server };
+            self.steps.push(Planned { line: None, act });
+            self.unknown = false;
+        }
+    }
+
+    fn backup(&mut self, how: Backup) -> Act {
+        if how.from == BackupFrom::Standby && !self.standby {
+            self.standby = true;
+            self.steps.push(Planned { line: None, act: Act::CreateStandby });
+        }
+        let name = format!("backup-{}", self.backups.len() + 1);
+        let mut chain = match self.backups.last() {
+            Some(before) if how.incremental => before.clone(),
+            _ => Vec::new(),
+        };
+        let upon = chain.last().map(|member| member.name.clone());
+        chain.push(Member { name: name.clone(), how });
+        self.backups.push(chain);
+        self.origins.backup();
+        Act::Backup { name, how, upon, on: self.server }
+    }
+
+    fn recover(&mut self, index: usize, line: usize, recover: &Recover) -> Result<Act, Unable> {
+        // A recovery that is not checked before its server is lost again is checked by the next.
+        self.recoveries += 1;
+        self.checked = false;
+        self.unknown = true;
+        self.server = Server::Restored(self.recoveries);
+        let range = self.origins.of(&recover.to, recover.timeline);
+        let backups = self.backups.get(range).unwrap_or_default().to_vec();
+        self.origins.recover(&recover.to, recover.timeline);
+        if backups.is_empty() {
+            return Err(Unable::bug(format!(
+                "{}:{line}: a recovery without a backup passed the parser",
+                self.scenario.id
+            )));
+        }
+        Ok(Act::Recover(Recovery {
+            backups,
+            by: recover.by,
+            to: recover.to.clone(),
+            timeline: recover.timeline,
+            action: recover.action,
+            within: recover.within,
+            server: self.server,
+            serves: self.scenario.steps[index..]
+                .iter()
+                .any(|step| matches!(&step.what, Step::Disaster(disaster) if disaster.loses_the_server())),
+        }))
+    }
+
+    /// The whole plan.
+    fn end(mut self) -> Vec<Planned> {
+        if !self.checked {
+            let checks = Check::all_of(self.works);
+            self.steps.push(Planned { line: None, act: Act::Check { checks, of: self.server } });
+        }
+        self.steps
+    }
+}
+
+/// Whether a check stands below the last recovery.
+fn last_recovery_is_checked(scenario: &Scenario) -> bool {
+    let last = scenario.steps.iter().rposition(|step| matches!(step.what, Step::Recover(_)));
+    last.is_none_or(|last| scenario.steps[last..].iter().any(|step| matches!(step.what, Step::Check(_))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::parse;
+
+    const TEXT: &str = "
+title: A drill
+postgres: '>=14'
+data: { orders: 1_000 }
+steps:
+  - backup: { format: plain }
+  - backup: { format: tar, compress: gzip }
+  - sql: SELECT 1
+  - disaster: lose-primary
+  - recover: {}
+  - sql: SELECT 2
+  - check: all
+objectives: { rto: 30s }
+";
+
+    #[test]
+    fn a_plan_hides_no_step_and_leaves_nothing_to_decide() {
+        let scenario = parse("a", "a.yaml", TEXT).unwrap();
+        let plan = compile(&scenario, Major(15), "local", Some(7)).unwrap();
+        let names: Vec<&str> = plan.steps.iter().map(|step| step.act.name()).collect();
+        assert_eq!(
+            names,
+            [
+                "create-cluster",
+                "load-data",
+                "backup",
+                "backup",
+                "sql",
+                "capture",
+                "disaster",
+                "recover",
+                "sql",
+                "check"
+            ]
+        );
+        assert_eq!(plan.seed, 7);
+        assert_eq!(plan.checks(), Check::all_of(false));
+        let Act::Recover(recovery) = &plan.steps[7].act else { panic!("{:?}", plan.steps[7]) };
+        let names: Vec<&str> = recovery.backups.iter().map(|chain| chain[0].name.as_str()).collect();
+        assert_eq!((names, recovery.serves), (vec!["backup-2"], false));
+        assert!(matches!(plan.steps[4].act, Act::Sql { on: Server::Primary, .. }));
+        assert!(matches!(plan.steps[8].act, Act::Sql { on: Server::Restored(1), .. }));
+        assert_eq!(plan.steps[8].line, Some(11));
+    }
+
+    #[test]
+    fn a_recovery_that_is_not_checked_is_checked_by_everything() {
+        let text = TEXT.replace("  - check: all\n", "");
+        let plan = compile(&parse("a", "a.yaml", &text).unwrap(), Major(15), "local", None).unwrap();
+        let last = plan.steps.last().unwrap();
+        let all = Check::all_of(false);
+        assert_eq!(
+            (last.line, &last.act),
+            (None, &Act::Check { checks: all.clone(), of: Server::Restored(1) })
+        );
+        let capture = Act::Capture { checks: all, on: Server::Primary };
+        assert!(plan.steps.iter().any(|step| step.act == capture));
+        let bare = TEXT.replace("  - check: all\n", "  - check\n");
+        let plan = compile(&parse("a", "a.yaml", &bare).unwrap(), Major(15), "local", None).unwrap();
+        assert_eq!((plan.steps.last().unwrap().line, plan.checks()), (Some(12), Check::all_of(false)));
+    }
+
+    #[test]
+    fn a_recovered_server_that_is_lost_again_is_not_checked_behind_that() {
+        let again = "  - disaster: lose-primary\n  - sweep: { targets: 5 }\n";
+        let text = TEXT.replace("  - check: all\nobjectives: { rto: 30s }\n", again);
+        let plan = compile(&parse("a", "a.yaml", &text).unwrap(), Major(15), "local", None).unwrap();
+        assert_eq!(plan.steps.last().unwrap().act.name(), "sweep");
+        let text = TEXT.replace("  - check: all\n", "  - disaster: lose-primary\n  - recover\n");
+        let plan = compile(&parse("a", "a.yaml", &text).unwrap(), Major(15), "local", None).unwrap();
+        let of = Server::Restored(2);
+        assert!(matches!(&plan.steps.last().unwrap().act, Act::Check { of: on, .. } if *on == of));
+    }
+
+    #[test]
+    fn a_major_out_of_range_is_not_a_verdict_about_the_backup() {
+        let scenario = parse("a", "a.yaml", TEXT).unwrap();
+        let unable = compile(&scenario, Major(13), "local", None).unwrap_err();
+        assert_eq!(unable.code, Code::MajorOutOfRange);
+        assert_eq!(unable.message, "'a' is for PostgreSQL >=14, and 13 was asked for");
+    }
+}

@@ -1,0 +1,469 @@
+//! Reads records in order, with the checks that PostgreSQL makes (`XLogDecodeNextRecord`, `ReadPageInternal` and
+//! `XLogReaderValidatePageHeader` in `src/backend/access/transam/xlogreader.c`, `ReadRecord` in `xlogrecovery.c`).
+
+use std::io;
+
+use super::end::{End, Reason};
+use super::fields::{u32_at, u64_at};
+use super::lineage::Lineage;
+use super::page::{self, Header, Identity};
+use super::record::{CRC_AT, HEADER, Record, rmgr};
+use super::{Content, aligned, is_segment_size};
+use crate::segment;
+
+/// Where segments come from.
+pub trait Segments {
+    /// Bytes per segment.
+    fn segment_size(&self) -> u32;
+
+    /// Replaces the content of `into` by the whole segment `number` of `timeline`. `into` is the same buffer at each
+    /// call, so that a long walk does not ask for memory again and again.
+    ///
+    /// # Errors
+    ///
+    /// A segment that is there but cannot be read: then nothing is known about the WAL.
+    fn read(&mut self, timeline: u32, number: u64, into: &mut Vec<u8>) -> io::Result<Found>;
+}
+
+/// Whether a segment was there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It is in the buffer.
+    Whole,
+    /// It is there, but has the size of no segment, and was not read.
+    OddSize {
+        /// Its size.
+        bytes: u64,
+    },
+    /// It is not there.
+    Missing {
+        /// The name of a file that stands for it, and which is not read.
+        instead: Option<String>,
+    },
+}
+
+impl<S: Segments + ?Sized> Segments for &mut S {
+    fn segment_size(&self) -> u32 {
+        (**self).segment_size()
+    }
+
+    fn read(&mut self, timeline: u32, number: u64, into: &mut Vec<u8>) -> io::Result<Found> {
+        (**self).read(timeline, number, into)
+    }
+}
+
+/// Reads the records of a lineage, one after another. Holds one segment, and one record that crosses pages.
+#[derive(Debug)]
+pub struct Walker<S> {
+    segments: S,
+    lineage: Lineage,
+    segment_size: u64,
+    /// What the first segment said; all others must say the same.
+    identity: Option<(u16, Identity)>,
+    file: Vec<u8>,
+    /// Timeline and number of what `file` holds.
+    open: Option<(u32, u64)>,
+    /// The page whose header was verified last, and its address.
+    page: (u64, Header),
+    /// Position and timeline of the latest page.
+    latest: (u64, u32),
+    crossing: Vec<u8>,
+    /// Where the next record is looked for.
+    position: u64,
+    /// The record before; none at the first.
+    previous: Option<u64>,
+    /// A record that was given up, until the one is read that says so.
+    given_up: Option<u64>,
+    /// Whether the record that is looked for has begun, and goes on on a later page.
+    begun: bool,
+    ended: Option<End>,
+}
+
+/// Where a record lies.
+struct Located {
+    start: u64,
+    end: u64,
+    /// In the segment; none when it crosses pages and was put together.
+    within: Option<(usize, usize)>,
+}
+
+/// A page and what is wrong at it: position of the wrong place, and why.
+type Wrong = (u64, Reason);
+
+impl<S: Segments> Walker<S> {
+    /// Begins at the record that starts at `position`, or directly behind the page header there.
+    pub fn new(segments: S, lineage: Lineage, position: u64) -> Self {
+        let nothing = Header { magic: 0, info: 0, timeline: 0, address: 0, remaining: 0, long: None };
+        Self {
+            segment_size: segments.segment_size().into(),
+            segments,
+            lineage,
+            identity: None,
+            file: Vec::new(),
+            open: None,
+            page: (u64::MAX, nothing),
+            latest: (0, 0),
+            crossing: Vec::new(),
+            position,
+            previous: None,
+            given_up: None,
+            begun: false,
+            ended: None,
+        }
+    }
+
+    /// Begins at the first record that starts at `position` or behind it (`XLogFindNextRecord`).
+    ///
+    /// # Errors
+    ///
+    /// Where reading ended before there was one.
+    pub fn find(segments: S, lineage: Lineage, position: u64) -> Result<Self, End> {
+        let mut walker = Self::new(segments, lineage, position);
+        walker.skip_continuations().map_err(|wrong| walker.end(wrong))?;
+        loop {
+            let before = walker.position;
+            match walker.next() {
+                Ok(record) if record.start >= position => {
+                    walker.position = before;
+                    walker.previous = None;
+                    // It is read again, from its first byte on, which may lie in the segment before.
+                    walker.open = None;
+                    walker.page.0 = u64::MAX;
+                    return Ok(walker);
+                }
+                Ok(_) => {}
+                Err(end) => return Err(end),
+            }
+        }
+    }
+
+    /// Whose WAL it is; none before the first record.
+    pub fn identity(&self) -> Option<Identity> {
+        self.identity.map(|(_, identity)| identity)
+    }
+
+    /// The end of the last record that was read, or where reading begins.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The next record.
+    ///
+    /// # Errors
+    ///
+    /// Where and why there is no next one; the same from then on.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "the record borrows from the walker, so it is no Iterator"
+    )]
+    pub fn next(&mut self) -> Result<Record<'_>, End> {
+        if let Some(ended) = &self.ended {
+            return Err(ended.clone());
+        }
+        match self.locate() {
+            Ok(Located { start, end, within }) => {
+                self.position = end;
+                self.previous = Some(start);
+                let bytes = match within {
+                    Some((from, to)) => &self.file[from..to],
+                    None => &self.crossing,
+                };
+                Ok(Record {
+                    start,
+                    end,
+                    file_timeline: self.open.map_or(0, |(timeline, _)| timeline),
+                    major: self.identity.and_then(|(magic, _)| page::major(magic)).unwrap_or(0),
+                    bytes,
+                })
+            }
+            Err(wrong) => Err(self.end(wrong)),
+        }
+    }
+
+    fn end(&mut self, (at, reason): Wrong) -> End {
+        // A size that no segment has would divide by zero.
+        let size = self.segment_size.max(1 << 20);
+        let timeline = match self.open {
+            Some((timeline, number)) if number == at / size => timeline,
+            _ => self.wanted(at / size, size).next().unwrap_or(self.lineage.timeline()),
+        };
+        let end = End {
+            lsn: self.position,
+            at,
+            segment: segment::name(timeline, at, size),
+            offset: (at % size) as u32,
+            cuts_a_record: self.begun,
+            reason,
+        };
+        self.ended = Some(end.clone());
+        end
+    }
+
+    /// The timelines whose file of a segment would be read, the preferred one first.
+    fn wanted(&self, number: u64, size: u64) -> impl Iterator<Item = u32> + '_ {
+        self.lineage.candidates(number, size, self.open.map_or(0, |(timeline, _)| timeline))
+    }
+
+    fn locate(&mut self) -> Result<Located, Wrong> {
+        let mut start = self.position;
+        'again: loop {
+            self.begun = false;
+            self.segment(start)?;
+            let page_size = self.page_size();
+            let mut page = start - start % page_size;
+            self.page(page)?;
+            let header = self.page.1.size() as u64;
+            if start == page {
+                start += header;
+            } else if start - page < header || !start.is_multiple_of(8) {
+                return Err((start, Reason::NoRecordStart));
+            }
+            if self.page.1.continues() && start - page == header {
+                return Err((start, Reason::WithinRecord));
+            }
+            let from = (start % self.segment_size) as usize;
+            let room = (page + page_size - start) as usize;
+            let length = u32_at(&self.file, from);
+            let has_header = room >= HEADER;
+            if has_header {
+                self.verify_header(start, &self.file[from..from + HEADER])?;
+            } else if (length as usize) < HEADER {
+                return Err((start, self.too_short(from, room, length)));
+            }
+            if length as usize <= room {
+                let to = from + length as usize;
+                verify_crc(start, &self.file[from..to])?;
+                let end = self.behind(start + aligned(length.into()), &self.file[from..to]);
+                let located = Located { start, end, within: Some((from, to)) };
+                self.verify_overwrite(start, located.within)?;
+                return Ok(located);
+            }
+            self.begun = true;
+            self.crossing.clear();
+            self.crossing.extend_from_slice(&self.file[from..from + room]);
+            let mut has_header = has_header;
+            loop {
+                page = page.checked_add(page_size).ok_or((start, Reason::NoContinuation))?;
+                self.page(page)?;
+                let header = self.page.1;
+                if header.overwrites() {
+                    self.given_up = Some(start);
+                    start = page;
+                    continue 'again;
+                }
+                if !header.continues() {
+                    return Err((page, Reason::NoContinuation));
+                }
+                let missing = u64::from(length) - self.crossing.len() as u64;
+                if u64::from(header.remaining) != missing {
+                    let reason = Reason::ContinuationLength { found: header.remaining, expected: missing };
+                    return Err((page, reason));
+                }
+                let from = (page % self.segment_size) as usize + header.size();
+                let part = (missing as usize).min(page_size as usize - header.size());
+                self.crossing.extend_from_slice(&self.file[from..from + part]);
+                if !has_header {
+                    // What it says about its header is about where it began.
+                    self.begun = false;
+                    self.verify_header(start, &self.crossing)?;
+                    (self.begun, has_header) = (true, true);
+                }
+                if self.crossing.len() == length as usize {
+                    self.begun = false;
+                    verify_crc(start, &self.crossing)?;
+                    let end = page + header.size() as u64 + aligned(header.remaining.into());
+                    let end = self.behind(end, &self.crossing);
+                    self.verify_overwrite(start, None)?;
+                    return Ok(Located { start, end, within: None });
+                }
+            }
+        }
+    }
+
+    /// Moves to where the first record begins on the page of `position`, or on a later one when a record goes on all
+    /// through that page.
+    fn skip_continuations(&mut self) -> Result<(), Wrong> {
+        self.segment(self.position)?;
+        let page_size = self.page_size();
+        let mut page = self.position - self.position % page_size;
+        loop {
+            self.page(page)?;
+            let header = self.page.1;
+            let (size, rest) = (header.size() as u64, aligned(header.remaining.into()));
+            if header.continues() && rest >= page_size - size {
+                page = page.checked_add(page_size).ok_or((page, Reason::WithinRecord))?;
+            } else {
+                self.position = page + size + if header.continues() { rest } else { 0 };
+                return Ok(());
+            }
+        }
+    }
+
+    fn page_size(&self) -> u64 {
+        self.identity.map_or(8192, |(_, identity)| identity.block_size.into())
+    }
+
+    /// The end of a record: after a switch of segments nothing more is in the segment.
+    fn behind(&self, end: u64, record: &[u8]) -> u64 {
+        let switch = record[17] == rmgr::XLOG && record[16] & 0xF0 == 0x40;
+        if switch { end.next_multiple_of(self.segment_size) } else { end }
+    }
+
+    /// Verifies the header of the page at `address`, which is a page's beginning.
+    fn page(&mut self, address: u64) -> Result<(), Wrong> {
+        if self.page.0 == address {
+            return Ok(());
+        }
+        self.segment(address)?;
+        if self.page.0 == address {
+            return Ok(());
+        }
+        let offset = (address % self.segment_size) as usize;
+        let header = Header::read(&self.file[offset..]).ok_or((address, Reason::Magic { found: 0 }))?;
+        self.verify_page(address, &header)?;
+        self.page = (address, header);
+        Ok(())
+    }
+
+    /// Reads the segment of a position, and verifies its first page.
+    fn segment(&mut self, position: u64) -> Result<(), Wrong> {
+        if !u32::try_from(self.segment_size).is_ok_and(is_segment_size) {
+            let reason = Reason::Layout { segment_size: self.segment_size as u32, block_size: 0 };
+            return Err((position, reason));
+        }
+        if position > u64::MAX / 2 {
+            return Err((position, Reason::NoRecordStart));
+        }
+        let number = position / self.segment_size;
+        if self.open.is_some_and(|(_, open)| open == number) {
+            return Ok(());
+        }
+        let wanted: Vec<u32> = self.wanted(number, self.segment_size).collect();
+        let mut instead = None;
+        let mut found = None;
+        for timeline in wanted {
+            match self.segments.read(timeline, number, &mut self.file) {
+                Ok(Found::Whole) => {
+                    found = Some((timeline, self.file.len() as u64));
+                    break;
+                }
+                Ok(Found::OddSize { bytes }) => {
+                    found = Some((timeline, bytes));
+                    break;
+                }
+                Ok(Found::Missing { instead: file }) => instead = instead.or(file),
+                Err(error) => {
+                    self.open = None;
+                    return Err((position, Reason::Unreadable { error: error.to_string() }));
+                }
+            }
+        }
+        let beginning = number * self.segment_size;
+        let Some((timeline, bytes)) = found else { return Err((position, Reason::Missing { instead })) };
+        self.open = Some((timeline, number));
+        if bytes != self.segment_size || self.file.len() as u64 != bytes {
+            return Err((beginning, Reason::FileSize { bytes, expected: self.segment_size }));
+        }
+        let header = Header::read(&self.file).ok_or((beginning, Reason::Magic { found: 0 }))?;
+        self.verify_page(beginning, &header)?;
+        self.page = (beginning, header);
+        Ok(())
+    }
+
+    fn verify_page(&mut self, address: u64, header: &Header) -> Result<(), Wrong> {
+        let offset = (address % self.segment_size) as usize;
+        let known = match self.identity {
+            Some((magic, _)) => header.magic == magic,
+            None => page::major(header.magic).is_some(),
+        };
+        if !known {
+            let empty = self.file[offset..].iter().take(page::LONG).all(|byte| *byte == 0);
+            let reason = if empty { self.zeros(offset) } else { Reason::Magic { found: header.magic } };
+            return Err((address, reason));
+        }
+        if header.has_unknown_flags() || (offset == 0 && header.long.is_none()) {
+            return Err((address, Reason::PageFlags { found: header.info }));
+        }
+        if let Some(long) = header.long {
+            let expected = *self.identity.get_or_insert((header.magic, long));
+            if long.system_identifier != expected.1.system_identifier {
+                let (found, expected) = (long.system_identifier, expected.1.system_identifier);
+                return Err((address, Reason::System { found, expected }));
+            }
+            let possible =
+                long.block_size.is_power_of_two() && (1 << 10..=1 << 16).contains(&long.block_size);
+            if !possible
+                || u64::from(long.segment_size) != self.segment_size
+                || long.block_size != expected.1.block_size
+            {
+                let Identity { segment_size, block_size, .. } = long;
+                return Err((address, Reason::Layout { segment_size, block_size }));
+            }
+        }
+        if header.address != address {
+            return Err((address, Reason::PageAddress { found: header.address }));
+        }
+        if address > self.latest.0 && header.timeline < self.latest.1 {
+            let reason = Reason::TimelineBackwards { found: header.timeline, after: self.latest.1 };
+            return Err((address, reason));
+        }
+        if !self.lineage.contains(header.timeline) {
+            return Err((address, Reason::TimelineForeign { found: header.timeline }));
+        }
+        self.latest = (address, header.timeline);
+        Ok(())
+    }
+
+    /// `ValidXLogRecordHeader`.
+    fn verify_header(&self, start: u64, record: &[u8]) -> Result<(), Wrong> {
+        let length = u32_at(record, 0);
+        if (length as usize) < HEADER {
+            let from = (start % self.segment_size) as usize;
+            return Err((start, self.too_short(from, HEADER, length)));
+        }
+        let manager = record[17];
+        if manager > rmgr::LAST_BUILTIN && manager < rmgr::FIRST_CUSTOM {
+            return Err((start, Reason::ResourceManager { found: manager }));
+        }
+        let found = u64_at(record, 8);
+        let fits = self.previous.map_or(found < start, |previous| found == previous);
+        if fits { Ok(()) } else { Err((start, Reason::PrevLink { found, expected: self.previous })) }
+    }
+
+    /// Why a record is shorter than its header: because there is none, or because it is damaged.
+    fn too_short(&self, from: usize, header: usize, length: u32) -> Reason {
+        let empty = self.file[from..].iter().take(header).all(|byte| *byte == 0);
+        if empty { self.zeros(from) } else { Reason::Length { found: length } }
+    }
+
+    fn zeros(&self, from: usize) -> Reason {
+        Reason::Zeros { to_the_end: self.file[from..].iter().all(|byte| *byte == 0) }
+    }
+
+    /// A record that says which one was given up must name the one that was (`xlogrecovery_redo`).
+    fn verify_overwrite(&mut self, start: u64, within: Option<(usize, usize)>) -> Result<(), Wrong> {
+        let bytes = within.map_or(self.crossing.as_slice(), |(from, to)| &self.file[from..to]);
+        if bytes[17] != rmgr::XLOG || bytes[16] & 0xF0 != 0xD0 {
+            return Ok(());
+        }
+        let record = Record { start, end: start, file_timeline: 0, major: 0, bytes };
+        let Ok(Content::Overwrite { overwritten, .. }) = record.content() else {
+            let what = "it should say which record was given up".to_owned();
+            return Err((start, Reason::Undecodable { what }));
+        };
+        let expected = self.given_up.take();
+        // Whoever begins reading here has not seen the record that was given up.
+        if expected == Some(overwritten) || self.previous.is_none() {
+            return Ok(());
+        }
+        Err((start, Reason::Overwrite { found: overwritten, expected }))
+    }
+}
+
+/// `ValidXLogRecord`: the CRC covers the data first, then the header before it.
+fn verify_crc(start: u64, record: &[u8]) -> Result<(), Wrong> {
+    let (header, data) = record.split_at(HEADER);
+    let computed = crc32c::crc32c_append(crc32c::crc32c(data), &header[..CRC_AT]);
+    let stored = u32_at(header, CRC_AT);
+    if computed == stored { Ok(()) } else { Err((start, Reason::Checksum { stored, computed })) }
+}

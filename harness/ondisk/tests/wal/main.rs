@@ -1,0 +1,7 @@
+//! The WAL reader on WAL that servers have written.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod archive;
+mod beginnings;
+mod damage;
+mod printed;
