@@ -10,6 +10,7 @@ use pgdrill_model::plan::Server as Name;
 use pgdrill_model::scenario::Disaster;
 use pgdrill_model::units::Lsn;
 use tokio::time::sleep;
+use tokio_postgres::error::SqlState;
 
 use super::work;
 use crate::baseline::Unrecorded;
@@ -22,6 +23,9 @@ use crate::workspace::{SAVED_WAL, STOPPED, trouble};
 
 /// A killed postmaster is gone at once; its children notice within a second or two.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// Somebody whose DROP TABLE is the victim of a deadlock with the application does it again; so often.
+const ATTEMPTS: u32 = 10;
 
 pub(super) async fn run(
     drill: &mut Drill<'_>,
@@ -101,13 +105,19 @@ async fn bad_sql(drill: &mut Drill<'_>, sql: &str, on: Name) -> Result<(), Unabl
     if let Some((timeline, from)) = position(&session).await {
         drill.unrecorded.push(Unrecorded { timeline, from, to: Lsn(u64::MAX) });
     }
-    session.batch_execute(sql).await.map_err(|error| {
-        Unable::new(
-            Code::SqlFailed,
-            format!("the accident on the {} did not happen: {}", on.name(), describe(&error)),
-        )
-    })?;
     drop(session);
+    for attempt in 1.. {
+        // A session of its own for each attempt: what a statement left open ends with it.
+        let session = drill.session(on, None).await?;
+        match session.batch_execute(sql).await {
+            Ok(()) => break,
+            Err(error) if attempt < ATTEMPTS && error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED) => {}
+            Err(error) => {
+                let message = format!("the accident on the {} did not happen: {}", on.name(), describe(&error));
+                return Err(Unable::new(Code::SqlFailed, message));
+            }
+        }
+    }
     let clock = drill.clock;
     let server = drill.server(on)?;
     server.stop(clock).await;

@@ -1,11 +1,16 @@
 //! The directories that a drill needs: not to be had, or gone in the middle.
 
-use std::fs;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+use std::{fs, thread};
 
 use pgdrill_engine::journal;
 use pgdrill_model::code::Code;
 use pgdrill_model::verdict::Verdict;
 use rstest::rstest;
+use tokio::time::sleep;
+use tokio_postgres::{Client, Config, NoTls};
 
 use super::stage::{Stage, WHOLE_DRILL, local, plan};
 
@@ -77,4 +82,56 @@ async fn a_workspace_that_goes_away_proves_nothing(
     });
     let played = stage.play(&plan, &local(), script).await;
     assert_ne!(played.run.verdict, Verdict::Proven, "{}", played.script);
+}
+
+/// An accident on a server that is in use can be the victim of a deadlock. Who made it makes it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_accident_that_deadlocks_with_the_application_happens_all_the_same() {
+    let runtime = local();
+    let text = "title: an accident in the way of the application
+data: { orders: 50 }
+steps:
+  - backup
+  - mark: before
+  - disaster: { bad-sql: 'BEGIN; LOCK TABLE \"Position\"; DROP TABLE \"AuditLog\"; COMMIT' }
+  - recover: { to: { mark: before } }
+";
+    let plan = plan(&runtime, text).await;
+    let stage = Stage::new();
+    let index = plan.steps.iter().position(|planned| planned.act.name() == "disaster").unwrap();
+    let socket = stage.workspace().join("socket/primary");
+    let (tell, told) = mpsc::channel();
+    let script = stage.script().at_step(index, move |_| {
+        let (socket, tell) = (socket.clone(), tell.clone());
+        let (ready, wait) = mpsc::channel();
+        thread::spawn(move || {
+            let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            _ = tell.send(tokio.block_on(application(&socket, &ready)));
+        });
+        wait.recv().unwrap();
+    });
+    let played = stage.play(&plan, &runtime, script).await;
+    assert_eq!(played.run.verdict, Verdict::Proven, "{}\n{}", played.run.reason, played.script);
+    assert!(told.recv().unwrap(), "the application's transaction was the victim");
+}
+
+/// Locks what the accident will want; once the accident waits for that, wants what the accident has. The accident waits
+/// for longer, so the server sees the deadlock in it. Gives whether this transaction was committed.
+async fn application(socket: &Path, ready: &mpsc::Sender<()>) -> bool {
+    let (mine, other) = (open(socket).await, open(socket).await);
+    mine.batch_execute("BEGIN; LOCK TABLE \"AuditLog\" IN SHARE MODE").await.unwrap();
+    ready.send(()).unwrap();
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '\"AuditLog\"'::regclass";
+    while other.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    mine.batch_execute("LOCK TABLE \"Position\"; COMMIT").await.is_ok()
+}
+
+async fn open(socket: &Path) -> Client {
+    let mut config = Config::new();
+    config.host_path(socket).user("postgres").dbname("trading");
+    let (client, connection) = config.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
 }
