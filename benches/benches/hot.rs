@@ -1,7 +1,8 @@
-//! What a drill does for every row, page or byte: making rows, verifying pages, hashing an archive, reading a
-//! scenario.
+//! What a drill does for every row, page or byte: making rows, verifying pages, reading a manifest, hashing an
+//! archive, reading a scenario.
 #![allow(missing_docs, reason = "criterion's macros make undocumented items")]
 
+use std::fmt::Write as _;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -11,6 +12,7 @@ use pgdrill_backup::wal::timelines::Place;
 use pgdrill_benches::wal::Made;
 use pgdrill_engine::data::copy::{Stream, TABLES};
 use pgdrill_model::scenario::parse;
+use pgdrill_ondisk::manifest::{Algorithm, Manifest};
 use pgdrill_ondisk::page;
 use pgdrill_ondisk::wal::{Lineage, Walker};
 
@@ -41,6 +43,39 @@ fn pages(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("page");
     group.throughput(Throughput::Bytes(page.len() as u64));
     group.bench_function("checksum", |bencher| bencher.iter(|| page::checksum(black_box(&page), 7)));
+    group.finish();
+}
+
+/// A manifest as a server writes it, of a cluster with very many tables.
+fn manifest(files: u32) -> String {
+    let mut text =
+        "{ \"PostgreSQL-Backup-Manifest-Version\": 2,\n\"System-Identifier\": 7,\n\"Files\": [\n".to_owned();
+    for file in 0..files {
+        let (comma, fork) =
+            (if file == 0 { "" } else { ",\n" }, ["", "_fsm", "_vm", ".1"][file as usize % 4]);
+        let _ = write!(
+            text,
+            "{comma}{{ \"Path\": \"base/{}/{file}{fork}\", \"Size\": {}, \"Last-Modified\": \"2026-01-01 00:00:00 \
+             GMT\", \"Checksum-Algorithm\": \"SHA256\", \"Checksum\": \"{file:064x}\" }}",
+            16_384 + file % 7,
+            file % 1000 * 8192,
+        );
+    }
+    text.push_str("\n],\n\"WAL-Ranges\": [\n],\n");
+    let mut hasher = Algorithm::Sha256.hasher();
+    hasher.update(text.as_bytes());
+    let sum: String = hasher.finish().iter().map(|byte| format!("{byte:02x}")).collect();
+    text + &format!("\"Manifest-Checksum\": \"{sum}\"}}\n")
+}
+
+fn manifests(criterion: &mut Criterion) {
+    let text = manifest(300_000);
+    let mut group = criterion.benchmark_group("manifest");
+    group.sample_size(10).throughput(Throughput::Bytes(text.len() as u64));
+    group.bench_function("read", |bencher| {
+        bencher
+            .iter(|| Manifest::read(black_box(text.as_bytes())).map_or(0, |manifest| manifest.files.len()));
+    });
     group.finish();
 }
 
@@ -91,5 +126,5 @@ fn scenarios(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, rows, pages, archives, wal, scenarios);
+criterion_group!(benches, rows, pages, manifests, archives, wal, scenarios);
 criterion_main!(benches);

@@ -204,7 +204,7 @@ mod tests {
 
     fn good_page(number: u32) -> Vec<u8> {
         let mut page = vec![0; 8192];
-        page[12..18].copy_from_slice(&[24, 0, 0, 0x20, 0, 0x20]);
+        page[12..20].copy_from_slice(&[24, 0, 0, 0x20, 0, 0x20, 4, 0x20]);
         let sum = page::checksum(&page, number).to_le_bytes();
         page[8..10].copy_from_slice(&sum);
         page

@@ -5,8 +5,28 @@ use crate::Malformed;
 
 const FORMAT: &str = "global/pg_control";
 
-/// The least that must be there: the file is padded to 8192 bytes, the struct is shorter.
+/// The size of the file, whatever the major (`PG_CONTROL_FILE_SIZE`).
+pub const SIZE: usize = 8192;
+
+/// The least that must be there: the file is padded to [`SIZE`], the struct is shorter.
 const SMALLEST: usize = 300;
+
+/// The states by their numbers, as `pg_controldata` prints them (`dbState`).
+const STATES: [&str; 7] = [
+    "starting up",
+    "shut down",
+    "shut down in recovery",
+    "shutting down",
+    "in crash recovery",
+    "in archive recovery",
+    "in production",
+];
+
+/// The settings of `wal_level` by their numbers, as `pg_controldata` prints them (`wal_level_str`).
+const WAL_LEVELS: [&str; 3] = ["minimal", "replica", "logical"];
+
+/// A number by which a file tells how it stores those with a fraction (`FLOATFORMAT_VALUE`).
+const FLOAT_FORMAT: f64 = 1_234_567.0;
 
 /// What a control file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,24 +35,54 @@ pub struct Control {
     pub system_identifier: u64,
     /// 1300, 1700 or 1800.
     pub control_version: u32,
+    /// Version of the catalogs, which another build of the same major may not share.
+    pub catalog_version: u32,
     /// The state (`DBState`), by PostgreSQL's own numbers: 1 is shut down, 6 is in production.
     pub state: u32,
+    /// When the file was last written, in seconds since 1970.
+    pub modified: i64,
     /// Position of the latest checkpoint's record.
     pub checkpoint: u64,
     /// Position from which its replay begins.
     pub redo: u64,
     /// Timeline of the latest checkpoint.
     pub timeline: u32,
+    /// The timeline before that, where the checkpoint begins one; otherwise the same.
+    pub previous_timeline: u32,
+    /// When the latest checkpoint began, in seconds since 1970.
+    pub checkpoint_time: i64,
+    /// The next transaction at the latest checkpoint; its epoch is the upper half.
+    pub next_xid: u64,
+    /// Whether the WAL from the latest checkpoint on holds whole pages.
+    pub full_page_writes: bool,
+    /// How far a server must recover before its data is consistent; 0 unless it was recovering.
+    pub min_recovery_point: u64,
+    /// The timeline of that position.
+    pub min_recovery_timeline: u32,
+    /// Where the backup began from which a server is recovering; 0 once it is consistent.
+    pub backup_start: u64,
+    /// Where a backup that was taken from a standby ends.
+    pub backup_end: u64,
+    /// Whether the record that ends the backup must be found in the WAL.
+    pub backup_end_required: bool,
+    /// The setting `wal_level`, by PostgreSQL's own numbers: 0 is minimal.
+    pub wal_level: u32,
     /// Settings of the primary that a server recovering from its WAL must at least have.
     pub minima: Minima,
     /// Bytes per data page.
     pub block_size: u32,
+    /// Bytes per page of WAL.
+    pub wal_block_size: u32,
     /// Blocks per file of a large relation.
     pub blocks_per_file: u32,
     /// Bytes per WAL segment.
     pub wal_segment_size: u32,
     /// 0 when the cluster has no page checksums.
     pub checksum_version: u32,
+    /// To what a row is aligned.
+    pub alignment: u32,
+    /// Whether numbers with a fraction are stored as they are on every machine of today.
+    pub float_format: bool,
 }
 
 /// Settings that must not be smaller on a recovering server (`CheckRequiredParameterValues`, `xlogrecovery.c`).
@@ -78,10 +128,22 @@ impl Control {
         Ok(Self {
             system_identifier: u64_at(bytes, 0),
             control_version,
+            catalog_version: u32_at(bytes, 12),
             state: u32_at(bytes, 16),
+            modified: u64_at(bytes, 24).cast_signed(),
             checkpoint: u64_at(bytes, 32),
             redo: u64_at(bytes, 40),
             timeline: u32_at(bytes, 48),
+            previous_timeline: u32_at(bytes, 52),
+            full_page_writes: bytes[56] != 0,
+            next_xid: u64_at(bytes, 64),
+            checkpoint_time: u64_at(bytes, 104).cast_signed(),
+            min_recovery_point: u64_at(bytes, 136),
+            min_recovery_timeline: u32_at(bytes, 144),
+            backup_start: u64_at(bytes, 152),
+            backup_end: u64_at(bytes, 160),
+            backup_end_required: bytes[168] != 0,
+            wal_level: u32_at(bytes, 172),
             minima: Minima {
                 max_connections: u32_at(bytes, 180),
                 max_worker_processes: u32_at(bytes, 184),
@@ -89,11 +151,73 @@ impl Control {
                 max_prepared_transactions: u32_at(bytes, 192),
                 max_locks_per_transaction: u32_at(bytes, 196),
             },
+            alignment: u32_at(bytes, 204),
+            float_format: u64_at(bytes, 208) == FLOAT_FORMAT.to_bits(),
             block_size: u32_at(bytes, 216),
             blocks_per_file: u32_at(bytes, 220),
+            wal_block_size: u32_at(bytes, 224),
             wal_segment_size: u32_at(bytes, 228),
             checksum_version: u32_at(bytes, 252),
         })
+    }
+}
+
+impl Control {
+    /// Reads a control file as [`Control::read`] does, and refuses what no server would start on, too: another size,
+    /// a state that does not exist, another machine's format, sizes that cannot be (`ReadControlFile`,
+    /// `src/backend/access/transam/xlog.c`).
+    ///
+    /// The size is ours: a server does not miss the padding, but it writes all of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Control::read`], and those.
+    pub fn verify(bytes: &[u8]) -> Result<Self, Malformed> {
+        let control = Self::read(bytes)?;
+        let wrong = |what: String| Err(Malformed::new(FORMAT, what));
+        let is_power_within =
+            |size: u32, least: u32, most: u32| size.is_power_of_two() && (least..=most).contains(&size);
+        if bytes.len() != SIZE {
+            return wrong(format!("{} bytes instead of {SIZE}", bytes.len()));
+        }
+        if control.state_name().is_none() {
+            return wrong(format!("there is no state {}", control.state));
+        }
+        if !control.float_format || control.alignment != 8 {
+            return wrong("it was written on a machine of another kind".to_owned());
+        }
+        for (size, name) in [(control.block_size, "data"), (control.wal_block_size, "WAL")] {
+            if !is_power_within(size, 1 << 10, 64 << 10) {
+                return wrong(format!("pages of {name} cannot have {size} bytes"));
+            }
+        }
+        if !is_power_within(control.wal_segment_size, 1 << 20, 1 << 30) {
+            return wrong(format!("WAL segments cannot have {} bytes", control.wal_segment_size));
+        }
+        if control.blocks_per_file == 0 {
+            return wrong("files of a relation cannot have 0 blocks".to_owned());
+        }
+        Ok(control)
+    }
+
+    /// Whether servers of this major version have control files of this version.
+    pub fn is_of(&self, major: u32) -> bool {
+        match major {
+            13..=16 => self.control_version == 1300,
+            17 => self.control_version == 1700,
+            18 => self.control_version == 1800,
+            _ => false,
+        }
+    }
+
+    /// The state, as `pg_controldata` prints it; none where it has no name for it.
+    pub fn state_name(&self) -> Option<&'static str> {
+        STATES.get(self.state as usize).copied()
+    }
+
+    /// The setting `wal_level`; none where it does not exist.
+    pub fn wal_level_name(&self) -> Option<&'static str> {
+        WAL_LEVELS.get(self.wal_level as usize).copied()
     }
 }
 
@@ -119,6 +243,11 @@ mod tests {
         bytes[..8].copy_from_slice(&7_000_000_000_000_000_001_u64.to_le_bytes());
         bytes[8..12].copy_from_slice(&version.to_le_bytes());
         bytes[180..184].copy_from_slice(&100_u32.to_le_bytes());
+        bytes[204..208].copy_from_slice(&8_u32.to_le_bytes());
+        bytes[208..216].copy_from_slice(&1_234_567_f64.to_le_bytes());
+        bytes[216..220].copy_from_slice(&8192_u32.to_le_bytes());
+        bytes[220..224].copy_from_slice(&131_072_u32.to_le_bytes());
+        bytes[224..228].copy_from_slice(&8192_u32.to_le_bytes());
         bytes[228..232].copy_from_slice(&(16_u32 << 20).to_le_bytes());
         bytes[252..256].copy_from_slice(&1_u32.to_le_bytes());
         let crc = crc32c::crc32c(&bytes[..crc_at]);
@@ -147,5 +276,45 @@ mod tests {
             Control::read(&sample(900, 288)).unwrap_err().to_string().contains("unknown control version 900")
         );
         assert!(Control::read(&[0; 20]).unwrap_err().to_string().contains("20 bytes"));
+    }
+
+    /// A good file with a change, and the CRC that goes with it.
+    fn changed(at: usize, instead: u32) -> Vec<u8> {
+        let mut bytes = sample(1300, 288);
+        bytes[at..at + 4].copy_from_slice(&instead.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..288]);
+        bytes[288..292].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    #[rstest]
+    #[case(16, 7, "there is no state 7")]
+    #[case(204, 4, "another kind")]
+    #[case(212, 1, "another kind")]
+    #[case(216, 0, "pages of data cannot have 0 bytes")]
+    #[case(216, 8191, "pages of data cannot have 8191 bytes")]
+    #[case(224, 512, "pages of WAL cannot have 512 bytes")]
+    #[case(228, 2 << 30, "WAL segments cannot have 2147483648 bytes")]
+    #[case(220, 0, "cannot have 0 blocks")]
+    fn what_no_server_starts_on_is_refused(#[case] at: usize, #[case] instead: u32, #[case] words: &str) {
+        assert!(Control::read(&changed(at, instead)).is_ok());
+        let error = Control::verify(&changed(at, instead)).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+
+    #[test]
+    fn the_size_is_fixed() {
+        let good = sample(1300, 288);
+        assert!(Control::verify(&good).is_ok());
+        let error = Control::verify(&good[..8191]).unwrap_err().to_string();
+        assert_eq!(error, "global/pg_control: 8191 bytes instead of 8192");
+    }
+
+    #[test]
+    fn states_have_names() {
+        let control = Control::read(&changed(16, 5)).unwrap();
+        assert_eq!(control.state_name(), Some("in archive recovery"));
+        assert_eq!(Control::read(&changed(16, 9)).unwrap().state_name(), None);
+        assert_eq!(control.wal_level_name(), Some("minimal"));
     }
 }

@@ -3,6 +3,8 @@
 
 pub mod control;
 pub mod history;
+pub mod incremental;
+pub mod label;
 pub mod manifest;
 pub mod page;
 pub mod relation;

@@ -53,8 +53,9 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Outcome, Unable> {
         let _ = on_a_thread(move || fs::remove_dir_all(directory)).await?;
         found.extend(verified?);
         let Some(Summary { manifest, .. }) = &backup.summary else { continue };
-        files += manifest.files;
-        words.push(format!("{} files of {name}", show_count(manifest.files)));
+        let listed = manifest.files.len() as u64;
+        files += listed;
+        words.push(format!("{} files of {name}", show_count(listed)));
         for wal in &manifest.wal {
             words.push(format!("its WAL from {} to {}", Lsn(wal.start), Lsn(wal.end)));
         }

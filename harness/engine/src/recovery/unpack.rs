@@ -90,7 +90,7 @@ async fn member(
     let data = workspace.path(into.data);
     let directory = source.clone();
     let total = on_a_thread(move || inspect::summary(&directory)).await?;
-    let total = total.ok().map(|summary| summary.manifest.bytes);
+    let total = total.ok().map(|summary| summary.manifest.files.bytes());
     match member.how.format {
         BackupFormat::Tar => {
             let parts = parts::of_tar(&source);

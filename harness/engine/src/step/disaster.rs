@@ -113,7 +113,8 @@ async fn bad_sql(drill: &mut Drill<'_>, sql: &str, on: Name) -> Result<(), Unabl
             Ok(()) => break,
             Err(error) if attempt < ATTEMPTS && error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED) => {}
             Err(error) => {
-                let message = format!("the accident on the {} did not happen: {}", on.name(), describe(&error));
+                let message =
+                    format!("the accident on the {} did not happen: {}", on.name(), describe(&error));
                 return Err(Unable::new(Code::SqlFailed, message));
             }
         }

@@ -3,8 +3,9 @@
 //! changes of timeline (`src/include/catalog/pg_control.h`, `src/include/access/xlog_internal.h`), tablespaces
 //! (`src/include/commands/tablespace.h`).
 
+use super::change::relation;
 use super::fields::{Fields, u32_at};
-use super::record::{Record, rmgr};
+use super::record::{Record, Relation, rmgr};
 use crate::Malformed;
 
 /// What a record says, as far as recovery asks for it. Times are microseconds since 1970.
@@ -84,6 +85,8 @@ pub struct Finish<'a> {
     pub gid: &'a [u8],
     /// How many files of relations are removed with it.
     pub dropped_files: u32,
+    /// Which.
+    pub dropped: Relations<'a>,
     /// Where it comes from, when it was replicated.
     pub origin: Option<Origin>,
 }
@@ -165,6 +168,17 @@ impl Xids<'_> {
     }
 }
 
+/// Files of relations, as they lie in the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relations<'a>(&'a [u8]);
+
+impl Relations<'_> {
+    /// The relations.
+    pub fn iter(&self) -> impl Iterator<Item = Relation> + '_ {
+        self.0.chunks_exact(12).filter_map(|twelve| relation(&mut Fields(twelve)))
+    }
+}
+
 /// Flags and kinds of `xact.h`.
 mod xact {
     pub(super) const KIND: u8 = 0x70;
@@ -224,6 +238,7 @@ impl<'a> Record<'a> {
             prepared,
             gid: &[],
             dropped_files: 0,
+            dropped: Relations(&[]),
             origin: None,
         };
         if has(xact::HAS_DATABASE) {
@@ -233,7 +248,8 @@ impl<'a> Record<'a> {
             finish.subxids = Xids(fields.counted(4)?);
         }
         if has(xact::HAS_RELATIONS) {
-            finish.dropped_files = u32::try_from(fields.counted(12)?.len() / 12).ok()?;
+            finish.dropped = Relations(fields.counted(12)?);
+            finish.dropped_files = u32::try_from(finish.dropped.0.len() / 12).ok()?;
         }
         if has(xact::HAS_DROPPED_STATISTICS) {
             // 18 made the object's number twice as long.

@@ -43,6 +43,11 @@ pub enum Reason {
         /// That of a segment.
         expected: u64,
     },
+    /// The segment is packed, and cannot be unpacked: its content is damaged.
+    Packed {
+        /// What is wrong with it.
+        what: String,
+    },
     /// No record follows: all bytes of the next record's header are zero. A segment that is being written ends so.
     Zeros {
         /// Whether all that follows in the segment is zero, too.
@@ -211,7 +216,10 @@ impl End {
             Reason::TimelineSwitch { to, replayed, .. } => {
                 format!("unexpected timeline ID {to} (after {replayed})")
             }
-            Reason::Missing { .. } | Reason::Unreadable { .. } | Reason::Undecodable { .. } => return None,
+            Reason::Missing { .. }
+            | Reason::Unreadable { .. }
+            | Reason::Packed { .. }
+            | Reason::Undecodable { .. } => return None,
         })
     }
 }
@@ -225,6 +233,7 @@ impl fmt::Display for End {
                 write!(f, "segment {} is missing; it is there only as {file}", self.segment)
             }
             Reason::Unreadable { error } => write!(f, "segment {} could not be read: {error}", self.segment),
+            Reason::Packed { what } => write!(f, "segment {} cannot be unpacked: {what}", self.segment),
             Reason::FileSize { bytes, expected } => {
                 write!(f, "segment {} has {bytes} bytes instead of {expected}", self.segment)
             }
@@ -242,6 +251,7 @@ impl fmt::Display for Reason {
         match self {
             Self::Missing { .. } => f.write_str("the segment is missing"),
             Self::Unreadable { error } => write!(f, "the segment could not be read: {error}"),
+            Self::Packed { what } => write!(f, "the segment cannot be unpacked: {what}"),
             Self::FileSize { bytes, expected } => {
                 write!(f, "the file has {bytes} bytes instead of {expected}")
             }

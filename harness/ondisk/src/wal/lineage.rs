@@ -20,12 +20,20 @@ pub struct Stretch {
 pub struct Lineage {
     /// Oldest first, never empty.
     stretches: Vec<Stretch>,
+    /// Whether pages of any older timeline may be met.
+    any_ancestor: bool,
 }
 
 impl Lineage {
     /// A timeline without known ancestors.
     pub fn single(timeline: u32) -> Self {
-        Self { stretches: vec![Stretch { timeline, begin: 0, end: u64::MAX }] }
+        Self { stretches: vec![Stretch { timeline, begin: 0, end: u64::MAX }], any_ancestor: false }
+    }
+
+    /// The files of one timeline, whatever its ancestors were: its first file begins with the pages of one of them
+    /// (`pg_waldump --timeline` reads so).
+    pub fn alone(timeline: u32) -> Self {
+        Self { any_ancestor: true, ..Self::single(timeline) }
     }
 
     /// A timeline with the ancestors that its history file tells.
@@ -45,7 +53,7 @@ impl Lineage {
             begin = ancestor.switched_at;
         }
         stretches.push(Stretch { timeline, begin, end: u64::MAX });
-        Ok(Self { stretches })
+        Ok(Self { stretches, any_ancestor: false })
     }
 
     /// The timeline itself, the newest.
@@ -60,7 +68,8 @@ impl Lineage {
 
     /// Whether a timeline is this one or an ancestor.
     pub fn contains(&self, timeline: u32) -> bool {
-        self.stretches.iter().any(|stretch| stretch.timeline == timeline)
+        (self.any_ancestor && timeline <= self.timeline())
+            || self.stretches.iter().any(|stretch| stretch.timeline == timeline)
     }
 
     /// The timeline to which the byte at `position` belongs. None where a history contradicts itself: then a timeline
@@ -125,6 +134,13 @@ mod tests {
         assert_eq!(of(5, 1), [3, 1]);
         assert_eq!(of(7, 1), [4, 3, 1]);
         assert_eq!(of(7, 3), [4, 3]);
+    }
+
+    #[test]
+    fn alone_it_has_files_of_its_own_only_with_pages_of_any_older_one() {
+        let alone = Lineage::alone(4);
+        assert!(alone.contains(1) && alone.contains(4) && !alone.contains(5));
+        assert_eq!(alone.candidates(3, SIZE, 0).collect::<Vec<_>>(), [4]);
     }
 
     #[test]

@@ -4,18 +4,22 @@
 //! A position ("LSN") is a byte's address in the whole WAL. A record is named by the position of its first byte; its
 //! end is the position from which PostgreSQL looks for the next (`EndRecPtr`).
 
+mod change;
 mod content;
 mod end;
 mod fields;
 mod lineage;
 pub mod page;
 mod record;
+mod standing;
 mod walk;
 
-pub use content::{Checkpoint, Content, Finish, Origin, Parameters, Prepare, Xids};
+pub use change::{Change, Oids, Row};
+pub use content::{Checkpoint, Content, Finish, Origin, Parameters, Prepare, Relations, Xids};
 pub use end::{End, Reason};
 pub use lineage::{Lineage, Stretch};
 pub use record::{Block, Body, Image, Record, Relation, rmgr};
+pub use standing::{Beginning, Standing};
 pub use walk::{Found, Segments, Walker};
 
 /// Microseconds from 1970 to 2000, where PostgreSQL's time begins.

@@ -18,8 +18,16 @@ pub mod rmgr {
     pub const XLOG: u8 = 0;
     /// Transactions.
     pub const TRANSACTION: u8 = 1;
+    /// Files of relations.
+    pub const STORAGE: u8 = 2;
+    /// Databases.
+    pub const DATABASE: u8 = 4;
     /// Tablespaces.
     pub const TABLESPACE: u8 = 5;
+    /// Heaps, where a record is about several rows, or none.
+    pub const HEAP2: u8 = 9;
+    /// Heaps.
+    pub const HEAP: u8 = 10;
     /// The last of PostgreSQL's own (`RM_MAX_BUILTIN_ID`).
     pub const LAST_BUILTIN: u8 = 21;
     /// The first of an extension (`RM_MIN_CUSTOM_ID`, from 15 on).
@@ -98,6 +106,8 @@ pub struct Block {
     pub data: u16,
     /// The image of the whole page.
     pub image: Option<Image>,
+    /// Whether the record begins the page afresh, whatever was on it (`BKPBLOCK_WILL_INIT`).
+    pub initialises: bool,
 }
 
 /// The image of a page.
@@ -179,6 +189,15 @@ impl<'a> Record<'a> {
         Ok(blocks)
     }
 
+    /// Its main data; `each` is called with each block that it refers to.
+    ///
+    /// # Errors
+    ///
+    /// Parts that do not fit together.
+    pub fn each_block(&self, each: impl FnMut(Block)) -> Result<Body<'a>, Malformed> {
+        self.decode(each)
+    }
+
     fn decode(&self, mut each: impl FnMut(Block)) -> Result<Body<'a>, Malformed> {
         let short = || Malformed::new(FORMAT, "a header of its parts goes beyond its end");
         let mut fields = Fields(&self.bytes[HEADER..]);
@@ -232,7 +251,7 @@ impl<'a> Record<'a> {
             same.ok_or_else(|| Malformed::new(FORMAT, "BKPBLOCK_SAME_REL set but no previous rel"))?
         };
         let number = fields.u32().ok_or_else(short)?;
-        Ok(Block { id, relation, fork: flags & 0x0F, number, data, image })
+        Ok(Block { id, relation, fork: flags & 0x0F, number, data, image, initialises: flags & 0x40 != 0 })
     }
 
     /// `XLogRecordBlockImageHeader`: its flags changed with 15.

@@ -8,6 +8,7 @@ use super::fields::{u32_at, u64_at};
 use super::lineage::Lineage;
 use super::page::{self, Header, Identity};
 use super::record::{CRC_AT, HEADER, Record, rmgr};
+use super::standing::{Beginning, First, Standing};
 use super::{Content, aligned, is_segment_size};
 use crate::segment;
 
@@ -23,6 +24,17 @@ pub trait Segments {
     ///
     /// A segment that is there but cannot be read: then nothing is known about the WAL.
     fn read(&mut self, timeline: u32, number: u64, into: &mut Vec<u8>) -> io::Result<Found>;
+
+    /// Replaces the content of `into` by what follows of a segment that was only begun ([`Found::Begun`]), and by nothing
+    /// where nothing follows.
+    ///
+    /// # Errors
+    ///
+    /// What follows cannot be read.
+    fn more(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
+        into.clear();
+        Ok(())
+    }
 }
 
 /// Whether a segment was there.
@@ -30,6 +42,12 @@ pub trait Segments {
 pub enum Found {
     /// It is in the buffer.
     Whole,
+    /// Its beginning is in the buffer, whole pages; [`Segments::more`] gives the rest. What was just read is then still in
+    /// the processor's cache when it is looked at.
+    Begun {
+        /// Its size.
+        bytes: u64,
+    },
     /// It is there, but has the size of no segment, and was not read.
     OddSize {
         /// Its size.
@@ -39,6 +57,11 @@ pub enum Found {
     Missing {
         /// The name of a file that stands for it, and which is not read.
         instead: Option<String>,
+    },
+    /// It is there packed, and cannot be unpacked: not for want of a program or of rights, but because of its content.
+    Corrupt {
+        /// What is wrong with it.
+        what: String,
     },
 }
 
@@ -50,6 +73,10 @@ impl<S: Segments + ?Sized> Segments for &mut S {
     fn read(&mut self, timeline: u32, number: u64, into: &mut Vec<u8>) -> io::Result<Found> {
         (**self).read(timeline, number, into)
     }
+
+    fn more(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
+        (**self).more(into)
+    }
 }
 
 /// Reads the records of a lineage, one after another. Holds one segment, and one record that crosses pages.
@@ -57,12 +84,18 @@ impl<S: Segments + ?Sized> Segments for &mut S {
 pub struct Walker<S> {
     segments: S,
     lineage: Lineage,
+    /// A power of two, like the size of pages: that is verified before a division is made by a mask.
     segment_size: u64,
     /// What the first segment said; all others must say the same.
     identity: Option<(u16, Identity)>,
+    /// The part of a segment that is looked at.
     file: Vec<u8>,
+    /// Where in the segment that part begins.
+    base: usize,
     /// Timeline and number of what `file` holds.
     open: Option<(u32, u64)>,
+    /// The timeline of the segment before, or of that which is open: no older one's is read after it.
+    floor: u32,
     /// The page whose header was verified last, and its address.
     page: (u64, Header),
     /// Position and timeline of the latest page.
@@ -77,6 +110,8 @@ pub struct Walker<S> {
     /// Whether the record that is looked for has begun, and goes on on a later page.
     begun: bool,
     ended: Option<End>,
+    /// How reading began, for whoever may have read what is before.
+    beginning: Beginning,
 }
 
 /// Where a record lies.
@@ -100,7 +135,9 @@ impl<S: Segments> Walker<S> {
             lineage,
             identity: None,
             file: Vec::new(),
+            base: 0,
             open: None,
+            floor: 0,
             page: (u64::MAX, nothing),
             latest: (0, 0),
             crossing: Vec::new(),
@@ -109,7 +146,61 @@ impl<S: Segments> Walker<S> {
             given_up: None,
             begun: false,
             ended: None,
+            beginning: Beginning::default(),
         }
+    }
+
+    /// Begins at the first record that starts in segment `number` or behind it, and takes what the segment says of the
+    /// record before that for granted: [`Standing::is_continued_by`] tells whether it is true.
+    ///
+    /// # Errors
+    ///
+    /// Where reading ended before there was one.
+    pub fn at_segment(segments: S, lineage: Lineage, number: u64) -> Result<Self, End> {
+        let position = number.saturating_mul(segments.segment_size().into());
+        let mut walker = Self::new(segments, lineage, position);
+        walker.segment(position).map_err(|wrong| walker.end(wrong))?;
+        walker.beginning.segment = position;
+        walker.beginning.page_timeline = walker.page.1.timeline;
+        walker.beginning.file_timeline = walker.floor;
+        walker.skip_continuations().map_err(|wrong| walker.end(wrong))?;
+        Ok(walker)
+    }
+
+    /// Goes on where another walker of the same lineage stands.
+    pub fn resume(segments: S, lineage: Lineage, standing: &Standing) -> Self {
+        let mut walker = Self::new(segments, lineage, standing.position);
+        walker.identity = standing.identity;
+        walker.floor = standing.floor;
+        walker.previous = standing.previous;
+        walker.given_up = standing.given_up;
+        walker.latest = standing.latest;
+        if standing.open == Some(standing.position / walker.segment_size.max(1)) {
+            // Reading a segment again verifies its first page again, which is not the latest.
+            if let Err(wrong) = walker.segment(standing.position) {
+                walker.end(wrong);
+            }
+            walker.latest = standing.latest;
+        }
+        walker
+    }
+
+    /// Where it stands between two records.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            position: self.position,
+            previous: self.previous,
+            identity: self.identity,
+            open: self.open.map(|(_, number)| number),
+            floor: self.floor,
+            latest: self.latest,
+            given_up: self.given_up,
+        }
+    }
+
+    /// How reading began.
+    pub fn beginning(&self) -> &Beginning {
+        &self.beginning
     }
 
     /// Begins at the first record that starts at `position` or behind it (`XLogFindNextRecord`).
@@ -127,8 +218,9 @@ impl<S: Segments> Walker<S> {
                     walker.position = before;
                     walker.previous = None;
                     // It is read again, from its first byte on, which may lie in the segment before.
-                    walker.open = None;
+                    (walker.open, walker.floor) = (None, 0);
                     walker.page.0 = u64::MAX;
+                    walker.beginning = Beginning::default();
                     return Ok(walker);
                 }
                 Ok(_) => {}
@@ -168,6 +260,14 @@ impl<S: Segments> Walker<S> {
                     Some((from, to)) => &self.file[from..to],
                     None => &self.crossing,
                 };
+                if self.beginning.first.is_none() {
+                    self.beginning.identity = self.identity;
+                    self.beginning.first = Some(First {
+                        start,
+                        previous: u64_at(bytes, 8),
+                        overwrites: says_overwritten(bytes),
+                    });
+                }
                 Ok(Record {
                     start,
                     end,
@@ -201,7 +301,7 @@ impl<S: Segments> Walker<S> {
 
     /// The timelines whose file of a segment would be read, the preferred one first.
     fn wanted(&self, number: u64, size: u64) -> impl Iterator<Item = u32> + '_ {
-        self.lineage.candidates(number, size, self.open.map_or(0, |(timeline, _)| timeline))
+        self.lineage.candidates(number, size, self.floor)
     }
 
     fn locate(&mut self) -> Result<Located, Wrong> {
@@ -210,7 +310,7 @@ impl<S: Segments> Walker<S> {
             self.begun = false;
             self.segment(start)?;
             let page_size = self.page_size();
-            let mut page = start - start % page_size;
+            let mut page = start & !(page_size - 1);
             self.page(page)?;
             let header = self.page.1.size() as u64;
             if start == page {
@@ -221,12 +321,14 @@ impl<S: Segments> Walker<S> {
             if self.page.1.continues() && start - page == header {
                 return Err((start, Reason::WithinRecord));
             }
-            let from = (start % self.segment_size) as usize;
+            let from = (start & (self.segment_size - 1)) as usize - self.base;
             let room = (page + page_size - start) as usize;
             let length = u32_at(&self.file, from);
             let has_header = room >= HEADER;
             if has_header {
-                self.verify_header(start, &self.file[from..from + HEADER])?;
+                let mut head = [0; HEADER];
+                head.copy_from_slice(&self.file[from..from + HEADER]);
+                self.verify_header(start, &head)?;
             } else if (length as usize) < HEADER {
                 return Err((start, self.too_short(from, room, length)));
             }
@@ -259,13 +361,15 @@ impl<S: Segments> Walker<S> {
                     let reason = Reason::ContinuationLength { found: header.remaining, expected: missing };
                     return Err((page, reason));
                 }
-                let from = (page % self.segment_size) as usize + header.size();
+                let from = (page & (self.segment_size - 1)) as usize - self.base + header.size();
                 let part = (missing as usize).min(page_size as usize - header.size());
                 self.crossing.extend_from_slice(&self.file[from..from + part]);
                 if !has_header {
                     // What it says about its header is about where it began.
                     self.begun = false;
-                    self.verify_header(start, &self.crossing)?;
+                    let mut head = [0; HEADER];
+                    head.copy_from_slice(&self.crossing[..HEADER]);
+                    self.verify_header(start, &head)?;
                     (self.begun, has_header) = (true, true);
                 }
                 if self.crossing.len() == length as usize {
@@ -318,11 +422,34 @@ impl<S: Segments> Walker<S> {
         if self.page.0 == address {
             return Ok(());
         }
-        let offset = (address % self.segment_size) as usize;
+        let offset = self.reach(address)?;
         let header = Header::read(&self.file[offset..]).ok_or((address, Reason::Magic { found: 0 }))?;
         self.verify_page(address, &header)?;
         self.page = (address, header);
         Ok(())
+    }
+
+    /// Where in what was read of the segment the page at `address` begins; reads on to it.
+    fn reach(&mut self, address: u64) -> Result<usize, Wrong> {
+        let (offset, page_size) = ((address & (self.segment_size - 1)) as usize, self.page_size() as usize);
+        if offset < self.base {
+            self.open = None;
+            self.segment(address)?;
+        }
+        while offset + page_size > self.base + self.file.len() {
+            self.read_on(address)?;
+        }
+        offset.checked_sub(self.base).ok_or_else(|| (address, shorter()))
+    }
+
+    /// Reads the next part of the segment.
+    fn read_on(&mut self, address: u64) -> Result<(), Wrong> {
+        self.base += self.file.len();
+        match self.segments.more(&mut self.file) {
+            Ok(()) if self.file.is_empty() => Err((address, shorter())),
+            Ok(()) => Ok(()),
+            Err(error) => Err((address, Reason::Unreadable { error: error.to_string() })),
+        }
     }
 
     /// Reads the segment of a position, and verifies its first page.
@@ -334,34 +461,45 @@ impl<S: Segments> Walker<S> {
         if position > u64::MAX / 2 {
             return Err((position, Reason::NoRecordStart));
         }
-        let number = position / self.segment_size;
+        let number = position >> self.segment_size.trailing_zeros();
         if self.open.is_some_and(|(_, open)| open == number) {
             return Ok(());
         }
+        self.base = 0;
         let wanted: Vec<u32> = self.wanted(number, self.segment_size).collect();
         let mut instead = None;
         let mut found = None;
         for timeline in wanted {
             match self.segments.read(timeline, number, &mut self.file) {
                 Ok(Found::Whole) => {
-                    found = Some((timeline, self.file.len() as u64));
+                    found = Some((timeline, self.file.len() as u64, true));
+                    break;
+                }
+                Ok(Found::Begun { bytes }) => {
+                    found = Some((timeline, bytes, false));
                     break;
                 }
                 Ok(Found::OddSize { bytes }) => {
-                    found = Some((timeline, bytes));
+                    found = Some((timeline, bytes, true));
                     break;
                 }
                 Ok(Found::Missing { instead: file }) => instead = instead.or(file),
+                Ok(Found::Corrupt { what }) => {
+                    (self.open, self.floor) = (Some((timeline, number)), timeline);
+                    return Err((number * self.segment_size, Reason::Packed { what }));
+                }
                 Err(error) => {
-                    self.open = None;
+                    (self.open, self.floor) = (None, 0);
                     return Err((position, Reason::Unreadable { error: error.to_string() }));
                 }
             }
         }
         let beginning = number * self.segment_size;
-        let Some((timeline, bytes)) = found else { return Err((position, Reason::Missing { instead })) };
-        self.open = Some((timeline, number));
-        if bytes != self.segment_size || self.file.len() as u64 != bytes {
+        let Some((timeline, bytes, whole)) = found else {
+            return Err((position, Reason::Missing { instead }));
+        };
+        (self.open, self.floor) = (Some((timeline, number)), timeline);
+        if bytes != self.segment_size || (whole && self.file.len() as u64 != bytes) {
             return Err((beginning, Reason::FileSize { bytes, expected: self.segment_size }));
         }
         let header = Header::read(&self.file).ok_or((beginning, Reason::Magic { found: 0 }))?;
@@ -371,14 +509,15 @@ impl<S: Segments> Walker<S> {
     }
 
     fn verify_page(&mut self, address: u64, header: &Header) -> Result<(), Wrong> {
-        let offset = (address % self.segment_size) as usize;
+        let offset = (address & (self.segment_size - 1)) as usize;
+        let within = offset.saturating_sub(self.base);
         let known = match self.identity {
             Some((magic, _)) => header.magic == magic,
             None => page::major(header.magic).is_some(),
         };
         if !known {
-            let empty = self.file[offset..].iter().take(page::LONG).all(|byte| *byte == 0);
-            let reason = if empty { self.zeros(offset) } else { Reason::Magic { found: header.magic } };
+            let empty = self.file[within..].iter().take(page::LONG).all(|byte| *byte == 0);
+            let reason = if empty { self.zeros(within) } else { Reason::Magic { found: header.magic } };
             return Err((address, reason));
         }
         if header.has_unknown_flags() || (offset == 0 && header.long.is_none()) {
@@ -415,10 +554,10 @@ impl<S: Segments> Walker<S> {
     }
 
     /// `ValidXLogRecordHeader`.
-    fn verify_header(&self, start: u64, record: &[u8]) -> Result<(), Wrong> {
+    fn verify_header(&mut self, start: u64, record: &[u8; HEADER]) -> Result<(), Wrong> {
         let length = u32_at(record, 0);
         if (length as usize) < HEADER {
-            let from = (start % self.segment_size) as usize;
+            let from = ((start & (self.segment_size - 1)) as usize).saturating_sub(self.base);
             return Err((start, self.too_short(from, HEADER, length)));
         }
         let manager = record[17];
@@ -431,19 +570,25 @@ impl<S: Segments> Walker<S> {
     }
 
     /// Why a record is shorter than its header: because there is none, or because it is damaged.
-    fn too_short(&self, from: usize, header: usize, length: u32) -> Reason {
+    fn too_short(&mut self, from: usize, header: usize, length: u32) -> Reason {
         let empty = self.file[from..].iter().take(header).all(|byte| *byte == 0);
         if empty { self.zeros(from) } else { Reason::Length { found: length } }
     }
 
-    fn zeros(&self, from: usize) -> Reason {
-        Reason::Zeros { to_the_end: self.file[from..].iter().all(|byte| *byte == 0) }
+    /// Zeros from there on in what was read of the segment, maybe to its end: to know it, the rest is read.
+    fn zeros(&mut self, from: usize) -> Reason {
+        let zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+        let mut to_the_end = zero(&self.file[from..]);
+        while to_the_end && ((self.base + self.file.len()) as u64) < self.segment_size {
+            to_the_end = self.read_on(self.position).is_ok() && zero(&self.file);
+        }
+        Reason::Zeros { to_the_end }
     }
 
     /// A record that says which one was given up must name the one that was (`xlogrecovery_redo`).
     fn verify_overwrite(&mut self, start: u64, within: Option<(usize, usize)>) -> Result<(), Wrong> {
         let bytes = within.map_or(self.crossing.as_slice(), |(from, to)| &self.file[from..to]);
-        if bytes[17] != rmgr::XLOG || bytes[16] & 0xF0 != 0xD0 {
+        if !says_overwritten(bytes) {
             return Ok(());
         }
         let record = Record { start, end: start, file_timeline: 0, major: 0, bytes };
@@ -458,6 +603,16 @@ impl<S: Segments> Walker<S> {
         }
         Err((start, Reason::Overwrite { found: overwritten, expected }))
     }
+}
+
+/// A file that had more bytes when it was opened.
+fn shorter() -> Reason {
+    Reason::Unreadable { error: "it became shorter while it was read".to_owned() }
+}
+
+/// Whether a record says that another one was given up (`XLOG_OVERWRITE_CONTRECORD`).
+fn says_overwritten(record: &[u8]) -> bool {
+    record[17] == rmgr::XLOG && record[16] & 0xF0 == 0xD0
 }
 
 /// `ValidXLogRecord`: the CRC covers the data first, then the header before it.

@@ -3,5 +3,6 @@
 
 mod archive;
 mod beginnings;
+mod changes;
 mod damage;
 mod printed;
