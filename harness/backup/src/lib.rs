@@ -4,10 +4,15 @@
 use std::path::{Path, PathBuf};
 
 pub mod archive;
+mod flow;
 pub mod inspect;
 pub mod pages;
 pub mod parts;
+pub mod restore;
 pub mod tablespaces;
+mod tarball;
+mod unpack;
+pub mod verify;
 pub mod wal;
 
 /// A file that could not be read, or is not what its format says.

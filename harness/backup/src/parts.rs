@@ -28,10 +28,20 @@ pub enum Packed {
     Zstd,
 }
 
-const ENDINGS: [(&str, Packed); 4] =
-    [(".tar", Packed::No), (".tar.gz", Packed::Gzip), (".tar.lz4", Packed::Lz4), (".tar.zst", Packed::Zstd)];
+const ENDINGS: [(&str, Packed); 5] = [
+    (".tar", Packed::No),
+    (".tar.gz", Packed::Gzip),
+    (".tgz", Packed::Gzip),
+    (".tar.lz4", Packed::Lz4),
+    (".tar.zst", Packed::Zstd),
+];
 
 impl Part {
+    /// The name of its file.
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// Whether it holds a tablespace.
     pub fn is_tablespace(&self) -> bool {
         self.stem.bytes().all(|byte| byte.is_ascii_digit())
@@ -58,7 +68,8 @@ pub fn of_tar(directory: &Path) -> Vec<Part> {
     parts
 }
 
-fn part(path: &Path) -> Option<Part> {
+/// The tar that a file is, by its name; none for a file that is no part of a backup.
+pub fn part(path: &Path) -> Option<Part> {
     let name = path.file_name()?.to_str()?;
     let (stem, packed) =
         ENDINGS.iter().find_map(|(ending, packed)| Some((name.strip_suffix(ending)?, *packed)))?;

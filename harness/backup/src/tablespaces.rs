@@ -2,34 +2,38 @@
 //! it, and a DROP TABLESPACE replayed there removes the live one's files: so links are looked at before a start.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-use flate2::bufread::MultiGzDecoder;
 use pgdrill_ondisk::tablespace::{self, Mapping};
 
-use crate::Unreadable;
+use crate::{Unreadable, parts, unpack};
 
 /// The file in a data directory that names its tablespaces.
 pub const MAP: &str = "tablespace_map";
 
-/// The tablespaces of the backup in `directory`: plain, or in tar format and compressed by gzip or not at all. Of what
-/// is compressed otherwise nothing is told before it is unpacked.
+/// The tablespaces of the backup in `directory`, plain or in tar format.
 ///
 /// # Errors
 ///
 /// A backup that cannot be read so far, or a map that is malformed.
 pub fn of_backup(directory: &Path) -> Result<Vec<Mapping>, Unreadable> {
-    for (name, gzip) in [("base.tar", false), ("base.tar.gz", true)] {
-        let path = directory.join(name);
-        if path.exists() {
-            let file =
-                BufReader::new(File::open(&path).map_err(|error| Unreadable::new(&path, error.to_string()))?);
-            let map = if gzip { map_in_tar(MultiGzDecoder::new(file)) } else { map_in_tar(file) };
-            return parse(&path, &map.map_err(|error| Unreadable::new(&path, error.to_string()))?);
-        }
-    }
-    of_data_directory(directory)
+    let Some(base) = parts::of_tar(directory).into_iter().find(|part| part.stem == "base") else {
+        return of_data_directory(directory);
+    };
+    let read = |to_its_end| {
+        let mut source = unpack::buffered(Box::new(File::open(&base.path)?));
+        let packed = unpack::recognise(&mut source)?;
+        map_in_tar(unpack::unpacked(source, packed)?, to_its_end)
+    };
+    // Somebody may have packed it anew, in another order.
+    let has_tablespaces = parts::of_tar(directory).iter().any(parts::Part::is_tablespace);
+    let map = match read(false) {
+        Ok(None) if has_tablespaces => read(true),
+        read => read,
+    };
+    let map = map.map_err(|error| Unreadable::new(&base.path, error.to_string()))?;
+    parse(&base.path, &map.unwrap_or_default())
 }
 
 /// The tablespaces of a data directory: those of its map, and the links that are there.
@@ -102,9 +106,9 @@ pub fn leaves(path: &Path, root: &Path) -> bool {
     !real.unwrap_or(plain).starts_with(root)
 }
 
-/// The map's text from a base backup's tar: the server sends it among the first members, before any data
-/// (`perform_base_backup`, `src/backend/backup/basebackup.c`).
-fn map_in_tar(stream: impl Read) -> io::Result<String> {
+/// The map's text from a base backup's tar; none where it has none. The server sends it among the first members, before
+/// any data (`perform_base_backup`, `src/backend/backup/basebackup.c`), so nothing more is read unless it is to be.
+fn map_in_tar(stream: impl Read, to_its_end: bool) -> io::Result<Option<String>> {
     let mut archive = tar::Archive::new(stream);
     for entry in archive.entries()? {
         let mut entry = entry?;
@@ -112,13 +116,14 @@ fn map_in_tar(stream: impl Read) -> io::Result<String> {
             Some(MAP) => {
                 let mut text = String::new();
                 entry.read_to_string(&mut text)?;
-                return Ok(text);
+                return Ok(Some(text));
             }
             Some("backup_label") => {}
+            _ if to_its_end => {}
             _ => break,
         }
     }
-    Ok(String::new())
+    Ok(None)
 }
 
 fn parse(path: &Path, map: &str) -> Result<Vec<Mapping>, Unreadable> {

@@ -206,12 +206,27 @@ catalogue! {
     PageChecksumFailed "PAGE_CHECKSUM_FAILED" Disproves
         "A data page does not match its checksum, or its header is not possible."
         "The finding names file and block. The page was damaged before, in, or after the backup.";
+    PageFromLater "PAGE_FROM_LATER" Disproves
+        "A data page was changed by WAL that lies behind the end of the backup."
+        "The file does not belong to this backup: somebody copied it from a running server, or from a later backup.";
     PageChecksumsOff "PAGE_CHECKSUMS_OFF" Unverifies
         "The cluster has no page checksums, so damage inside pages cannot be told."
         "Enable them with pg_checksums on a stopped cluster, or leave the check out.";
     ManifestMismatch "MANIFEST_MISMATCH" Disproves
         "The backup is not what its manifest lists, or the manifest is not what it was when the backup ended."
         "Files of the backup were changed, lost or added after it was taken: look at what stores and moves it, and take another.";
+    ManifestMissing "MANIFEST_MISSING" Unverifies
+        "The backup has no manifest, so nobody knows which files belong to it."
+        "Name it with -m if it lies elsewhere. pg_basebackup makes one unless it is told not to; keep it with the backup.";
+    BackupUnfit "BACKUP_UNFIT" Disproves
+        "Something that PostgreSQL needs to start on the backup, or to recover from it rightly, is missing or wrong."
+        "The message names it. A backup that was copied by hand often lacks empty directories, backup_label or permissions.";
+    BackupUnreadable "BACKUP_UNREADABLE" Unverifies
+        "A file or directory of the backup could not be read."
+        "Run pgdrill as an account that may read all of it; an input/output error means that the medium is failing.";
+    RestoreFailed "RESTORE_FAILED" Unverifies
+        "The backup could not be written to where it was to be restored."
+        "The message names the file and the reason. What was restored is not complete, and PostgreSQL does not start on it.";
     ServerLogError "SERVER_LOG_ERROR" Disproves
         "The restored server logged an ERROR, FATAL or PANIC line that nothing explains."
         "Read the quoted line; recovery is not healthy although the server is up.";

@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 
 use pgdrill_ondisk::Malformed;
-use pgdrill_ondisk::segment;
 use pgdrill_ondisk::wal::page::Identity;
 use pgdrill_ondisk::wal::{
     Content, End, Lineage, Parameters, Prepare, Reason, Record, Segments, Walker, Xids,
 };
 
+use super::replayed;
 use super::timelines::Place;
 
 /// Events in one piece of memory: a list that grows without being moved never needs twice its size.
@@ -206,14 +206,7 @@ impl Chronicle {
             match walker.next() {
                 Ok(record) => {
                     if let Err(reason) = reading.take(&record) {
-                        break End {
-                            lsn: reading.chronicle.reached(),
-                            at: record.start,
-                            segment: segment::name(record.file_timeline, record.start, segment_size),
-                            offset: (record.start % segment_size) as u32,
-                            cuts_a_record: false,
-                            reason,
-                        };
+                        break replayed::end_at(&record, segment_size, reading.chronicle.reached(), reason);
                     }
                 }
                 Err(end) => break end,
@@ -415,23 +408,12 @@ impl Reading {
         }
     }
 
-    /// The timeline changes with the record that says so (`ApplyWalRecord` and `checkTimeLineSwitch`, `xlogrecovery.c`).
     fn change_timeline(&mut self, content: &Content<'_>) -> Result<(), Reason> {
-        let (now, from) = match content {
-            Content::Checkpoint(checkpoint) if checkpoint.shutdown => {
-                (checkpoint.timeline, checkpoint.previous)
-            }
-            Content::EndOfRecovery { timeline, previous, .. } => (*timeline, *previous),
-            _ => return Ok(()),
-        };
-        if now == self.timeline {
-            return Ok(());
+        if let Some(said) = replayed::said(content)
+            && replayed::follow(&mut self.timeline, &self.lineage, said)?
+        {
+            self.chronicle.timelines.push(self.timeline);
         }
-        if from != self.timeline || now < self.timeline || !self.lineage.contains(now) {
-            return Err(Reason::TimelineSwitch { from, to: now, replayed: self.timeline });
-        }
-        self.timeline = now;
-        self.chronicle.timelines.push(now);
         Ok(())
     }
 

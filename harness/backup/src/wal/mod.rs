@@ -3,11 +3,30 @@
 //!
 //! The way is: [`Store::open`] the directories; [`timelines::Timelines`] tell which lineage recovery follows;
 //! [`Chronicle::read`] reads the WAL once, up to its end; [`target::stop`] tells of each target where PostgreSQL stops.
+//!
+//! [`survey`] reads all that directories hold, and tells how far a recovery would come and what it would not reach;
+//! [`range::check`] reads the WAL that a backup itself needs; [`listing::list`] tells what each transaction did.
 
 pub mod chronicle;
+mod files;
+pub mod listing;
+mod open;
+mod packed;
+mod pieces;
+pub mod range;
+mod replayed;
+mod run;
 mod store;
+mod survey;
+mod tally;
 pub mod target;
 pub mod timelines;
+mod transaction;
 
 pub use chronicle::Chronicle;
+pub use files::Files;
+pub use run::{Ending, Kind, Run};
 pub use store::Store;
+pub use survey::{Left, Survey, Timeline, survey};
+pub use tally::{Commit, Strayed};
+pub use transaction::{Deed, Rows, Transaction};

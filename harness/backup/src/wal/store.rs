@@ -8,20 +8,25 @@ use pgdrill_ondisk::segment::{self, ArchiveFile};
 use pgdrill_ondisk::wal::page::Header;
 use pgdrill_ondisk::wal::{Found, Segments, is_segment_size};
 
+use super::packed::{self, Fault};
 use crate::Unreadable;
 
 /// Bytes per segment where no segment tells: what `initdb` takes by default.
 const USUAL_SEGMENT_SIZE: u32 = 16 << 20;
 
-/// How tools name segments that they compressed: not read, but told of.
-const COMPRESSED: [&str; 7] = [".gz", ".lz4", ".zst", ".xz", ".bz2", ".br", ".snappy"];
+/// Bytes of a part: whole pages, and few enough to stay in the cache of a processor until they were looked at.
+const PART: usize = 1 << 18;
 
 /// Directories that hold WAL files. A file of the same name is taken from the first that has it.
 #[derive(Clone, Debug)]
 pub struct Store {
     directories: Vec<PathBuf>,
     segment_size: u32,
+    /// Whether a segment said its size.
+    said: bool,
     partial: bool,
+    compressed: bool,
+    short: bool,
 }
 
 impl Store {
@@ -33,20 +38,66 @@ impl Store {
     /// A directory that cannot be read.
     pub fn open(directories: &[&Path]) -> Result<Self, Unreadable> {
         let directories = directories.iter().map(|directory| (*directory).to_owned()).collect();
-        let mut store = Self { directories, segment_size: USUAL_SEGMENT_SIZE, partial: false };
+        let mut store = Self {
+            directories,
+            segment_size: USUAL_SEGMENT_SIZE,
+            said: false,
+            partial: false,
+            compressed: false,
+            short: false,
+        };
         let names = store.names()?;
         let said = names
             .iter()
             .filter(|(_, name)| is_segment(name))
             .find_map(|(directory, name)| said(&directory.join(name)));
+        store.said = said.is_some();
         store.segment_size = said.unwrap_or(USUAL_SEGMENT_SIZE);
         Ok(store)
+    }
+
+    /// Reads a segment too that is cut off, as if zeros followed. A server that finds one in its `pg_wal` reads it as far as
+    /// it goes; one that its `restore_command` gives is refused.
+    #[must_use]
+    pub fn with_short(self) -> Self {
+        Self { short: true, ..self }
+    }
+
+    /// Reads files too that are packed by gzip, LZ4 or Zstandard, where there is none that is not. PostgreSQL reads them
+    /// only through a `restore_command` that unpacks them. Where no segment has said its size, a packed one is asked.
+    #[must_use]
+    pub fn with_compressed(self) -> Self {
+        let mut store = Self { compressed: true, ..self };
+        if !store.said {
+            let names = store.names().unwrap_or_default();
+            let mut packed = names
+                .iter()
+                .filter_map(|(directory, name)| Some((directory.join(name), packed::parse(name)?)))
+                .filter(|(_, (name, _))| is_segment(name));
+            let said = packed.find_map(|(path, (_, packing))| {
+                let page = packed::beginning(open(&path).ok()?, packing, 64)?;
+                Some(Header::read(&page)?.long?.segment_size).filter(|size| is_segment_size(*size))
+            });
+            store.said = said.is_some();
+            store.segment_size = said.unwrap_or(store.segment_size);
+        }
+        store
+    }
+
+    /// Whether a segment said how large segments are.
+    pub fn knows_segment_size(&self) -> bool {
+        self.said
+    }
+
+    /// The directories, in the order in which they are searched.
+    pub fn directories(&self) -> &[PathBuf] {
+        &self.directories
     }
 
     /// Takes segments to be of this size (bytes), as a control file says it.
     #[must_use]
     pub fn of_segment_size(self, bytes: u32) -> Self {
-        Self { segment_size: bytes, ..self }
+        Self { segment_size: bytes, said: true, ..self }
     }
 
     /// Reads `NAME.partial` too, where there is no whole segment `NAME`. PostgreSQL never does: it is what somebody gets
@@ -56,7 +107,7 @@ impl Store {
         Self { partial: true, ..self }
     }
 
-    /// The whole segments, as timeline and number, in order and each once.
+    /// The whole segments, as timeline and number, in order and each once; packed ones where these are read.
     ///
     /// # Errors
     ///
@@ -66,7 +117,7 @@ impl Store {
         let mut found: Vec<(u32, u64)> = self
             .names()?
             .iter()
-            .filter_map(|(_, name)| match segment::parse(name, size) {
+            .filter_map(|(_, name)| match segment::parse(self.stem(name), size) {
                 Some(ArchiveFile::Segment { timeline, number }) => Some((timeline, number)),
                 _ => None,
             })
@@ -85,7 +136,7 @@ impl Store {
         let size = u64::from(self.segment_size);
         let mut found: Vec<(u32, PathBuf)> = Vec::new();
         for (directory, name) in self.names()? {
-            if let Some(ArchiveFile::History { timeline }) = segment::parse(&name, size) {
+            if let Some(ArchiveFile::History { timeline }) = segment::parse(self.stem(&name), size) {
                 // That of the first directory that has it.
                 if found.iter().all(|(known, _)| *known != timeline) {
                     found.push((timeline, directory.join(name)));
@@ -102,8 +153,13 @@ impl Store {
         segment::name(timeline, number.saturating_mul(size), size)
     }
 
+    /// A file's name without the ending of its packing, where packed files are read.
+    fn stem<'a>(&self, name: &'a str) -> &'a str {
+        packed::parse(name).filter(|_| self.compressed).map_or(name, |(stem, _)| stem)
+    }
+
     /// Every file's directory and name, those of the first directory first.
-    fn names(&self) -> Result<Vec<(&Path, String)>, Unreadable> {
+    pub(super) fn names(&self) -> Result<Vec<(&Path, String)>, Unreadable> {
         let mut names = Vec::new();
         for directory in &self.directories {
             let wrong = |error: io::Error| Unreadable::new(directory, error.to_string());
@@ -121,11 +177,60 @@ impl Store {
     /// The first directory that has the file.
     fn file(&self, name: &str) -> io::Result<Option<File>> {
         for directory in &self.directories {
-            match File::open(directory.join(name)) {
+            match open(&directory.join(name)) {
                 Ok(file) => return Ok(Some(file)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
+        }
+        Ok(None)
+    }
+
+    /// The file of a segment, when it has the size of one; else what there is of it, which is in `into` when it is whole.
+    fn find(&self, timeline: u32, number: u64, into: &mut Vec<u8>) -> io::Result<Result<File, Found>> {
+        let name = self.name(timeline, number);
+        let partial = format!("{name}.partial");
+        let mut file = self.file(&name)?;
+        if file.is_none()
+            && self.compressed
+            && let Some(found) = self.unpack(&name, into)?
+        {
+            return Ok(Err(found));
+        }
+        if file.is_none() && self.partial {
+            file = self.file(&partial)?;
+        }
+        let Some(file) = file else {
+            let packed = packed::ENDINGS.iter().map(|(ending, _)| *ending).filter(|_| !self.compressed);
+            let others = std::iter::once(".partial").chain(packed).chain(packed::UNREAD);
+            let mut others = others.map(|ending| format!("{name}{ending}"));
+            return Ok(Err(Found::Missing { instead: others.find(|other| self.exists(other)) }));
+        };
+        let (bytes, size) = (file.metadata()?.len(), u64::from(self.segment_size));
+        if self.short && bytes < size {
+            file.take(size).read_to_end(into)?;
+            into.resize(self.segment_size as usize, 0);
+            return Ok(Err(Found::Whole));
+        }
+        if bytes == size { Ok(Ok(file)) } else { Ok(Err(Found::OddSize { bytes })) }
+    }
+
+    /// Reads a packed segment; none when there is none.
+    fn unpack(&self, name: &str, into: &mut Vec<u8>) -> io::Result<Option<Found>> {
+        for (ending, packing) in packed::ENDINGS {
+            let Some(file) = self.file(&format!("{name}{ending}"))? else { continue };
+            let size = u64::from(self.segment_size);
+            return match packed::unpack(file, packing, size, into) {
+                Ok(()) if into.len() as u64 == size => Ok(Some(Found::Whole)),
+                Ok(()) if into.len() as u64 > size => {
+                    Ok(Some(Found::Corrupt { what: format!("{name}{ending} holds more than {size} bytes") }))
+                }
+                Ok(()) => Ok(Some(Found::OddSize { bytes: into.len() as u64 })),
+                Err(Fault::Corrupt(what)) => {
+                    Ok(Some(Found::Corrupt { what: format!("{name}{ending}: {what}") }))
+                }
+                Err(Fault::Io(error)) => Err(error),
+            };
         }
         Ok(None)
     }
@@ -142,24 +247,77 @@ impl Segments for Store {
 
     fn read(&mut self, timeline: u32, number: u64, into: &mut Vec<u8>) -> io::Result<Found> {
         into.clear();
-        let name = self.name(timeline, number);
-        let partial = format!("{name}.partial");
-        let file = match self.file(&name)? {
-            None if self.partial => self.file(&partial)?,
-            file => file,
+        let file = match self.find(timeline, number, into)? {
+            Ok(file) => file,
+            Err(found) => return Ok(found),
         };
-        let Some(file) = file else {
-            let mut others =
-                std::iter::once(".partial").chain(COMPRESSED).map(|ending| format!("{name}{ending}"));
-            return Ok(Found::Missing { instead: others.find(|other| self.exists(other)) });
-        };
-        let bytes = file.metadata()?.len();
-        if bytes != u64::from(self.segment_size) {
-            return Ok(Found::OddSize { bytes });
-        }
         // It can grow meanwhile; a segment is never longer than it was.
-        file.take(bytes).read_to_end(into)?;
+        file.take(self.segment_size.into()).read_to_end(into)?;
         Ok(Found::Whole)
+    }
+}
+
+/// The same segments, read part by part.
+#[derive(Debug)]
+pub(super) struct Gradual<'a> {
+    store: &'a Store,
+    /// The segment that was begun, and how much of it is left.
+    begun: Option<(File, usize)>,
+}
+
+impl<'a> Gradual<'a> {
+    pub(super) fn of(store: &'a Store) -> Self {
+        Self { store, begun: None }
+    }
+}
+
+impl Clone for Gradual<'_> {
+    fn clone(&self) -> Self {
+        Self::of(self.store)
+    }
+}
+
+impl Segments for Gradual<'_> {
+    fn segment_size(&self) -> u32 {
+        self.store.segment_size
+    }
+
+    fn read(&mut self, timeline: u32, number: u64, into: &mut Vec<u8>) -> io::Result<Found> {
+        self.begun = None;
+        let size = self.store.segment_size;
+        // Only what is unpacked is put into an empty buffer; the buffer of parts keeps its length, and is written over.
+        let mut unpacked = Vec::new();
+        match self.store.find(timeline, number, &mut unpacked)? {
+            Ok(file) => {
+                self.begun = Some((file, size as usize));
+                self.more(into)?;
+                Ok(Found::Begun { bytes: size.into() })
+            }
+            Err(found) => {
+                *into = unpacked;
+                Ok(found)
+            }
+        }
+    }
+
+    fn more(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
+        let Some((file, left)) = &mut self.begun else {
+            into.clear();
+            return Ok(());
+        };
+        into.resize(PART.min(*left), 0);
+        file.read_exact(into)?;
+        *left -= into.len();
+        Ok(())
+    }
+}
+
+/// Opens a regular file. Others are refused, because to open a FIFO is to wait for whoever writes to it.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    if fs::metadata(path)?.is_file() {
+        File::open(path)
+    } else {
+        Err(io::Error::other("it is not a regular file"))
     }
 }
 
@@ -170,7 +328,7 @@ fn is_segment(name: &str) -> bool {
 /// The segment size that a segment says, when it can be one.
 fn said(path: &Path) -> Option<u32> {
     let mut page = Vec::new();
-    File::open(path).ok()?.take(64).read_to_end(&mut page).ok()?;
+    open(path).ok()?.take(64).read_to_end(&mut page).ok()?;
     let size = Header::read(&page)?.long?.segment_size;
     (is_segment_size(size) && fs::metadata(path).ok()?.len() == u64::from(size)).then_some(size)
 }

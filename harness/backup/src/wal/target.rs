@@ -290,8 +290,10 @@ fn at_position(chronicle: &Chronicle, position: u64, inclusive: bool) -> Option<
     }
     let Some((near, (start, end))) = chronicle.near(position).and_then(|near| Some((near, near.from?)))
     else {
+        // At least to the end of an event within which it lies: that one is replayed whole.
+        let event_before = number.checked_sub(1).and_then(|number| chronicle.get(number));
         return Some(Found {
-            replayed_to: position,
+            replayed_to: event_before.map_or(position, |event| event.end.max(position)),
             exact: false,
             record: None,
             after: inclusive,
@@ -499,6 +501,22 @@ mod tests {
         assert_eq!(at(&Target::Lsn { position: 0x300, inclusive: true }), (0x330, true, 1));
         let other = Consistent::AtBackupEnd { start: 0x50 };
         assert!(matches!(stop(&chronicle(), &Target::Immediate, other), Stop::NeverReached(_)));
+    }
+
+    /// The record that ends the backup starts before the position, so it is replayed.
+    #[test]
+    fn a_position_within_the_end_of_the_backup_is_not_too_early() {
+        let chronicle = Chronicle::sketch(&[
+            (0x100, 3, 0, Sketch::Commit),
+            (0x700, 1, 0, Sketch::BackupEnd(0x40)),
+            (0x800, 2, 0, Sketch::Commit),
+        ]);
+        for inclusive in [false, true] {
+            let Stop::At(stopped) = stop(&chronicle, &Target::Lsn { position: 0x701, inclusive }, END) else {
+                panic!("too early, inclusive: {inclusive}")
+            };
+            assert_eq!((stopped.replayed_to, stopped.events, stopped.exact), (0x730, 2, false));
+        }
     }
 
     #[test]

@@ -3,14 +3,17 @@
 //! `InitWalRecovery`, `xlogrecovery.c`).
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use pgdrill_ondisk::history;
 use pgdrill_ondisk::wal::{Lineage, lsn};
 
-use super::Store;
+use super::{Store, packed, store};
 use crate::Unreadable;
+
+/// Bytes of the longest history file that is read: one has some fifty for each timeline.
+const LONGEST: u64 = 1 << 20;
 
 /// The history files of an archive.
 #[derive(Clone, Debug, Default)]
@@ -107,7 +110,7 @@ impl Timelines {
         let Some(path) = self.files.get(&timeline).filter(|_| timeline > 1) else {
             return Ok(Lineage::single(timeline));
         };
-        let text = fs::read_to_string(path).map_err(|error| Unreadable::new(path, error.to_string()))?;
+        let text = read(path).map_err(|error| Unreadable::new(path, error.to_string()))?;
         let ancestors = history::read(&text).map_err(|error| Unreadable::new(path, error.to_string()))?;
         Lineage::of(timeline, &ancestors).map_err(|error| Unreadable::new(path, error.to_string()))
     }
@@ -144,10 +147,26 @@ impl Timelines {
     }
 }
 
+/// The text of a history file, packed or not.
+fn read(path: &Path) -> io::Result<String> {
+    let file = store::open(path)?;
+    let mut bytes = Vec::new();
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    match packed::parse(name) {
+        Some((_, packing)) => packed::unpack(file, packing, LONGEST, &mut bytes)?,
+        None => _ = file.take(LONGEST + 1).read_to_end(&mut bytes)?,
+    }
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::other(format!("it has more than {LONGEST} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::other("stream did not contain valid UTF-8"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use rstest::rstest;
+    use std::fs;
 
     /// An archive with the history files of 2, 3 and 5; the third timeline left the first earlier than the second did.
     fn archive() -> (tempfile::TempDir, Timelines) {

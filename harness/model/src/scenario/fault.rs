@@ -42,6 +42,13 @@ impl Words {
         let note = Note::new(span, if whole { message } else { format!("{name} {message}") });
         if hint.is_empty() { note } else { note.hint(hint) }
     }
+
+    /// The mistake in one line, about the value with this name.
+    pub(super) fn line(self, name: &str) -> String {
+        let Self { whole, message, hint } = self;
+        let message = if whole { message } else { format!("{name} {message}") };
+        if hint.is_empty() { message } else { format!("{message}: {hint}") }
+    }
 }
 
 impl fmt::Display for Words {

@@ -15,6 +15,7 @@ mod meaning;
 mod mistake;
 mod objectives;
 mod origins;
+mod point;
 mod schema;
 mod setting;
 mod slot;

@@ -1,0 +1,63 @@
+//! What a restored server is told to recover to: its settings and its signal file (`doc/src/sgml/backup.sgml`, "Recovering
+//! Using a Continuous Archive Backup").
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// All settings that name a target, of which only one may be set.
+const TARGETS: [&str; 5] = [
+    "recovery_target",
+    "recovery_target_lsn",
+    "recovery_target_name",
+    "recovery_target_time",
+    "recovery_target_xid",
+];
+
+/// What a server is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The target, as setting and value; none for the end of the archive.
+    pub target: Option<(&'static str, String)>,
+    /// Whether what stands exactly there is replayed too.
+    pub inclusive: bool,
+    /// `recovery_target_timeline`
+    pub timeline: String,
+    /// `recovery_target_action`
+    pub action: String,
+    /// `restore_command`
+    pub restore_command: String,
+}
+
+/// Writes them into a data directory; gives the files that were written.
+///
+/// # Errors
+///
+/// What writing gives.
+pub fn write(settings: &Settings, data: &Path) -> io::Result<Vec<PathBuf>> {
+    // Read last of all files, and what is said last counts; what the backup brought of other targets is taken back.
+    let mut text = "\n# Set by pgdrill restore\n".to_owned();
+    let mut set = |name: &str, value: &str| _ = writeln!(text, "{name} = '{}'", value.replace('\'', "''"));
+    set("restore_command", &settings.restore_command);
+    for name in TARGETS {
+        match &settings.target {
+            Some((target, value)) if *target == name => set(name, value),
+            _ => set(name, ""),
+        }
+    }
+    set("recovery_target_inclusive", if settings.inclusive { "on" } else { "off" });
+    set("recovery_target_timeline", &settings.timeline);
+    set("recovery_target_action", &settings.action);
+    let (conf, signal) = (data.join("postgresql.auto.conf"), data.join("recovery.signal"));
+    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&conf)?;
+    file.write_all(text.as_bytes())?;
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&signal)?;
+    // A standby would wait for ever at the end of its archive.
+    match std::fs::remove_file(data.join("standby.signal")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    Ok(vec![conf, signal])
+}

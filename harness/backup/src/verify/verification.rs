@@ -1,0 +1,334 @@
+//! The way of a verification: manifest, files, what is missing, the control file, the WAL, data pages, and then what is
+//! said of it all.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::thread;
+
+use pgdrill_model::code::Code;
+use pgdrill_ondisk::control::Control;
+use pgdrill_ondisk::manifest::Manifest;
+
+use super::given::{Backup, Content, Extent};
+use super::ignore::Ignored;
+use super::observed::{Observed, Order};
+use super::pages::Layout;
+use super::plain::{self, words};
+use super::reading::{self, Also, Reading};
+use super::report::{Facts, Report};
+use super::settle::{self, Known};
+use super::tars::{self, Archive, ManifestWithin};
+use super::wal::{self, WalFrom, WalOf};
+use super::{Options, Progress, layout, missing};
+use crate::flow::Lanes;
+use crate::wal::range::Range;
+use crate::wal::timelines::Place;
+use crate::wal::{Survey, survey};
+
+/// A verification on its way.
+pub struct Verification<'a> {
+    /// What is wanted.
+    pub options: &'a Options,
+    /// What was seen.
+    pub observed: Arc<Observed>,
+    /// What the backup says of itself.
+    pub facts: Facts,
+    /// What could not be told.
+    pub not_checked: Vec<String>,
+    /// The directory of the backup's own WAL, which a server reads where its archive has nothing.
+    pub own_wal: Option<PathBuf>,
+    /// How far it is.
+    pub progress: &'a Progress,
+}
+
+impl Verification<'_> {
+    /// Goes all the way.
+    pub fn run(mut self, backup: Backup, also: Option<&dyn Also>) -> Report {
+        let Backup { content, manifest: path, .. } = backup;
+        let manifest_may_come = path.is_none();
+        let mut manifest = path.and_then(|path| self.manifest(&path));
+        let ignored = Ignored::new(&self.options.ignore);
+        let wal = WalFrom::of(&content);
+        let what = Extent::of(&content);
+        let plain = matches!(content, Content::Plain(_));
+        if let Content::Plain(root) = &content {
+            self.own_wal = Some(root.join("pg_wal")).filter(|own| own.is_dir());
+        }
+        if let Some(late) = self.files(content, manifest.as_ref(), manifest_may_come, &ignored, &what, also) {
+            manifest = self.parse(&late).inspect(|manifest| self.explain(manifest, &ignored));
+        }
+        if manifest.is_none() && manifest_may_come {
+            let message = "there is no backup_manifest in the stream, and none was named with -m";
+            self.observed.found(Order::Walk, Code::ManifestMissing, b"backup_manifest", message);
+        }
+        if let Some(manifest) = manifest.as_ref().filter(|_| !plain) {
+            self.not_checked.extend(missing::look(&self.observed, manifest, &ignored, &what));
+        }
+        if self.observed.is_over() {
+            self.not_checked.push("whatever comes behind the first thing that is wrong".to_owned());
+            return self.report(None);
+        }
+        if Ignored::only(&self.observed.look().unreached).has_all() {
+            self.not_checked.push("anything: the backup cannot be looked into".to_owned());
+            return self.report(None);
+        }
+        // Where nothing could be read, nothing is known to be missing either.
+        let anything = self.observed.look().files > 0;
+        let broken = self.observed.look().broken_archives.clone();
+        let base = what.base && !what.archive.as_ref().is_some_and(|archive| broken.contains(archive));
+        let read = if base && anything { layout::look(&self.observed) } else { layout::Read::default() };
+        self.control(&read, manifest.as_ref(), what.archive.as_deref());
+        let surveyed = self.wal_and_pages(wal, &read, manifest.as_ref());
+        self.facts.take(&read, manifest.as_ref());
+        self.report(surveyed)
+    }
+
+    /// Reads the manifest at `path`.
+    fn manifest(&mut self, path: &Path) -> Option<Manifest> {
+        match fs::read(path) {
+            Ok(bytes) => self.parse(&bytes),
+            Err(error) => {
+                let message = format!("could not open file \"{}\": {}", path.display(), words(&error));
+                self.observed.found(Order::Walk, Code::ManifestMissing, b"backup_manifest", message);
+                self.not_checked.push(
+                    "which files belong to the backup, and whether they are what they were: \
+                     there is no manifest"
+                        .to_owned(),
+                );
+                None
+            }
+        }
+    }
+
+    fn parse(&mut self, bytes: &[u8]) -> Option<Manifest> {
+        match Manifest::read(bytes) {
+            Ok(manifest) => Some(manifest),
+            Err(refused) => {
+                let message = refused.to_string();
+                self.observed.found(Order::Walk, Code::ManifestMismatch, b"backup_manifest", message);
+                self.not_checked.push(
+                    "which files belong to the backup, and whether they are what they were: \
+                     its manifest cannot be used"
+                        .to_owned(),
+                );
+                None
+            }
+        }
+    }
+
+    /// Reads all files. Gives the manifest, where it came with them.
+    fn files(
+        &mut self,
+        content: Content,
+        manifest: Option<&Manifest>,
+        manifest_may_come: bool,
+        ignored: &Ignored,
+        what: &Extent,
+        also: Option<&dyn Also>,
+    ) -> Option<Vec<u8>> {
+        let (options, within) = (self.options, ManifestWithin::default());
+        if let Some(manifest) = manifest {
+            self.progress.total.store(manifest.files.bytes(), Ordering::Relaxed);
+        }
+        let mut not_checked = Vec::new();
+        let died = thread::scope(|scope| {
+            let (lanes, threads) = Lanes::start(scope, options.jobs);
+            let layout = match &content {
+                Content::Plain(root) => plain_layout(root),
+                _ => None,
+            };
+            let reading = Reading {
+                observed: &self.observed,
+                manifest,
+                manifest_may_come,
+                options,
+                ignored,
+                lanes: &lanes,
+                keeps_segments: matches!(content, Content::Stream(_)),
+                layout,
+                progress: &self.progress.done,
+                also,
+            };
+            match content {
+                Content::Nothing => {}
+                Content::Plain(root) => {
+                    layout::permissions(&self.observed, &root);
+                    let files = plain::walk(&root, &reading);
+                    // What can be told without reading is told first.
+                    if let Some(manifest) = manifest {
+                        not_checked = missing::look(&self.observed, manifest, ignored, what);
+                    }
+                    if !self.observed.is_over() {
+                        plain::read(files, options.jobs, &reading);
+                    }
+                }
+                Content::Tars { parts, wal, .. } => {
+                    // Its WAL is verified apart, in its order; here it would only be restored.
+                    let wal = wal.filter(|_| also.is_some());
+                    let archives = parts.into_iter().chain(wal).map(Archive::File).collect();
+                    tars::read(archives, options.jobs, &reading, &within);
+                }
+                Content::Stream(stream) => tars::read(vec![Archive::Stream(stream)], 1, &reading, &within),
+            }
+            drop(lanes);
+            threads.into_iter().map(thread::ScopedJoinHandle::join).filter(Result::is_err).count()
+        });
+        self.not_checked.extend(not_checked);
+        if died > 0 {
+            let message = format!("{died} of the threads that verify died");
+            self.observed.found(Order::Walk, Code::InternalError, b".", message);
+        }
+        within.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Compares what came before its manifest with it.
+    fn explain(&self, manifest: &Manifest, ignored: &Ignored) {
+        let unexplained = std::mem::take(&mut self.observed.look().unexplained);
+        let archive: Arc<str> = "standard input".into();
+        for seen in unexplained.iter().filter(|seen| !ignored.has(&seen.path)) {
+            reading::explain(&self.observed, manifest, self.options, &archive, seen);
+        }
+    }
+
+    /// What `pg_verifybackup` says of the control file (`verify_control_file`): of the manifest's second version on.
+    fn control(&self, read: &layout::Read, manifest: Option<&Manifest>, archive: Option<&str>) {
+        let Some(manifest) = manifest.filter(|manifest| manifest.version > 1) else { return };
+        let path = match archive {
+            Some(archive) => format!("{archive}: global/pg_control"),
+            None => format!("{}/global/pg_control", self.facts.path),
+        };
+        let found = |message| {
+            self.observed.found(Order::Walk, Code::ManifestMismatch, b"global/pg_control", message);
+        };
+        if read.control_crc_is_wrong {
+            found(format!("{path}: CRC is incorrect"));
+        }
+        let Some(control) = &read.control else { return };
+        let (said, has) = (manifest.system_identifier.unwrap_or(0), control.system_identifier);
+        if said != has {
+            found(format!("{path}: manifest system identifier is {said}, but control file has {has}"));
+        }
+    }
+
+    fn wal_and_pages(
+        &mut self,
+        wal: WalFrom,
+        read: &layout::Read,
+        manifest: Option<&Manifest>,
+    ) -> Option<Survey> {
+        let segment_size = read.control.as_ref().map(|control| control.wal_segment_size);
+        let ranges: Vec<Range> = manifest
+            .map(|manifest| manifest.wal.as_slice())
+            .unwrap_or_default()
+            .iter()
+            .map(|range| Range { timeline: range.timeline, start: range.start, end: range.end })
+            .collect();
+        let (within, dropped, kept) = {
+            let mut inner = self.observed.look();
+            (inner.segments_within > 0, inner.segments_dropped, std::mem::take(&mut inner.segments_kept))
+        };
+        // What is not all there would look as if it were missing.
+        let wal = wal.with(self.options, within, if dropped { BTreeMap::new() } else { kept });
+        let mut whole = false;
+        if !self.options.wal {
+            self.not_checked.push("the WAL that the backup needs".to_owned());
+        } else if manifest.is_none() {
+            self.not_checked
+                .push("the WAL that the backup needs: only a manifest tells how far it goes".to_owned());
+        } else if matches!(wal, WalOf::Nowhere) {
+            let message = "the WAL that the backup needs is not with it: name its archive with --wal, or leave it out \
+                           with -n";
+            self.observed.found(Order::Wal, Code::CheckNotRun, b"pg_wal", message);
+        } else {
+            let needed = wal::needed(&wal, &ranges, segment_size);
+            whole = needed.findings.is_empty();
+            self.facts.wal_records = needed.records;
+            needed.findings.into_iter().for_each(|finding| self.observed.take(Order::Wal, finding));
+        }
+        self.pages(read, &wal, &ranges, segment_size, whole);
+        self.survey(read, &ranges)
+    }
+
+    fn pages(
+        &mut self,
+        read: &layout::Read,
+        wal: &WalOf,
+        ranges: &[Range],
+        segment_size: Option<u32>,
+        whole: bool,
+    ) {
+        let (suspects, more) = {
+            let mut inner = self.observed.look();
+            (std::mem::take(&mut inner.suspects), inner.pages.more)
+        };
+        let layout = read.control.as_ref().map(Layout::of);
+        let mut known = Known {
+            major: read.major,
+            layout,
+            guessed: true,
+            start: read.label.as_ref().map(|label| label.start),
+            remade: None,
+        };
+        let by_wal: HashSet<_> = suspects.iter().filter_map(settle::page).collect();
+        if whole && !by_wal.is_empty() {
+            known.remade = wal::remade(wal, ranges, segment_size, &by_wal);
+        }
+        let settled = settle::settle(&suspects, more, &known);
+        settled.findings.into_iter().for_each(|finding| self.observed.take(Order::Pages, finding));
+        self.not_checked.extend(settled.not_told);
+        self.facts.pages_remade = settled.remade;
+        if !self.options.checksums {
+            self.not_checked.push("the content of files".to_owned());
+        } else if layout.is_some_and(|layout| !layout.checksums) {
+            self.not_checked.push("damage within data pages: the cluster has no page checksums".to_owned());
+        }
+    }
+
+    /// How far recovery would come with the archives.
+    fn survey(&mut self, read: &layout::Read, ranges: &[Range]) -> Option<Survey> {
+        if self.options.archives.is_empty() {
+            return None;
+        }
+        let end = ranges.iter().max_by_key(|range| range.end);
+        let begin = match (end, &read.label) {
+            (Some(range), _) => Some(Place { timeline: range.timeline, position: range.end }),
+            (None, Some(label)) => Some(Place { timeline: label.timeline, position: label.start }),
+            (None, None) => None,
+        };
+        let own = self.own_wal.iter();
+        let archives: Vec<&Path> = self.options.archives.iter().chain(own).map(PathBuf::as_path).collect();
+        match survey(&archives, begin, self.options.jobs, &|_| {}) {
+            Ok(surveyed) => {
+                for finding in wal::of_survey(&surveyed) {
+                    self.observed.take(Order::Wal, finding);
+                }
+                Some(surveyed)
+            }
+            Err(error) => {
+                let subject = error.path.display().to_string();
+                self.observed.found(
+                    Order::Wal,
+                    Code::BackupUnreadable,
+                    subject.as_bytes(),
+                    error.to_string(),
+                );
+                None
+            }
+        }
+    }
+
+    fn report(self, survey: Option<Survey>) -> Report {
+        let Self { observed, facts, not_checked, .. } = self;
+        let inner = std::mem::take(&mut *observed.look());
+        Report::of(facts, inner, not_checked, survey)
+    }
+}
+
+/// How the pages of a plain backup are laid out: its control file can be read before all else.
+fn plain_layout(root: &Path) -> Option<Layout> {
+    let bytes = fs::read(root.join("global/pg_control")).ok()?;
+    Control::read(&bytes).ok().map(|control| Layout::of(&control))
+}
