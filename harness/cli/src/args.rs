@@ -9,6 +9,14 @@ use pgdrill_model::units::Major;
 
 use crate::runtimes::Where;
 
+mod restore;
+mod verify;
+mod wal;
+
+pub use restore::{AtTarget, Restore};
+pub use verify::Verify;
+pub use wal::{Moment, Wal};
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
@@ -37,6 +45,12 @@ pub struct Args {
 pub enum Command {
     /// Rehearse: start disposable servers, back up, lose them, restore, compare, time
     Run(Run),
+    /// Verify a backup, or a WAL archive, without a server: what pg_verifybackup sees, its data pages, and its WAL
+    Verify(Verify),
+    /// Restore a backup into an empty directory, verified by the time it is there
+    Restore(Restore),
+    /// List the transactions in a WAL archive, to find the moment before an accident
+    Wal(Wal),
     /// Tell what of the machine pgdrill can use, what is missing, and how to mend it
     Doctor(Doctor),
     /// Remove what dead or kept drills have left, and seal the records of dead ones

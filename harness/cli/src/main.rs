@@ -3,6 +3,7 @@
 mod args;
 mod command;
 mod drills;
+mod examination;
 mod exit;
 mod files;
 mod interrupt;
@@ -12,6 +13,7 @@ mod printer;
 mod progress;
 mod runtimes;
 mod scenarios;
+mod window;
 
 use std::panic;
 use std::process::ExitCode;

@@ -5,12 +5,31 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pgdrill_model::event::Host;
 use pgdrill_model::redact::Redactor;
+use pgdrill_model::world::Runtime;
 use pgdrill_runtime::docker::{DockerRuntime, DockerSettings};
 use pgdrill_runtime::local::{LocalRuntime, LocalSettings};
 
 /// The local runtime, with what the environment says about it.
 pub fn local_runtime() -> LocalRuntime {
     LocalRuntime::new(LocalSettings::from_env(|name| std::env::var_os(name)))
+}
+
+/// Who is to own restored files, as user and group, where root restores: PostgreSQL refuses to run as root. Without a name
+/// it is `postgres`, if there is such an account.
+///
+/// # Errors
+///
+/// An account that was named and is not there, or cannot be taken because pgdrill is not root.
+pub fn owner_of_files(name: Option<&str>) -> anyhow::Result<Option<(u32, u32)>> {
+    let settings = LocalSettings::from_env(|name| std::env::var_os(name));
+    let user = name.or(Some("postgres")).map(str::to_owned);
+    let owner = LocalRuntime::new(LocalSettings { user, ..settings }).owner();
+    match (owner, name) {
+        (Ok(Some(owner)), _) => Ok(Some((owner.uid, owner.gid))),
+        (Ok(None), None) | (Err(_), None) => Ok(None),
+        (Ok(None), Some(name)) => anyhow::bail!("only root can give files to {name}: leave out --owner"),
+        (Err(unable), Some(_)) => anyhow::bail!(unable.message),
+    }
 }
 
 /// The docker runtime, with what the environment says about it; `image` goes before the environment's.

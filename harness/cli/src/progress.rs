@@ -169,7 +169,7 @@ fn progress(what: &str, done: u64, total: Option<u64>, unit: Unit) -> String {
 }
 
 /// A line without what a terminal would obey.
-fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -1,5 +1,7 @@
 //! The commands: one file each, and this table of them.
 
+use std::num::NonZeroUsize;
+
 use crate::args::{Args, Command};
 use crate::exit::Exit;
 
@@ -7,7 +9,10 @@ mod clean;
 mod doctor;
 mod explain;
 mod print;
+mod restore;
 mod run;
+mod verify;
+mod wal;
 
 /// Runs a command.
 ///
@@ -17,9 +22,17 @@ mod run;
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Run(args) => run::run(&args),
+        Command::Restore(args) => restore::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Wal(args) => wal::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Clean(args) => clean::run(&args),
         Command::Explain { name } => explain::run(name.as_deref()),
         Command::Print { what } => print::run(&what),
     }
+}
+
+/// How many threads work: as many as were asked for, or one per core.
+fn jobs(asked: Option<NonZeroUsize>) -> usize {
+    asked.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from)
 }

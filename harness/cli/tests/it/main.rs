@@ -14,3 +14,5 @@ mod points;
 mod proven;
 mod sweep;
 mod tampered;
+mod verify;
+mod wal;
