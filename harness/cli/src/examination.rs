@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use pgdrill_backup::verify::{Progress, Report, Source};
+use pgdrill_backup::verify::{ChainReport, Progress, Report, Source};
 use pgdrill_model::code::{Code, Weight};
 use pgdrill_model::finding::Finding;
 use pgdrill_model::units::{show_bytes, show_count, show_duration};
@@ -104,8 +104,8 @@ pub fn one(finding: &Finding) {
     }
 }
 
-/// The report, as people read it.
-pub fn face(report: &Report, took: Duration) -> String {
+/// The report, as people read it, with how long it took where that is of this backup alone.
+pub fn face(report: &Report, took: Option<Duration>) -> String {
     let mut text = String::new();
     if report.verdict == Verdict::Proven {
         // The words of pg_verifybackup, for which scripts look.
@@ -147,7 +147,8 @@ pub fn face(report: &Report, took: Duration) -> String {
     let wrong = report.findings.iter().filter(|finding| finding.weight != Weight::Notes).count();
     let verdict = report.verdict.name().to_uppercase();
     let found = if wrong == 0 { String::new() } else { format!(", {} findings", show_count(wrong as u64)) };
-    line("verdict", format!("{verdict}{found}, took {}", show_duration(took)));
+    let took = took.map(|took| format!(", took {}", show_duration(took))).unwrap_or_default();
+    line("verdict", format!("{verdict}{found}{took}"));
     let mut codes: Vec<Code> = report.findings.iter().map(|finding| finding.code).collect();
     codes.sort();
     codes.dedup();
@@ -176,10 +177,40 @@ pub fn write(json: Option<&Path>, report: &Value) -> anyhow::Result<bool> {
     Ok(false)
 }
 
+/// The report of a chain: that of each backup, and how they fit together.
+pub fn chain(report: &ChainReport, took: Duration) -> String {
+    let mut text = String::new();
+    for member in &report.members {
+        text.push_str(&face(member, None));
+        text.push('\n');
+    }
+    for (index, what) in report.not_checked.iter().enumerate() {
+        let name = if index == 0 { "not verified" } else { "" };
+        text.push_str(&format!("{name:<14}{}\n", clean(what)));
+    }
+    let (backups, wrong) = (report.members.len(), report.findings.len());
+    let fits = if wrong == 0 {
+        "which fit together".to_owned()
+    } else {
+        format!("{wrong} findings on how they fit together")
+    };
+    let verdict = report.verdict.name().to_uppercase();
+    text.push_str(&format!(
+        "{:<14}{verdict}: {backups} backups, {fits}, took {}\n",
+        "chain",
+        show_duration(took)
+    ));
+    text
+}
+
 /// How the command ends.
 pub fn exit(report: &Report) -> Exit {
-    match report.verdict {
-        _ if report.is_bug() => Exit::Bug,
+    if report.is_bug() { Exit::Bug } else { exit_of(report.verdict) }
+}
+
+/// How the command ends with a verdict.
+pub fn exit_of(verdict: Verdict) -> Exit {
+    match verdict {
         Verdict::Proven => Exit::Proven,
         Verdict::Disproven => Exit::Disproven,
         Verdict::Unverified => Exit::Unverified,

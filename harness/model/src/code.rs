@@ -221,6 +221,12 @@ catalogue! {
     BackupUnfit "BACKUP_UNFIT" Disproves
         "Something that PostgreSQL needs to start on the backup, or to recover from it rightly, is missing or wrong."
         "The message names it. A backup that was copied by hand often lacks empty directories, backup_label or permissions.";
+    BackupChainBroken "BACKUP_CHAIN_BROKEN" Disproves
+        "The backups do not build upon each other, so that none can be made of them."
+        "Name the full backup first and then every incremental one, in the order in which they were taken; if that is what was done, one is missing or not what it was.";
+    ChainChecksumsMixed "CHAIN_CHECKSUMS_MIXED" Notes
+        "Only some backups of a chain have page checksums, and the newest is one of them."
+        "Pages that come from the others have none: disable, and optionally reenable, checksums with pg_checksums on what pg_combinebackup makes, before its server reads them.";
     BackupUnreadable "BACKUP_UNREADABLE" Unverifies
         "A file or directory of the backup could not be read."
         "Run pgdrill as an account that may read all of it; an input/output error means that the medium is failing.";

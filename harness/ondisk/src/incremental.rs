@@ -19,12 +19,14 @@ pub struct Prefix {
     pub blocks: u32,
     /// How many blocks the whole file had at least: those before it that are not here come from an earlier backup.
     pub truncated_to: u32,
-    block_size: u32,
+    /// Bytes per page, as was told.
+    pub block_size: u32,
     blocks_per_file: u32,
 }
 
 impl Prefix {
-    /// Reads the first bytes of a file, in a cluster with pages and files of relations of this size.
+    /// Reads the first bytes of a file, in a cluster with pages and files of relations of this size. What is wrong with
+    /// it is told in the words of `pg_combinebackup` 18.
     ///
     /// # Errors
     ///
@@ -38,7 +40,7 @@ impl Prefix {
         let mut next = || numbers.next().unwrap_or_default();
         let (magic, blocks, truncated_to) = (next(), next(), next());
         if magic != MAGIC {
-            let what = format!("bad incremental magic number (0x{magic:x} not 0x{MAGIC:x})");
+            let what = format!("bad incremental magic number (0x{magic:x}, expected 0x{MAGIC:x})");
             return Err(Malformed::new(FORMAT, what));
         }
         for (count, name) in [(blocks, "block count"), (truncated_to, "truncation block length")] {
@@ -88,7 +90,7 @@ impl Prefix {
             return Err(Malformed::new(FORMAT, what));
         }
         if let Some([before, after]) = numbers.array_windows().find(|[before, after]| before >= after) {
-            return Err(Malformed::new(FORMAT, format!("block {after} follows block {before}")));
+            return Err(Malformed::new(FORMAT, format!("block {after} behind block {before}")));
         }
         Ok(numbers)
     }
@@ -119,7 +121,7 @@ mod tests {
 
     #[rstest]
     #[case(&[MAGIC, 0], "8 bytes, at least 12 are needed")]
-    #[case(&[1, 0, 0], "bad incremental magic number (0x1 not 0xd3ae1f0d)")]
+    #[case(&[1, 0, 0], "bad incremental magic number (0x1, expected 0xd3ae1f0d)")]
     #[case(&[MAGIC, 131_073, 0], "block count 131073 in excess of segment size 131072")]
     #[case(&[MAGIC, 0, 131_073], "truncation block length 131073 in excess of segment size 131072")]
     fn what_cannot_be_is_refused(#[case] numbers: &[u32], #[case] what: &str) {
@@ -129,8 +131,8 @@ mod tests {
     #[rstest]
     #[case(&[MAGIC, 2, 9, 4], "it ends after 16 bytes, within its header of 20")]
     #[case(&[MAGIC, 2, 9, 4, 131_072], "block 131072 in excess of segment size 131072")]
-    #[case(&[MAGIC, 2, 9, 4, 4], "block 4 follows block 4")]
-    #[case(&[MAGIC, 2, 9, 4, 3], "block 3 follows block 4")]
+    #[case(&[MAGIC, 2, 9, 4, 4], "block 4 behind block 4")]
+    #[case(&[MAGIC, 2, 9, 4, 3], "block 3 behind block 4")]
     fn numbers_that_cannot_be_are_refused(#[case] numbers: &[u32], #[case] what: &str) {
         let bytes = file(numbers);
         let prefix = Prefix::read(&bytes, 8192, 131_072).unwrap();

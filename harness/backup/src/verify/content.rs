@@ -6,6 +6,7 @@ use pgdrill_model::code::Code;
 use pgdrill_ondisk::manifest::{Algorithm, Checksum, Hasher};
 use pgdrill_ondisk::relation::{self, RelationFile};
 
+use super::incremental::PREFIX;
 use super::observed::{Observed, Order, Unexplained};
 use crate::flow::Work;
 
@@ -25,6 +26,16 @@ pub fn is_kept(path: &[u8], size: u64) -> bool {
 
 /// What a file holds pages of, by its path; nothing for one that holds none.
 pub fn relation_of(path: &[u8]) -> Option<RelationFile> {
+    relation::parse(name_among_relations(path)?)
+}
+
+/// Of which relation's file an incremental backup holds only some pages at a path; nothing where it does not.
+pub fn incremental_of(path: &[u8]) -> Option<RelationFile> {
+    relation::parse(name_among_relations(path)?.strip_prefix(PREFIX)?)
+}
+
+/// The name of a file that lies where relations do.
+fn name_among_relations(path: &[u8]) -> Option<&str> {
     let path = std::str::from_utf8(path).ok()?;
     let (directory, name) = path.rsplit_once('/')?;
     let mut parts = directory.split('/');
@@ -36,7 +47,7 @@ pub fn relation_of(path: &[u8]) -> Option<RelationFile> {
         }
         _ => false,
     };
-    if in_its_place { relation::parse(name) } else { None }
+    in_its_place.then_some(name)
 }
 
 fn is_number(text: &str) -> bool {
@@ -190,5 +201,20 @@ mod tests {
     #[case("pg_tblspc/16400/5/16401", false)]
     fn what_holds_pages(#[case] path: &str, #[case] expected: bool) {
         assert_eq!(relation_of(path.as_bytes()).is_some(), expected);
+    }
+
+    #[rstest]
+    #[case("base/5/INCREMENTAL.16384", Some((16384, 0)))]
+    #[case("global/INCREMENTAL.1262_vm", Some((1262, 0)))]
+    #[case("pg_tblspc/16400/PG_17_202406281/5/INCREMENTAL.16401.2", Some((16401, 2)))]
+    #[case("base/5/16384", None)]
+    #[case("base/5/INCREMENTAL.config", None)]
+    #[case("base/5/INCREMENTAL.INCREMENTAL.16384", None)]
+    #[case("INCREMENTAL.16384", None)]
+    #[case("INCREMENTAL.config", None)]
+    fn what_holds_some_pages(#[case] path: &str, #[case] expected: Option<(u32, u32)>) {
+        let relation = incremental_of(path.as_bytes());
+        assert_eq!(relation.map(|file| (file.number, file.segment)), expected);
+        assert_eq!(relation_of(path.as_bytes()).is_some(), path == "base/5/16384");
     }
 }

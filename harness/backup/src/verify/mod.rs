@@ -4,9 +4,11 @@
 //! What `pg_verifybackup` of PostgreSQL 18 finds is found and said in its words
 //! (`src/bin/pg_verifybackup/pg_verifybackup.c`, `astreamer_verify.c`); the rest is ours.
 
+mod chain;
 mod content;
 mod given;
 mod ignore;
+mod incremental;
 mod layout;
 mod missing;
 mod observed;
@@ -25,11 +27,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+pub use self::chain::{ChainReport, verify_chain};
 use self::given::Backup;
 use self::observed::Observed;
 pub use self::reading::Also;
 pub use self::report::{Counts, Facts, Report};
-use self::verification::Verification;
+use self::verification::{Standing, Told, Verification};
 pub use self::wal::of_survey;
 
 /// Where a backup comes from.
@@ -106,9 +109,19 @@ pub fn verify(source: Source, options: &Options, progress: &Progress) -> Report 
 
 /// The same, and does something more with its files on the way.
 pub fn verify_and(source: Source, options: &Options, progress: &Progress, also: Option<&dyn Also>) -> Report {
+    one(source, options, progress, also, Standing::Alone).0
+}
+
+fn one(
+    source: Source,
+    options: &Options,
+    progress: &Progress,
+    also: Option<&dyn Also>,
+    standing: Standing,
+) -> (Report, Told) {
     let observed = Arc::new(Observed::new(options.stop_at_first));
     let backup = Backup::of(source, options, &observed);
     let facts = Facts { path: backup.shown.clone(), ..Facts::default() };
-    Verification { options, observed, facts, not_checked: Vec::new(), own_wal: None, progress }
+    Verification { options, observed, facts, not_checked: Vec::new(), own_wal: None, progress, standing }
         .run(backup, also)
 }

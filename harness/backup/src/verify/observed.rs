@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pgdrill_model::code::{Code, Weight};
 use pgdrill_model::finding::{Finding, Stage};
 
+use super::incremental::Claim;
 use super::pages::{PagesSeen, Suspect};
 
 /// More findings than this are only counted: nobody reads them.
@@ -79,6 +80,12 @@ pub struct Inner {
     pub segments_kept: BTreeMap<(u32, u64), Vec<u8>>,
     /// Whether some of them were too much to be kept.
     pub segments_dropped: bool,
+    /// Files that hold only some pages.
+    pub incremental_files: u64,
+    /// The first of them, by name.
+    pub first_incremental: Option<Vec<u8>>,
+    /// The one of them that claims the longest file, where it was not known how long one can be.
+    pub longest: Option<Claim>,
 }
 
 impl Inner {
@@ -93,6 +100,14 @@ impl Inner {
             self.there.resize(index + 1, false);
         }
         std::mem::replace(&mut self.there[index], true)
+    }
+
+    /// Takes down that a file holds only some pages.
+    pub fn incremental(&mut self, path: &[u8]) {
+        self.incremental_files += 1;
+        if self.first_incremental.as_deref().is_none_or(|first| path < first) {
+            self.first_incremental = Some(path.to_vec());
+        }
     }
 }
 

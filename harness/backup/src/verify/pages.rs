@@ -41,7 +41,7 @@ pub struct PagesSeen {
 pub struct Suspect {
     /// Its file, relative to the data directory.
     pub file: Arc<[u8]>,
-    /// Its number in that file.
+    /// Its number in that file, which of an incremental backup holds only some pages.
     pub block: u32,
     /// Its number in the relation.
     pub number: u32,
@@ -97,6 +97,8 @@ pub struct Pages {
     latest: Option<u64>,
     block_size: usize,
     block: u32,
+    /// Of the pages behind the current one, where they are only some of the file.
+    numbers: Option<std::vec::IntoIter<u32>>,
     /// The beginning of a page whose end has not come yet.
     carried: Vec<u8>,
     seen: PagesSeen,
@@ -126,11 +128,20 @@ impl Pages {
             latest,
             block_size: layout.map_or(0, |layout| layout.block_size as usize),
             block: 0,
+            numbers: None,
             carried: Vec::new(),
             seen: PagesSeen { files: 1, ..PagesSeen::default() },
             suspects: Vec::new(),
             later: None,
         }
+    }
+
+    /// Makes them only some pages of the file, of this size and with these numbers in it.
+    pub fn only(&mut self, block_size: u32, numbers: Vec<u32>) {
+        let mut numbers = numbers.into_iter();
+        self.block_size = block_size as usize;
+        self.block = numbers.next().unwrap_or_default();
+        self.numbers = Some(numbers);
     }
 
     /// The number of the current page in the relation.
@@ -160,7 +171,11 @@ impl Pages {
                 }
             }
         }
-        self.block = self.block.wrapping_add(1);
+        self.block = match &mut self.numbers {
+            None => self.block.wrapping_add(1),
+            // As many pages come as there are numbers.
+            Some(numbers) => numbers.next().unwrap_or_default(),
+        };
     }
 
     fn suspect(&mut self, number: u32, lsn: u64, wrong: Wrong) {

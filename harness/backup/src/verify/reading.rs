@@ -8,8 +8,9 @@ use pgdrill_model::code::Code;
 use pgdrill_ondisk::manifest::{File, Manifest};
 
 use super::Options;
-use super::content::{Comparing, Guessing, Keeping, is_kept, relation_of};
+use super::content::{Comparing, Guessing, Keeping, incremental_of, is_kept, relation_of};
 use super::ignore::Ignored;
+use super::incremental::Incremental;
 use super::observed::{Observed, Order, Unexplained};
 use super::pages::{Layout, Pages};
 use crate::flow::{Lanes, Work};
@@ -102,9 +103,15 @@ impl<'a> Reading<'a> {
         } else if self.manifest_may_come {
             work.push(Box::new(Guessing::new(observed(), path)));
         }
+        let latest = || self.manifest.and_then(|manifest| manifest.wal.iter().map(|range| range.end).max());
         if let Some(relation) = relation_of(path).filter(|_| self.options.checksums) {
-            let latest = self.manifest.and_then(|manifest| manifest.wal.iter().map(|range| range.end).max());
-            work.push(Box::new(Pages::new(observed(), path, size, relation, self.layout, latest)));
+            work.push(Box::new(Pages::new(observed(), path, size, relation, self.layout, latest())));
+        } else if let Some(relation) = incremental_of(path) {
+            self.observed.look().incremental(path);
+            if self.options.checksums {
+                let pages = Pages::new(observed(), path, size, relation, self.layout, latest());
+                work.push(Box::new(Incremental::new(observed(), path, size, self.layout, pages)));
+            }
         }
         if is_kept(path, size) {
             work.push(Box::new(Keeping::new(observed(), path)));

@@ -53,6 +53,10 @@ pub struct Facts {
     pub timeline: Option<u32>,
     /// Where its WAL begins.
     pub wal_start: Option<Lsn>,
+    /// Of an incremental backup, where the WAL begins of the one that it builds upon.
+    pub incremental_from: Option<Lsn>,
+    /// And the timeline on which that was begun.
+    pub incremental_from_timeline: Option<u32>,
     /// Where it is consistent.
     pub wal_end: Option<Lsn>,
     /// The version of its manifest.
@@ -93,6 +97,8 @@ impl Facts {
             self.started = label.start_time.clone();
             self.timeline = Some(label.timeline);
             self.wal_start = Some(Lsn(label.start));
+            self.incremental_from = label.incremental.map(|origin| Lsn(origin.start));
+            self.incremental_from_timeline = label.incremental.map(|origin| origin.timeline);
         }
         if let Some(manifest) = manifest {
             self.manifest_version = Some(manifest.version);

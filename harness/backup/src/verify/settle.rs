@@ -10,6 +10,7 @@ use pgdrill_model::units::Lsn;
 use pgdrill_ondisk::page::Damage;
 use pgdrill_ondisk::relation;
 
+use super::incremental::PREFIX;
 use super::pages::{Layout, Suspect, Wrong};
 
 /// Pages of one file that are told one by one.
@@ -156,7 +157,7 @@ pub fn page(suspect: &Suspect) -> Option<Page> {
         ["pg_tblspc", oid, _, database, name] => (oid.parse().ok()?, database.parse().ok()?, *name),
         _ => return None,
     };
-    let file = relation::parse(name)?;
+    let file = relation::parse(name.strip_prefix(PREFIX).unwrap_or(name))?;
     let fork = ["main", "fsm", "vm", "init"].iter().position(|fork| *fork == file.fork)? as u8;
     Some(Page { tablespace, database, number: file.number, fork, block: suspect.number })
 }
@@ -252,6 +253,13 @@ mod tests {
 
     fn known() -> Known {
         Known { layout: Some(LAYOUT), ..Known::default() }
+    }
+
+    #[test]
+    fn a_page_of_an_incremental_file_is_that_of_its_relation() {
+        let whole = page(&damaged(1)).unwrap();
+        let some = suspect("base/5/INCREMENTAL.16384", 7, 1, Wrong::Damage(Damage::Header));
+        assert_eq!(page(&some), Some(whole));
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 
 use pgdrill_model::code::Code;
+use pgdrill_model::units::Lsn;
 use pgdrill_ondisk::control::Control;
+use pgdrill_ondisk::label::Label;
 use pgdrill_ondisk::manifest::Manifest;
 
 use super::given::{Backup, Content, Extent};
@@ -28,6 +30,30 @@ use crate::wal::range::Range;
 use crate::wal::timelines::Place;
 use crate::wal::{Survey, survey};
 
+/// Whether a backup is verified by itself, or as one of a chain of incremental ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// By itself.
+    Alone,
+    /// Others build upon it. Nobody recovers from it, so it is not asked how far that would come.
+    BuiltUpon,
+    /// The newest of a chain.
+    Newest,
+}
+
+/// What a backup said of itself, for those who hold it against others.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Its manifest.
+    pub manifest: Option<Manifest>,
+    /// Its label.
+    pub label: Option<Label>,
+    /// Its control file.
+    pub control: Option<Control>,
+    /// Where that lies, in words.
+    pub control_path: String,
+}
+
 /// A verification on its way.
 pub struct Verification<'a> {
     /// What is wanted.
@@ -42,11 +68,13 @@ pub struct Verification<'a> {
     pub own_wal: Option<PathBuf>,
     /// How far it is.
     pub progress: &'a Progress,
+    /// Whether it is one of several.
+    pub standing: Standing,
 }
 
 impl Verification<'_> {
-    /// Goes all the way.
-    pub fn run(mut self, backup: Backup, also: Option<&dyn Also>) -> Report {
+    /// Goes all the way. Gives what is said of the backup, and what it says of itself.
+    pub fn run(mut self, backup: Backup, also: Option<&dyn Also>) -> (Report, Told) {
         let Backup { content, manifest: path, .. } = backup;
         let manifest_may_come = path.is_none();
         let mut manifest = path.and_then(|path| self.manifest(&path));
@@ -69,21 +97,27 @@ impl Verification<'_> {
         }
         if self.observed.is_over() {
             self.not_checked.push("whatever comes behind the first thing that is wrong".to_owned());
-            return self.report(None);
+            return (self.report(None), Told::default());
         }
         if Ignored::only(&self.observed.look().unreached).has_all() {
             self.not_checked.push("anything: the backup cannot be looked into".to_owned());
-            return self.report(None);
+            return (self.report(None), Told::default());
         }
         // Where nothing could be read, nothing is known to be missing either.
         let anything = self.observed.look().files > 0;
         let broken = self.observed.look().broken_archives.clone();
         let base = what.base && !what.archive.as_ref().is_some_and(|archive| broken.contains(archive));
         let read = if base && anything { layout::look(&self.observed) } else { layout::Read::default() };
-        self.control(&read, manifest.as_ref(), what.archive.as_deref());
+        let control_path = match &what.archive {
+            Some(archive) => format!("{archive}: global/pg_control"),
+            None => format!("{}/global/pg_control", self.facts.path),
+        };
+        self.control(&read, manifest.as_ref(), &control_path);
+        self.incremental(&read);
         let surveyed = self.wal_and_pages(wal, &read, manifest.as_ref());
         self.facts.take(&read, manifest.as_ref());
-        self.report(surveyed)
+        let layout::Read { control, label, .. } = read;
+        (self.report(surveyed), Told { manifest, label, control, control_path })
     }
 
     /// Reads the manifest at `path`.
@@ -131,7 +165,8 @@ impl Verification<'_> {
     ) -> Option<Vec<u8>> {
         let (options, within) = (self.options, ManifestWithin::default());
         if let Some(manifest) = manifest {
-            self.progress.total.store(manifest.files.bytes(), Ordering::Relaxed);
+            // Added, since several backups may be verified one after another.
+            self.progress.total.fetch_add(manifest.files.bytes(), Ordering::Relaxed);
         }
         let mut not_checked = Vec::new();
         let died = thread::scope(|scope| {
@@ -194,12 +229,8 @@ impl Verification<'_> {
     }
 
     /// What `pg_verifybackup` says of the control file (`verify_control_file`): of the manifest's second version on.
-    fn control(&self, read: &layout::Read, manifest: Option<&Manifest>, archive: Option<&str>) {
+    fn control(&self, read: &layout::Read, manifest: Option<&Manifest>, path: &str) {
         let Some(manifest) = manifest.filter(|manifest| manifest.version > 1) else { return };
-        let path = match archive {
-            Some(archive) => format!("{archive}: global/pg_control"),
-            None => format!("{}/global/pg_control", self.facts.path),
-        };
         let found = |message| {
             self.observed.found(Order::Walk, Code::ManifestMismatch, b"global/pg_control", message);
         };
@@ -210,6 +241,40 @@ impl Verification<'_> {
         let (said, has) = (manifest.system_identifier.unwrap_or(0), control.system_identifier);
         if said != has {
             found(format!("{path}: manifest system identifier is {said}, but control file has {has}"));
+        }
+    }
+
+    /// Whether it is an incremental backup by its label and by its files, and what of that cannot be told by it alone.
+    fn incremental(&mut self, read: &layout::Read) {
+        let (files, first, longest) = {
+            let mut inner = self.observed.look();
+            (inner.incremental_files, inner.first_incremental.take(), inner.longest.take())
+        };
+        let unfit = |subject: &[u8], message: String| {
+            self.observed.found(Order::Layout, Code::BackupUnfit, subject, message);
+        };
+        if let (Some(longest), Some(control)) = (longest, &read.control)
+            && let Some(message) = longest.excess(control.blocks_per_file)
+        {
+            unfit(&longest.file, message);
+        }
+        let Some(label) = &read.label else { return };
+        match (label.incremental, first) {
+            (None, Some(first)) => {
+                // A server would start on it, without the tables that these files hold parts of.
+                let name = String::from_utf8_lossy(&first);
+                let more = if files > 1 { format!(", and {} more", files - 1) } else { String::new() };
+                let message = format!("full backup contains unexpected incremental file \"{name}\"{more}");
+                unfit(&first, message);
+            }
+            (Some(from), _) if self.standing == Standing::Alone => {
+                let (start, timeline) = (Lsn(from.start), from.timeline);
+                self.not_checked.push(format!(
+                    "what it builds upon: it is an incremental backup, and needs the one that starts at LSN {start} on \
+                     timeline {timeline}, with those before that"
+                ));
+            }
+            _ => {}
         }
     }
 
@@ -289,7 +354,7 @@ impl Verification<'_> {
 
     /// How far recovery would come with the archives.
     fn survey(&mut self, read: &layout::Read, ranges: &[Range]) -> Option<Survey> {
-        if self.options.archives.is_empty() {
+        if self.options.archives.is_empty() || self.standing == Standing::BuiltUpon {
             return None;
         }
         let end = ranges.iter().max_by_key(|range| range.end);
@@ -330,5 +395,5 @@ impl Verification<'_> {
 /// How the pages of a plain backup are laid out: its control file can be read before all else.
 fn plain_layout(root: &Path) -> Option<Layout> {
     let bytes = fs::read(root.join("global/pg_control")).ok()?;
-    Control::read(&bytes).ok().map(|control| Layout::of(&control))
+    Control::verify(&bytes).ok().map(|control| Layout::of(&control))
 }

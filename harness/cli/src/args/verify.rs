@@ -6,8 +6,9 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub struct Verify {
     /// A directory with a backup in plain or tar format, one of its archives (base.tar.gz), or - for a tar on standard
-    /// input; none to verify only the archives of --wal
-    pub backup: Option<PathBuf>,
+    /// input; several directories are a chain of incremental backups, the full one first; none to verify only the
+    /// archives of --wal
+    pub backup: Vec<PathBuf>,
 
     /// End with the first thing that is wrong
     #[arg(long, short, help_heading = "As pg_verifybackup has them")]

@@ -49,7 +49,7 @@ pub(super) fn run(args: Restore) -> anyhow::Result<Exit> {
     }
     let written = examination::write(args.json.as_deref(), &serde_json::to_value(&restored)?)?;
     if !args.quiet && !written {
-        printer::out(&(face(&restored) + &examination::face(&restored.report, begun.elapsed())))?;
+        printer::out(&(face(&restored) + &examination::face(&restored.report, Some(begun.elapsed()))))?;
     }
     Ok(examination::exit(&restored.report))
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::bail;
-use pgdrill_backup::verify::{Format, Options, verify};
+use pgdrill_backup::verify::{Format, Options, verify, verify_chain};
 use pgdrill_backup::wal::survey;
 
 use crate::args::Verify;
@@ -24,12 +24,13 @@ pub(super) fn run(args: Verify) -> anyhow::Result<Exit> {
         Some("t" | "tar") => Some(Format::Tar),
         Some(other) => bail!("invalid backup format \"{other}\", must be \"plain\" or \"tar\""),
     };
-    let Some(backup) = args.backup else {
+    if args.backup.is_empty() {
         if args.wal.is_empty() {
             bail!("no backup directory specified, and no archive with --wal");
         }
         return archives(&args);
-    };
+    }
+    let backups = args.backup;
     let options = Options {
         format,
         manifest: args.manifest_path,
@@ -41,14 +42,19 @@ pub(super) fn run(args: Verify) -> anyhow::Result<Exit> {
         stop_at_first: args.exit_on_error,
         jobs: super::jobs(args.jobs),
     };
-    let (begun, source) = (Instant::now(), examination::source(backup));
+    let begun = Instant::now();
+    let backup = match <[PathBuf; 1]>::try_from(backups) {
+        Ok([backup]) => backup,
+        Err(backups) => return chain(backups, &options, args.progress, args.quiet, args.json.as_deref()),
+    };
+    let source = examination::source(backup);
     let report =
         examination::watched(args.progress, args.quiet, |progress| verify(source, &options, progress));
     let Some(report) = report else { return Ok(Exit::Bug) };
     examination::tell(&report);
     let written = examination::write(args.json.as_deref(), &serde_json::to_value(&report)?)?;
     if !args.quiet && !written {
-        printer::out(&examination::face(&report, begun.elapsed()))?;
+        printer::out(&examination::face(&report, Some(begun.elapsed())))?;
     }
     Ok(examination::exit(&report))
 }
@@ -83,4 +89,27 @@ fn archives(args: &Verify) -> anyhow::Result<Exit> {
     } else {
         Exit::Disproven
     })
+}
+
+/// Verifies a chain of incremental backups: each alone, and then how they fit together.
+fn chain(
+    backups: Vec<PathBuf>,
+    options: &Options,
+    progress: bool,
+    quiet: bool,
+    json: Option<&Path>,
+) -> anyhow::Result<Exit> {
+    if let Some(other) = backups.iter().find(|backup| !backup.is_dir()) {
+        bail!("{} is not a directory: the backups of a chain are", other.display());
+    }
+    let begun = Instant::now();
+    let report = examination::watched(progress, quiet, |progress| verify_chain(backups, options, progress));
+    let Some(report) = report else { return Ok(Exit::Bug) };
+    report.members.iter().for_each(examination::tell);
+    report.findings.iter().for_each(examination::one);
+    let written = examination::write(json, &serde_json::to_value(&report)?)?;
+    if !quiet && !written {
+        printer::out(&examination::chain(&report, begun.elapsed()))?;
+    }
+    Ok(if report.is_bug() { Exit::Bug } else { examination::exit_of(report.verdict) })
 }
