@@ -102,6 +102,9 @@ fn chain(
     if let Some(other) = backups.iter().find(|backup| !backup.is_dir()) {
         bail!("{} is not a directory: the backups of a chain are", other.display());
     }
+    if options.manifest.is_some() {
+        bail!("-m names the manifest of one backup: each of a chain has its own");
+    }
     let begun = Instant::now();
     let report = examination::watched(progress, quiet, |progress| verify_chain(backups, options, progress));
     let Some(report) = report else { return Ok(Exit::Bug) };
