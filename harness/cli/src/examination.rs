@@ -2,8 +2,8 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -36,23 +36,37 @@ pub fn source(backup: PathBuf) -> Source {
     }
 }
 
+/// Says that the work is over, and wakes who waits for that.
+struct Ended<'a> {
+    over: &'a AtomicBool,
+    teller: Thread,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Release);
+        self.teller.unpark();
+    }
+}
+
 /// Does the work, and shows how far it is: by a moving line on a terminal, elsewhere by lines, if they are asked for.
 /// None when the work died of a bug, which was told.
 pub fn watched<T: Send>(asked: bool, quiet: bool, work: impl FnOnce(&Progress) -> T + Send) -> Option<T> {
     let progress = Progress::default();
+    let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let (progress, teller) = (&progress, thread::current());
+        let (progress, over, teller) = (&progress, &over, thread::current());
         let worker = scope.spawn(move || {
-            let done = work(progress);
-            teller.unpark();
-            done
+            // Also when it dies.
+            let _ended = Ended { over, teller };
+            work(progress)
         });
-        show(progress, asked, quiet, || worker.is_finished());
+        show(progress, asked, quiet, over);
         worker.join().ok()
     })
 }
 
-fn show(progress: &Progress, asked: bool, quiet: bool, over: impl Fn() -> bool) {
+fn show(progress: &Progress, asked: bool, quiet: bool, over: &AtomicBool) {
     let terminal = std::io::stderr().is_terminal() && !quiet;
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
     if terminal {
@@ -63,7 +77,7 @@ fn show(progress: &Progress, asked: bool, quiet: bool, over: impl Fn() -> bool) 
         bar.set_style(style);
     }
     let mut told = Instant::now();
-    while !over() {
+    while !over.load(Ordering::Acquire) {
         let (done, total) = (progress.done.load(Ordering::Relaxed), progress.total.load(Ordering::Relaxed));
         if terminal {
             if total > 0 {

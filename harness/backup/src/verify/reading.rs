@@ -53,7 +53,7 @@ pub struct Reading<'a> {
     pub keeps_segments: bool,
     /// How pages are laid out, where it is known beforehand.
     pub layout: Option<Layout>,
-    /// Bytes that were read of the backup's own files, packed as they are.
+    /// Bytes of content that were read.
     pub progress: &'a AtomicU64,
     /// What more is done with the files.
     pub also: Option<&'a dyn Also>,

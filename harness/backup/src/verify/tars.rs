@@ -13,6 +13,7 @@ use pgdrill_ondisk::wal::is_segment_size;
 use super::observed::Order;
 use super::plain::words;
 use super::reading::{Coming, Counted, Reading};
+use crate::flow::Work;
 use crate::parts::Part;
 use crate::tarball::{self, Broken, Ended, Kind, Member};
 use crate::unpack;
@@ -190,8 +191,8 @@ fn file(
     if reading.ignored.has(path) {
         if let Some(name) = path.strip_prefix(b"pg_wal/") {
             reading.observed.look().segments_within += u64::from(name.starts_with(b"0"));
-            if reading.keeps_segments && also.is_none() {
-                return keep(name, member, content, reading);
+            if reading.keeps_segments {
+                return keep(name, member, content, also, reading);
             }
         }
         if let Some(also) = also {
@@ -204,20 +205,31 @@ fn file(
     Ok(())
 }
 
-/// Keeps a WAL segment of a stream, as long as that does not take too much memory.
-fn keep(name: &[u8], member: &Member, content: &mut dyn Read, reading: &Reading<'_>) -> io::Result<()> {
+/// Keeps a WAL segment of a stream, as long as that does not take too much memory; it is restored all the same.
+fn keep(
+    name: &[u8],
+    member: &Member,
+    content: &mut dyn Read,
+    also: Option<Box<dyn Work>>,
+    reading: &Reading<'_>,
+) -> io::Result<()> {
     let size = member.size;
     let segment_size = u32::try_from(size).ok().filter(|size| is_segment_size(*size));
     let named = std::str::from_utf8(name).ok();
     let parsed = named.zip(segment_size).and_then(|(name, size)| segment::parse(name, size.into()));
-    let Some(ArchiveFile::Segment { timeline, number }) = parsed else { return Ok(()) };
     let kept: u64 = reading.observed.look().segments_kept.values().map(|bytes| bytes.len() as u64).sum();
-    if kept + size > KEPT_BYTES {
-        reading.observed.look().segments_dropped = true;
-        return Ok(());
-    }
     let mut bytes = Vec::new();
-    content.read_to_end(&mut bytes)?;
-    reading.observed.look().segments_kept.insert((timeline, number), bytes);
+    if let Some(ArchiveFile::Segment { timeline, number }) = parsed {
+        if kept + size <= KEPT_BYTES {
+            content.read_to_end(&mut bytes)?;
+            reading.observed.look().segments_kept.insert((timeline, number), bytes.clone());
+        } else {
+            reading.observed.look().segments_dropped = true;
+        }
+    }
+    if let Some(also) = also {
+        // Of what was kept nothing is left to be read.
+        reading.lanes.begin(size, vec![also]).pour(bytes.as_slice().chain(content))?;
+    }
     Ok(())
 }

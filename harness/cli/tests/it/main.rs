@@ -12,6 +12,7 @@ mod endings;
 mod matrix;
 mod points;
 mod proven;
+mod restore;
 mod sweep;
 mod tampered;
 mod verify;

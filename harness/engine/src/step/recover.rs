@@ -63,9 +63,15 @@ pub(super) async fn recover(
     let name = recovery.server;
     // Before any file is touched.
     let began = drill.clock.elapsed();
+    // What was saved of a lost server's WAL is still written for a moment by those who outlive its postmaster.
+    let saved = !left_over::saved(workspace).is_empty();
+    let mut findings = if saved { drill.primary_is_gone().await? } else { Vec::new() };
     let aim = match aim::take(drill, recovery, evidence).await? {
         Ok(aim) => aim,
-        Err(finding) => return Ok(vec![finding]),
+        Err(finding) => {
+            findings.push(finding);
+            return Ok(findings);
+        }
     };
     let took = drill.clock.elapsed().saturating_sub(began);
     evidence.aim_us = took.as_micros() as u64;
@@ -94,7 +100,7 @@ pub(super) async fn recover(
         on_a_thread(move || archive::snapshot(&archive, &Snapshot::new())),
         refuse_wal(&wal, server.place(), newest),
     );
-    let mut findings = drill.primary_is_gone().await?;
+    findings.extend(drill.primary_is_gone().await?);
     let looked = refusal?;
     let snapshot = snapshot?.map_err(|error| Unable::new(Code::WorkspaceUnusable, error.to_string()))?;
     match unpacked? {

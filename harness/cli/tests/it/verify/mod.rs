@@ -10,7 +10,7 @@ mod increments;
 mod manifest;
 mod negative;
 mod pages;
-mod stock;
+pub mod stock;
 mod tars;
 mod wal;
 
