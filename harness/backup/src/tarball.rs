@@ -34,8 +34,8 @@ pub enum Kind {
     File,
     /// A directory.
     Directory,
-    /// A symbolic link, and where it leads.
-    Link(Vec<u8>),
+    /// A symbolic link.
+    Link,
     /// What has no place in a backup: a hard link, a device, a pipe, a sparse file.
     Other(&'static str),
 }
@@ -134,9 +134,7 @@ fn member<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Member> {
         _ if sparse_by_pax => Kind::Other("a sparse file"),
         EntryType::Regular | EntryType::Continuous => Kind::File,
         EntryType::Directory => Kind::Directory,
-        EntryType::Symlink => {
-            Kind::Link(entry.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default())
-        }
+        EntryType::Symlink => Kind::Link,
         EntryType::Link => Kind::Other("a hard link"),
         EntryType::Char | EntryType::Block => Kind::Other("a device"),
         EntryType::Fifo => Kind::Other("a pipe"),

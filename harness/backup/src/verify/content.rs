@@ -21,7 +21,7 @@ pub fn is_kept(path: &[u8], size: u64) -> bool {
     let small = size <= KEPT_BYTES;
     let version = path == b"PG_VERSION" || path.ends_with(b"/PG_VERSION");
     let named = matches!(path, b"backup_label" | b"tablespace_map" | b"global/pg_control");
-    small && (version || named || path.ends_with(b"pg_filenode.map"))
+    small && (version || named)
 }
 
 /// What a file holds pages of, by its path; nothing for one that holds none.

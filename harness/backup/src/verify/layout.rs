@@ -1,6 +1,7 @@
 //! What PostgreSQL needs of a data directory beside its files: directories, versions that agree, a control file that can
-//! be, links that lead somewhere. `pg_verifybackup` looks at none of it.
+//! be, permissions. `pg_verifybackup` looks at none of it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -11,7 +12,7 @@ use pgdrill_ondisk::label::Label;
 use pgdrill_ondisk::tablespace;
 
 use super::ignore::Ignored;
-use super::observed::{Inner, Observed, Order};
+use super::observed::{Observed, Order};
 
 /// Directories without which a server of any major from 13 to 18 does not start, or cannot work once it has: found by
 /// taking away each of them.
@@ -47,15 +48,20 @@ pub struct Read {
     pub major: Option<u32>,
 }
 
+/// The small files and the directories.
+struct Seen {
+    kept: BTreeMap<Vec<u8>, Vec<u8>>,
+    directories: BTreeSet<Vec<u8>>,
+}
+
 /// Looks at the small files and the directories.
 pub fn look(observed: &Observed) -> Read {
-    let (kept, directories) = {
+    let (seen, unreached) = {
         let mut inner = observed.look();
-        (std::mem::take(&mut inner.kept), std::mem::take(&mut inner.directories))
+        let (kept, directories) = (std::mem::take(&mut inner.kept), std::mem::take(&mut inner.directories));
+        (&Seen { kept, directories }, Ignored::only(&inner.unreached))
     };
-    let inner = &Inner { kept, directories, ..Inner::default() };
     let mut read = Read::default();
-    let unreached = Ignored::only(&observed.look().unreached);
     let unfit = |subject: &str, message: String| {
         // Of what nobody could look into, nothing is known.
         if unreached.has_all() || unreached.has(subject.as_bytes()) {
@@ -63,7 +69,7 @@ pub fn look(observed: &Observed) -> Read {
         }
         observed.found(Order::Layout, Code::BackupUnfit, subject.as_bytes(), message);
     };
-    let kept = |name: &str| inner.kept.get(name.as_bytes());
+    let kept = |name: &str| seen.kept.get(name.as_bytes());
     match kept("PG_VERSION").map(|bytes| version(bytes)) {
         Some(Some(major)) => read.major = Some(major),
         Some(None) => unfit("PG_VERSION", "\"PG_VERSION\" does not hold a version".to_owned()),
@@ -95,9 +101,9 @@ pub fn look(observed: &Observed) -> Read {
             format!("\"PG_VERSION\" says {major}, and the control file is of version {version}"),
         );
     }
-    needed(inner, read.major, &unfit);
-    versions(inner, read.major, &unfit);
-    map(inner, &unfit);
+    needed(seen, read.major, &unfit);
+    versions(seen, read.major, &unfit);
+    map(seen, &unfit);
     read
 }
 
@@ -105,23 +111,23 @@ fn version(bytes: &[u8]) -> Option<u32> {
     std::str::from_utf8(bytes).ok()?.trim_end().parse().ok()
 }
 
-fn needed(inner: &Inner, major: Option<u32>, unfit: &dyn Fn(&str, String)) {
+fn needed(seen: &Seen, major: Option<u32>, unfit: &dyn Fn(&str, String)) {
     let before = NEEDED_BEFORE.iter().filter(|(_, first)| major.is_some_and(|major| major < *first));
     let needed = NEEDED.iter().chain(before.map(|(name, _)| name));
     for name in needed {
-        let there = inner.directories.contains(name.as_bytes());
+        let there = seen.directories.contains(name.as_bytes());
         // An archive need not have members for directories that hold files.
         let below = [name.as_bytes(), b"/"].concat();
         let holds = |path: &Vec<u8>| path.starts_with(&below);
-        if !there && !inner.kept.keys().any(holds) && !inner.directories.iter().any(holds) {
+        if !there && !seen.kept.keys().any(holds) && !seen.directories.iter().any(holds) {
             unfit(name, format!("there is no directory \"{name}\", without which PostgreSQL cannot work"));
         }
     }
 }
 
 /// Each database and tablespace says of which version it is (`ValidatePgVersion`, `src/backend/utils/init/miscinit.c`).
-fn versions(inner: &Inner, major: Option<u32>, unfit: &dyn Fn(&str, String)) {
-    for (path, bytes) in inner.kept.iter().filter(|(path, _)| path.ends_with(b"/PG_VERSION")) {
+fn versions(seen: &Seen, major: Option<u32>, unfit: &dyn Fn(&str, String)) {
+    for (path, bytes) in seen.kept.iter().filter(|(path, _)| path.ends_with(b"/PG_VERSION")) {
         let name = String::from_utf8_lossy(path);
         let its = version(bytes);
         if its.is_none() || (major.is_some() && its != major) {
@@ -139,8 +145,8 @@ fn of_this(path: &[u8], major: u32) -> bool {
     path.split(|byte| *byte == b'/').any(|part| part.starts_with(wanted.as_bytes()))
 }
 
-fn map(inner: &Inner, unfit: &dyn Fn(&str, String)) {
-    let Some(bytes) = inner.kept.get(b"tablespace_map".as_slice()) else { return };
+fn map(seen: &Seen, unfit: &dyn Fn(&str, String)) {
+    let Some(bytes) = seen.kept.get(b"tablespace_map".as_slice()) else { return };
     let read = std::str::from_utf8(bytes).map_err(|error| error.to_string());
     match read.and_then(|text| tablespace::read(text).map_err(|error| error.to_string())) {
         Ok(_) => {}

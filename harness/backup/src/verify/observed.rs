@@ -2,7 +2,6 @@
 //! only numbers are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -50,6 +49,8 @@ pub struct Inner {
     pub findings: Vec<(Order, Finding)>,
     /// Findings that are only counted.
     pub more: u64,
+    /// The worst of all, counted ones too.
+    pub worst: Option<Weight>,
     /// Which files of the manifest are there, by number.
     pub there: Vec<bool>,
     /// Small files that are looked into later, by path.
@@ -58,15 +59,15 @@ pub struct Inner {
     pub unexplained: Vec<Unexplained>,
     /// Directories.
     pub directories: BTreeSet<Vec<u8>>,
-    /// Symbolic links and where they lead.
-    pub links: BTreeMap<Vec<u8>, PathBuf>,
-    /// Files and directories of a plain backup that could not be looked into.
+    /// Files and directories of a plain backup that could not be looked into, so that what lies below is not missing.
     pub unreached: Vec<Vec<u8>>,
     /// Archives that could not be read to their end.
     pub broken_archives: Vec<String>,
     /// Data pages.
     pub pages: PagesSeen,
-    /// Pages that may be damaged.
+    /// Pages that may be damaged, by their checksum alone.
+    pub by_checksum: Vec<Suspect>,
+    /// And by anything else.
     pub suspects: Vec<Suspect>,
     /// Files that were read.
     pub files: u64,
@@ -89,11 +90,6 @@ pub struct Inner {
 }
 
 impl Inner {
-    /// Takes down what could not be looked into, so that what lies below it is not said to be missing.
-    pub fn unreached(&mut self, path: &[u8]) {
-        self.unreached.push(path.to_vec());
-    }
-
     /// Takes down that a file of the manifest is there; tells whether it was there before.
     pub fn comes(&mut self, index: usize) -> bool {
         if self.there.len() <= index {
@@ -150,6 +146,7 @@ impl Observed {
         if self.stop_at_first && finding.weight != Weight::Notes && self.stop.swap(true, Ordering::Relaxed) {
             return;
         }
+        inner.worst = inner.worst.max(Some(finding.weight));
         if inner.findings.len() < FINDINGS {
             inner.findings.push((order, finding));
         } else {

@@ -19,10 +19,10 @@ const USUAL_BLOCK_SIZE: usize = 8192;
 /// Bytes of a file of a large relation (`RELSEG_SIZE`), where no control file tells.
 pub const USUAL_FILE_BYTES: u64 = 1 << 30;
 
-/// Suspects of one file that are kept; all others are only counted.
+/// Suspects of one file that are kept, of those by their checksum and of the others; all beyond are only counted.
 const SUSPECTS_OF_A_FILE: usize = 2048;
 
-/// Suspects that are kept in all.
+/// Suspects that are kept in all, of each of the two.
 const SUSPECTS: usize = 100_000;
 
 /// What of the pages is known as a whole.
@@ -32,7 +32,9 @@ pub struct PagesSeen {
     pub files: u64,
     /// Pages.
     pub pages: u64,
-    /// Suspects that are only counted.
+    /// Suspects that are only counted: those whose checksum is wrong, which means nothing in a cluster without checksums.
+    pub more_by_checksum: u64,
+    /// And all others.
     pub more: u64,
 }
 
@@ -60,6 +62,13 @@ pub enum Wrong {
     CutOff(u32),
     /// It is of a later time than the backup can hold.
     Later,
+}
+
+impl Wrong {
+    /// Whether it is only the checksum, which a cluster may not have.
+    pub fn is_by_checksum(self) -> bool {
+        matches!(self, Self::Damage(Damage::Checksum { .. }))
+    }
 }
 
 /// How the pages of a cluster are laid out, as its control file says.
@@ -102,6 +111,7 @@ pub struct Pages {
     /// The beginning of a page whose end has not come yet.
     carried: Vec<u8>,
     seen: PagesSeen,
+    by_checksum: Vec<Suspect>,
     suspects: Vec<Suspect>,
     /// The page that is furthest beyond what the backup can hold.
     later: Option<(u32, u64)>,
@@ -131,6 +141,7 @@ impl Pages {
             numbers: None,
             carried: Vec::new(),
             seen: PagesSeen { files: 1, ..PagesSeen::default() },
+            by_checksum: Vec::new(),
             suspects: Vec::new(),
             later: None,
         }
@@ -159,7 +170,9 @@ impl Pages {
         let lsn = page::lsn(page);
         let verified = match self.layout {
             Some(Layout { checksums: false, .. }) => page::verify_header(page),
-            _ => page::verify(page, number),
+            Some(_) => page::verify(page, number),
+            // Its header must be possible with checksums and without.
+            None => page::verify_header(page).and_then(|()| page::verify(page, number)),
         };
         match verified {
             Err(damage) => self.suspect(number, lsn, Wrong::Damage(damage)),
@@ -179,11 +192,16 @@ impl Pages {
     }
 
     fn suspect(&mut self, number: u32, lsn: u64, wrong: Wrong) {
-        if self.suspects.len() < SUSPECTS_OF_A_FILE {
-            let file = Arc::clone(&self.file);
-            self.suspects.push(Suspect { file, block: self.block, number, lsn, wrong });
+        let (suspects, more) = if wrong.is_by_checksum() {
+            (&mut self.by_checksum, &mut self.seen.more_by_checksum)
         } else {
-            self.seen.more += 1;
+            (&mut self.suspects, &mut self.seen.more)
+        };
+        if suspects.len() < SUSPECTS_OF_A_FILE {
+            let file = Arc::clone(&self.file);
+            suspects.push(Suspect { file, block: self.block, number, lsn, wrong });
+        } else {
+            *more += 1;
         }
     }
 }
@@ -226,13 +244,19 @@ impl Work for Pages {
             let number = self.number();
             self.suspect(number, lsn, Wrong::Later);
         }
-        let mut inner = self.observed.look();
-        let all = &mut inner.pages;
-        all.files += self.seen.files;
-        all.pages += self.seen.pages;
-        all.more += self.seen.more;
-        let room = SUSPECTS.saturating_sub(inner.suspects.len());
-        inner.pages.more += self.suspects.len().saturating_sub(room) as u64;
-        inner.suspects.extend(self.suspects.drain(..).take(room));
+        let inner = &mut *self.observed.look();
+        inner.pages.files += self.seen.files;
+        inner.pages.pages += self.seen.pages;
+        let dropped = keep(&mut inner.by_checksum, self.by_checksum);
+        inner.pages.more_by_checksum += self.seen.more_by_checksum + dropped;
+        inner.pages.more += self.seen.more + keep(&mut inner.suspects, self.suspects);
     }
+}
+
+/// Adds suspects as long as there is room for them; gives how many there was none for.
+fn keep(all: &mut Vec<Suspect>, mut of_one: Vec<Suspect>) -> u64 {
+    let room = SUSPECTS.saturating_sub(all.len()).min(of_one.len());
+    let dropped = of_one.len() - room;
+    all.extend(of_one.drain(..room));
+    dropped as u64
 }

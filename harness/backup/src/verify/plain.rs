@@ -48,7 +48,7 @@ fn directory<'a>(
     let (entries, same) = match fs::read_dir(full).and_then(|entries| Ok((entries, same?))) {
         Ok(read) => read,
         Err(error) => {
-            reading.observed.look().unreached(path);
+            reading.observed.look().unreached.push(path.to_vec());
             return wrong(format!("could not open directory \"{}\": {}", full.display(), words(&error)));
         }
     };
@@ -83,9 +83,6 @@ fn one<'a>(
     reading: &Reading<'a>,
     files: &mut Vec<Found<'a>>,
 ) {
-    if let Ok(to) = fs::read_link(&full) {
-        reading.observed.look().links.insert(path.clone(), to);
-    }
     let metadata = fs::metadata(&full);
     if metadata.as_ref().is_ok_and(fs::Metadata::is_dir) {
         reading.observed.look().directories.insert(path.clone());
@@ -99,7 +96,7 @@ fn one<'a>(
         Ok(metadata) => metadata,
         Err(error) => {
             let message = format!("could not stat file or directory \"{shown}\": {}", words(&error));
-            reading.observed.look().unreached(&path);
+            reading.observed.look().unreached.push(path.clone());
             // A link that leads nowhere is part of the backup; what may not be looked at is not known.
             let code = match error.kind() {
                 std::io::ErrorKind::NotFound => Code::ManifestMismatch,
@@ -150,7 +147,7 @@ fn file(found: &Found<'_>, reading: &Reading<'_>) {
     let opened = match File::open(full) {
         Ok(opened) => opened,
         Err(error) => {
-            reading.observed.look().unreached(path);
+            reading.observed.look().unreached.push(path.to_vec());
             let message = format!("could not open file \"{shown}\": {}", words(&error));
             return wrong(Code::BackupUnreadable, message);
         }
@@ -170,7 +167,7 @@ fn file(found: &Found<'_>, reading: &Reading<'_>) {
         }
         Ok(_) => {}
         Err(error) => {
-            reading.observed.look().unreached(path);
+            reading.observed.look().unreached.push(path.to_vec());
             let message = format!("could not read file \"{shown}\": {}", words(&error));
             wrong(Code::BackupUnreadable, message);
         }

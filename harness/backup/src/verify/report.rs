@@ -13,7 +13,7 @@ use crate::wal::Survey;
 
 /// What no reading of files can tell.
 const NEVER: [&str; 2] = [
-    "whether PostgreSQL starts on it, and whether it holds the right data: `pgdrill run` and `pgdrill prove` do",
+    "whether PostgreSQL starts on it, and whether it holds the right data: only a restore shows that",
     "who made it: a manifest tells of accidents, not of forgery",
 ];
 
@@ -118,8 +118,7 @@ impl Report {
     ) -> Self {
         inner.findings.sort_by(|(order, a), (other, b)| (order, &a.subject).cmp(&(other, &b.subject)));
         let findings: Vec<Finding> = inner.findings.into_iter().map(|(_, finding)| finding).collect();
-        let worst = findings.iter().map(|finding| finding.weight).max();
-        let verdict = match worst {
+        let verdict = match inner.worst {
             Some(Weight::Disproves) => Verdict::Disproven,
             Some(Weight::Unverifies | Weight::Bug) => Verdict::Unverified,
             // Who looked at nothing has verified nothing.

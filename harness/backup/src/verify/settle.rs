@@ -7,11 +7,10 @@ use std::sync::Arc;
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::{Finding, Stage};
 use pgdrill_model::units::Lsn;
-use pgdrill_ondisk::page::Damage;
 use pgdrill_ondisk::relation;
 
 use super::incremental::PREFIX;
-use super::pages::{Layout, Suspect, Wrong};
+use super::pages::{Layout, PagesSeen, Suspect, Wrong};
 
 /// Pages of one file that are told one by one.
 const TOLD: usize = 4;
@@ -27,6 +26,8 @@ pub struct Known {
     pub guessed: bool,
     /// Where the backup's WAL begins: a page of a later LSN may have been read while it was written.
     pub start: Option<u64>,
+    /// Where that WAL ends: no page is later.
+    pub end: Option<u64>,
     /// Pages that the backup's WAL makes anew, of those that look damaged; none where its WAL was not read to its end.
     pub remade: Option<HashSet<Page>>,
 }
@@ -49,16 +50,14 @@ pub struct Page {
 /// What the pages show.
 #[derive(Debug, Default)]
 pub struct Settled {
-    /// What is wrong.
+    /// What is wrong, and what could not be told: a page that looks damaged and of which nobody knows is never good.
     pub findings: Vec<Finding>,
-    /// What could not be told.
-    pub not_told: Vec<String>,
     /// Pages that look damaged, and that recovery makes anew.
     pub remade: u64,
 }
 
-/// Judges the suspects.
-pub fn settle(suspects: &[Suspect], more: u64, known: &Known) -> Settled {
+/// Judges the suspects. `seen` tells how many there are beside them.
+pub fn settle(suspects: &[Suspect], seen: &PagesSeen, known: &Known) -> Settled {
     let mut settled = Settled::default();
     let mut by_file: BTreeMap<Arc<[u8]>, Vec<&Suspect>> = BTreeMap::new();
     let (mut unknown_checksums, mut moved, mut torn) = (0_u64, 0_u64, 0_u64);
@@ -76,22 +75,18 @@ pub fn settle(suspects: &[Suspect], more: u64, known: &Known) -> Settled {
         suspects.sort_by_key(|suspect| suspect.block);
         settled.findings.extend(of_file(&file, &suspects));
     }
-    let mut not_told = |pages: u64, what: &str| {
+    let without_checksums = known.layout.is_some_and(|layout| !layout.checksums);
+    let more = seen.more + if without_checksums { 0 } else { seen.more_by_checksum };
+    for (pages, what) in [
+        (unknown_checksums, "look damaged, and no control file tells whether they have checksums at all"),
+        (moved, "of large relations look damaged, whose files have another size than usual: unpack the backup first"),
+        (torn, "changed during the backup: only its WAL, which was not read, tells whether they are good"),
+        (more, "look damaged beside those that are told"),
+    ] {
         if pages > 0 {
-            settled.not_told.push(format!("{pages} data pages {what}"));
+            let message = format!("{pages} data pages {what}");
+            settled.findings.push(Finding::new(Code::CheckNotRun, Stage::Check, message));
         }
-    };
-    not_told(unknown_checksums, "without a control file that tells whether they have checksums");
-    not_told(
-        moved,
-        "of large relations, whose files have another size than usual: verify the unpacked backup",
-    );
-    not_told(
-        torn,
-        "that changed during the backup: its WAL was not read, from which recovery makes them anew",
-    );
-    if more > 0 && known.layout.is_none_or(|layout| layout.checksums) {
-        not_told(more, "that look damaged, beside those that are told");
     }
     settled
 }
@@ -110,7 +105,7 @@ fn judge(suspect: &Suspect, known: &Known) -> Judged {
     if is_of_another_version(&suspect.file, known.major) {
         return Judged::OfAnother;
     }
-    let by_checksum = matches!(suspect.wrong, Wrong::Damage(Damage::Checksum { .. }));
+    let by_checksum = suspect.wrong.is_by_checksum();
     match known.layout {
         Some(layout) if by_checksum && !layout.checksums => return Judged::NoChecksums,
         None if by_checksum => return Judged::ChecksumsUnknown,
@@ -128,9 +123,7 @@ fn judge(suspect: &Suspect, known: &Known) -> Judged {
     match (&known.remade, known.start) {
         (Some(remade), _) if page(suspect).is_some_and(|page| remade.contains(&page)) => Judged::Remade,
         (Some(_), _) => Judged::Wrong,
-        (None, Some(start)) if suspect.lsn >= start && !matches!(suspect.wrong, Wrong::CutOff(_)) => {
-            Judged::Torn
-        }
+        (None, Some(start)) if (start..=known.end.unwrap_or(u64::MAX)).contains(&suspect.lsn) => Judged::Torn,
         (None, _) => Judged::Wrong,
     }
 }
@@ -214,6 +207,7 @@ fn of_file(file: &[u8], suspects: &[&Suspect]) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pgdrill_ondisk::page::Damage;
     use rstest::rstest;
 
     const LAYOUT: Layout = Layout { block_size: 8192, blocks_per_file: 131_072, checksums: true };
@@ -230,29 +224,58 @@ mod tests {
         Some(page(suspect).into_iter().collect())
     }
 
+    /// What comes of one damaged page: a finding that disproves, one that unverifies, or neither.
     #[rstest]
-    #[case::before_the_backup(Known { start: Some(100), ..known() }, 50, 1, 0, 0)]
-    #[case::changed_during_it(Known { start: Some(100), ..known() }, 150, 0, 1, 0)]
-    #[case::remade_by_the_wal(Known { start: Some(100), remade: remade(&damaged(150)), ..known() }, 150, 0, 0, 1)]
-    #[case::not_remade(Known { start: Some(100), remade: Some(HashSet::new()), ..known() }, 150, 1, 0, 0)]
-    #[case::without_checksums(Known { layout: Some(Layout { checksums: false, ..LAYOUT }), ..known() }, 50, 0, 0, 0)]
-    #[case::nobody_knows(Known { layout: None, ..known() }, 50, 0, 1, 0)]
+    #[case::before_the_backup(known(), 50, Some(Code::PageChecksumFailed))]
+    #[case::changed_during_it(known(), 150, Some(Code::CheckNotRun))]
+    #[case::later_than_it_can_be(known(), 250, Some(Code::PageChecksumFailed))]
+    #[case::remade_by_the_wal(Known { remade: remade(&damaged(150)), ..known() }, 150, None)]
+    #[case::remade_although_its_lsn_is_damaged(Known { remade: remade(&damaged(250)), ..known() }, 250, None)]
+    #[case::not_remade(Known { remade: Some(HashSet::new()), ..known() }, 150, Some(Code::PageChecksumFailed))]
+    #[case::without_checksums(Known { layout: Some(Layout { checksums: false, ..LAYOUT }), ..known() }, 50, None)]
+    #[case::nobody_knows(Known { layout: None, ..known() }, 50, Some(Code::CheckNotRun))]
     fn a_page_is_damaged_unless_recovery_makes_it_anew(
         #[case] known: Known,
         #[case] lsn: u64,
-        #[case] findings: usize,
-        #[case] not_told: usize,
-        #[case] remade: u64,
+        #[case] expected: Option<Code>,
     ) {
-        let settled = settle(&[damaged(lsn)], 0, &known);
-        assert_eq!(
-            (settled.findings.len(), settled.not_told.len(), settled.remade),
-            (findings, not_told, remade)
-        );
+        let settled = settle(&[damaged(lsn)], &PagesSeen::default(), &known);
+        let codes: Vec<Code> = settled.findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, Vec::from_iter(expected));
+        assert_eq!(settled.remade, u64::from(expected.is_none() && known.remade.is_some()));
+    }
+
+    /// What was only counted keeps a backup from being proven, unless it is a checksum that the cluster does not have.
+    #[rstest]
+    #[case(true, 0, 1, 1)]
+    #[case(true, 1, 0, 1)]
+    #[case(false, 1, 0, 0)]
+    #[case(false, 1, 1, 1)]
+    fn pages_that_were_only_counted_are_not_good(
+        #[case] checksums: bool,
+        #[case] more_by_checksum: u64,
+        #[case] more: u64,
+        #[case] findings: usize,
+    ) {
+        let known = Known { layout: Some(Layout { checksums, ..LAYOUT }), ..known() };
+        let settled = settle(&[], &PagesSeen { more_by_checksum, more, ..PagesSeen::default() }, &known);
+        assert_eq!(settled.findings.len(), findings);
+    }
+
+    /// The pages of a second file were numbered as if the first had the usual size.
+    #[rstest]
+    #[case(true, Code::CheckNotRun)]
+    #[case(false, Code::PageChecksumFailed)]
+    fn a_number_that_was_guessed_wrong_says_nothing(#[case] guessed: bool, #[case] expected: Code) {
+        let layout = Some(Layout { blocks_per_file: 1000, ..LAYOUT });
+        let wrong = Wrong::Damage(Damage::Checksum { stored: 1, computed: 2 });
+        let suspect = Suspect { block: 0, ..suspect("base/5/16384.1", 131_072, 50, wrong) };
+        let settled = settle(&[suspect], &PagesSeen::default(), &Known { layout, guessed, ..known() });
+        assert_eq!(settled.findings[0].code, expected);
     }
 
     fn known() -> Known {
-        Known { layout: Some(LAYOUT), ..Known::default() }
+        Known { layout: Some(LAYOUT), start: Some(100), end: Some(200), ..Known::default() }
     }
 
     #[test]
@@ -267,7 +290,7 @@ mod tests {
         let file = "pg_tblspc/16400/PG_15_202209061/5/16390_fsm.1";
         let wrong = Wrong::Damage(Damage::Header);
         let suspects: Vec<Suspect> = (0..7).map(|block| suspect(file, 131_072 + block, 1, wrong)).collect();
-        let findings = settle(&suspects, 0, &known()).findings;
+        let findings = settle(&suspects, &PagesSeen::default(), &known()).findings;
         assert_eq!(findings.len(), 5);
         assert_eq!(
             findings[0].message,

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -154,11 +153,8 @@ fn each(
             }
             reading.also.map_or(Ok(()), |also| also.directory(path, member.mode))
         }
-        Kind::Link(to) => {
-            let to = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(to);
-            observed.look().links.insert(path, PathBuf::from(to));
-            Ok(())
-        }
+        // Those to tablespaces are made anew from the map.
+        Kind::Link => Ok(()),
         Kind::Other(what) => {
             let message =
                 format!("\"{}\" in archive \"{name}\" is {what}, which has no place in a backup", shown());

@@ -66,6 +66,8 @@ pub struct Verification<'a> {
     pub not_checked: Vec<String>,
     /// The directory of the backup's own WAL, which a server reads where its archive has nothing.
     pub own_wal: Option<PathBuf>,
+    /// How its pages are laid out, where that is known before they are read.
+    pub layout: Option<Layout>,
     /// How far it is.
     pub progress: &'a Progress,
     /// Whether it is one of several.
@@ -84,6 +86,7 @@ impl Verification<'_> {
         let plain = matches!(content, Content::Plain(_));
         if let Content::Plain(root) = &content {
             self.own_wal = Some(root.join("pg_wal")).filter(|own| own.is_dir());
+            self.layout = plain_layout(root);
         }
         if let Some(late) = self.files(content, manifest.as_ref(), manifest_may_come, &ignored, &what, also) {
             manifest = self.parse(&late).inspect(|manifest| self.explain(manifest, &ignored));
@@ -171,10 +174,6 @@ impl Verification<'_> {
         let mut not_checked = Vec::new();
         let died = thread::scope(|scope| {
             let (lanes, threads) = Lanes::start(scope, options.jobs);
-            let layout = match &content {
-                Content::Plain(root) => plain_layout(root),
-                _ => None,
-            };
             let reading = Reading {
                 observed: &self.observed,
                 manifest,
@@ -183,7 +182,7 @@ impl Verification<'_> {
                 ignored,
                 lanes: &lanes,
                 keeps_segments: matches!(content, Content::Stream(_)),
-                layout,
+                layout: self.layout,
                 progress: &self.progress.done,
                 also,
             };
@@ -303,6 +302,9 @@ impl Verification<'_> {
         } else if manifest.is_none() {
             self.not_checked
                 .push("the WAL that the backup needs: only a manifest tells how far it goes".to_owned());
+        } else if ranges.is_empty() {
+            let message = "the manifest does not say which WAL the backup needs: leave it out with -n";
+            self.observed.found(Order::Wal, Code::CheckNotRun, b"pg_wal", message);
         } else if matches!(wal, WalOf::Nowhere) {
             let message = "the WAL that the backup needs is not with it: name its archive with --wal, or leave it out \
                            with -n";
@@ -325,25 +327,26 @@ impl Verification<'_> {
         segment_size: Option<u32>,
         whole: bool,
     ) {
-        let (suspects, more) = {
-            let mut inner = self.observed.look();
-            (std::mem::take(&mut inner.suspects), inner.pages.more)
+        let (suspects, seen) = {
+            let inner = &mut *self.observed.look();
+            inner.suspects.append(&mut inner.by_checksum);
+            (std::mem::take(&mut inner.suspects), inner.pages)
         };
         let layout = read.control.as_ref().map(Layout::of);
         let mut known = Known {
             major: read.major,
             layout,
-            guessed: true,
+            guessed: self.layout.is_none(),
             start: read.label.as_ref().map(|label| label.start),
+            end: ranges.iter().map(|range| range.end).max(),
             remade: None,
         };
         let by_wal: HashSet<_> = suspects.iter().filter_map(settle::page).collect();
         if whole && !by_wal.is_empty() {
             known.remade = wal::remade(wal, ranges, segment_size, &by_wal);
         }
-        let settled = settle::settle(&suspects, more, &known);
+        let settled = settle::settle(&suspects, &seen, &known);
         settled.findings.into_iter().for_each(|finding| self.observed.take(Order::Pages, finding));
-        self.not_checked.extend(settled.not_told);
         self.facts.pages_remade = settled.remade;
         if !self.options.checksums {
             self.not_checked.push("the content of files".to_owned());

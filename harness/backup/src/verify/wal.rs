@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::{Finding, Stage};
@@ -84,7 +85,6 @@ impl WalOf {
     fn segments(&self, segment_size: Option<u32>) -> Result<Option<Box<dyn Segments>>, String> {
         Ok(match self {
             Self::Nowhere => None,
-
             Self::Directories(directories) => {
                 let paths: Vec<&Path> = directories.iter().map(PathBuf::as_path).collect();
                 let mut store = Store::open(&paths).map_err(|error| error.to_string())?.with_compressed();
@@ -103,6 +103,16 @@ impl WalOf {
                 Some(Box::new(KeptSegments { segments: segments.clone(), segment_size }))
             }
         })
+    }
+}
+
+impl WalOf {
+    /// Whether a directory of it is not there at all, and not only closed to us.
+    fn is_missing(&self) -> bool {
+        let missing = |directory: &PathBuf| {
+            fs::metadata(directory).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        matches!(self, Self::Directories(directories) if directories.iter().any(missing))
     }
 }
 
@@ -129,7 +139,8 @@ pub fn needed(wal: &WalOf, ranges: &[Range], segment_size: Option<u32>) -> Neede
             },
             Ok(None) => continue,
             Err(error) => {
-                needed.findings.push(failed(range, Code::WalGap, error));
+                let code = if wal.is_missing() { Code::WalGap } else { Code::BackupUnreadable };
+                needed.findings.push(failed(range, code, error));
                 continue;
             }
         };
