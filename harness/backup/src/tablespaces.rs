@@ -1,7 +1,7 @@
 //! Where the tablespaces of a backup lead. A restored server that follows a link to a live tablespace writes into
 //! it, and a DROP TABLESPACE replayed there removes the live one's files: so links are looked at before a start.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
@@ -21,11 +21,7 @@ pub fn of_backup(directory: &Path) -> Result<Vec<Mapping>, Unreadable> {
     let Some(base) = parts::of_tar(directory).into_iter().find(|part| part.stem == "base") else {
         return of_data_directory(directory);
     };
-    let read = |to_its_end| {
-        let mut source = unpack::buffered(Box::new(File::open(&base.path)?));
-        let packed = unpack::recognise(&mut source)?;
-        map_in_tar(unpack::unpacked(source, packed)?, to_its_end)
-    };
+    let read = |to_its_end| map_in_tar(unpack::of_part(&base)?, to_its_end);
     // Somebody may have packed it anew, in another order.
     let has_tablespaces = parts::of_tar(directory).iter().any(parts::Part::is_tablespace);
     let map = match read(false) {

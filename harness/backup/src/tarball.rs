@@ -3,6 +3,7 @@
 //! wrongly. Here each of these is said.
 
 use std::cell::Cell;
+use std::error::Error;
 use std::io::{self, ErrorKind, Read};
 use std::rc::Rc;
 
@@ -62,6 +63,12 @@ pub enum Broken {
         /// The member within which it is; none when it is between two.
         within: Option<Vec<u8>>,
     },
+    /// The system could not read it, which says nothing about it.
+    #[error("{what}")]
+    Unreadable {
+        /// What the system says.
+        what: String,
+    },
     /// What was to be done with a member failed.
     #[error(transparent)]
     Stopped(#[from] io::Error),
@@ -81,23 +88,26 @@ pub fn read(
     let mut archive = Archive::new(Watched { stream, tail: Rc::clone(&tail) });
     let mut behind = 0;
     {
-        let members = archive.entries().map_err(|error| damaged(&error, None))?;
+        let members = archive.entries().map_err(|error| broken(&error))?;
         for entry in members {
-            let mut entry = entry.map_err(|error| damaged(&error, None))?;
-            let member = member(&mut entry).map_err(|error| damaged(&error, None))?;
+            let mut entry = entry.map_err(|error| broken(&error))?;
+            let member = member(&mut entry).map_err(|error| broken(&error))?;
             behind = entry.raw_file_position() + member.size.next_multiple_of(BLOCK);
             let mut content = Content { left: member.size, entry: &mut entry, failed: None };
             let done = each(&member, &mut content);
             if done.is_ok() {
                 io::copy(&mut content, &mut io::sink()).ok();
             }
-            if let Some(what) = content.failed.take() {
-                return Err(Broken::Damaged { what, within: Some(member.written) });
+            if let Some(mut failed) = content.failed.take() {
+                if let Broken::Damaged { within, .. } = &mut failed {
+                    *within = Some(member.written);
+                }
+                return Err(failed);
             }
             done?;
         }
     }
-    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|error| damaged(&error, None))?;
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|error| broken(&error))?;
     let Tail { all, zeros } = tail.get();
     let rest = all.saturating_sub(behind);
     Ok(if rest < 2 * BLOCK {
@@ -109,15 +119,23 @@ pub fn read(
     })
 }
 
-fn damaged(error: &io::Error, within: Option<Vec<u8>>) -> Broken {
-    Broken::Damaged { what: words(error), within }
-}
-
-/// An error of reading, in words. That of the tar library tells in its source what was wrong.
-fn words(error: &io::Error) -> String {
-    match error.kind() {
-        ErrorKind::UnexpectedEof => "it is cut off".to_owned(),
-        _ => error.to_string(),
+/// Why a tar cannot be read: what the system says of a file has a number, somewhere below what the library says; what is
+/// wrong with its content has none.
+fn broken(error: &io::Error) -> Broken {
+    let first: &(dyn Error + 'static) = error;
+    let mut causes = std::iter::successors(Some(first), |cause| (*cause).source());
+    let of_the_system = |cause: &(dyn Error + 'static)| {
+        cause
+            .downcast_ref::<io::Error>()
+            .filter(|cause| cause.raw_os_error().is_some())
+            .map(ToString::to_string)
+    };
+    match (causes.find_map(of_the_system), error.kind()) {
+        (Some(what), _) => Broken::Unreadable { what },
+        (None, ErrorKind::UnexpectedEof) => {
+            Broken::Damaged { what: "it is cut off".to_owned(), within: None }
+        }
+        (None, _) => Broken::Damaged { what: error.to_string(), within: None },
     }
 }
 
@@ -173,7 +191,7 @@ struct Content<'a, 'b, R: Read> {
     entry: &'a mut tar::Entry<'b, R>,
     left: u64,
     /// Why reading failed.
-    failed: Option<String>,
+    failed: Option<Broken>,
 }
 
 impl<R: Read> Read for Content<'_, '_, R> {
@@ -186,7 +204,7 @@ impl<R: Read> Read for Content<'_, '_, R> {
         match &read {
             Ok(read) => self.left = self.left.saturating_sub(*read as u64),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => self.failed = Some(words(error)),
+            Err(error) => self.failed = Some(broken(error)),
         }
         read
     }
@@ -267,6 +285,25 @@ mod tests {
             assert!(paths(&whole[..cut]).1.is_err(), "cut to {cut}");
         }
         assert_eq!(paths(&[]).1, Ok(Ended::Early));
+    }
+
+    /// A medium that fails, at its beginning, within a member, and within a header.
+    #[rstest]
+    #[case(0)]
+    #[case(600)]
+    #[case(1100)]
+    fn what_the_system_cannot_read_is_not_damaged(#[case] from: usize) {
+        const IO: i32 = 5;
+        struct Failing;
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::from_raw_os_error(IO))
+            }
+        }
+        let tar = sample();
+        let read = read((&tar[..from]).chain(Failing), |_, _| Ok(()));
+        let Err(Broken::Unreadable { what }) = read else { panic!("{read:?}") };
+        assert!(what.contains("os error 5"), "{what}");
     }
 
     #[test]

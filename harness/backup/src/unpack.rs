@@ -1,11 +1,12 @@
 //! Streams of what is compressed by gzip, LZ4 or Zstandard, whole or not at all: a stream that ends too early is an
 //! error, and so is anything behind its end.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::parts::Packed;
+use crate::parts::{Packed, Part};
 
 /// Bytes that are read at once.
 const BUFFER: usize = 256 << 10;
@@ -26,7 +27,7 @@ pub fn buffered(stream: Box<dyn Read + Send>) -> Source {
 /// # Errors
 ///
 /// What reading gives.
-pub fn recognise(source: &mut Source) -> io::Result<Packed> {
+fn recognise(source: &mut Source) -> io::Result<Packed> {
     let begin = source.fill_buf()?;
     Ok(match begin {
         [0x1F, 0x8B, ..] => Packed::Gzip,
@@ -34,6 +35,26 @@ pub fn recognise(source: &mut Source) -> io::Result<Packed> {
         [0x28, 0xB5, 0x2F, 0xFD, ..] => Packed::Zstd,
         _ => Packed::No,
     })
+}
+
+/// What an archive of a backup holds, packed as its name says. Reading it to its end tells whether it is whole.
+///
+/// # Errors
+///
+/// A file that cannot be opened.
+pub fn of_part(part: &Part) -> io::Result<Box<dyn Read + Send>> {
+    unpacked(buffered(Box::new(File::open(&part.path)?)), part.packed)
+}
+
+/// What a stream holds, which has no name that says how it is packed.
+///
+/// # Errors
+///
+/// What reading gives.
+pub fn of_stream(stream: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+    let mut source = buffered(stream);
+    let packed = recognise(&mut source)?;
+    unpacked(source, packed)
 }
 
 /// What a stream holds. Reading it to its end tells whether it is whole.
@@ -96,7 +117,7 @@ impl Read for Lz4 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use rstest::rstest;
     use std::io::Write;
@@ -111,7 +132,8 @@ mod tests {
         (0..700_000).map(|_| step(&mut state)).collect()
     }
 
-    fn pack(content: &[u8], packed: Packed) -> Vec<u8> {
+    /// Content, packed.
+    pub(crate) fn pack(content: &[u8], packed: Packed) -> Vec<u8> {
         match packed {
             Packed::No => content.to_vec(),
             Packed::Gzip => {

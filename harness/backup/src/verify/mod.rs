@@ -122,6 +122,15 @@ fn one(
     let observed = Arc::new(Observed::new(options.stop_at_first));
     let backup = Backup::of(source, options, &observed);
     let facts = Facts { path: backup.shown.clone(), ..Facts::default() };
-    Verification { options, observed, facts, not_checked: Vec::new(), own_wal: None, layout: None, progress, standing }
-        .run(backup, also)
+    Verification {
+        options,
+        observed,
+        facts,
+        not_checked: Vec::new(),
+        own_wal: None,
+        layout: None,
+        progress,
+        standing,
+    }
+    .run(backup, also)
 }

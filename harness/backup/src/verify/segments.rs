@@ -2,7 +2,6 @@
 //! they lie there, which is that of the WAL, and two of them are in memory at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -29,7 +28,7 @@ struct Segment {
     bytes: Vec<u8>,
 }
 
-type OnItsWay = io::Result<Segment>;
+type OnItsWay = Result<Segment, Broken>;
 
 /// The segments of a tar.
 pub struct TarSegments {
@@ -52,15 +51,15 @@ impl TarSegments {
         let (send, coming) = sync_channel(1);
         let part = part.clone();
         let reader = thread::spawn(move || {
-            if let Err(error) = read(&part, segment_size, &send) {
-                _ = send.send(Err(error));
+            if let Err(broken) = read(&part, segment_size, &send) {
+                _ = send.send(Err(broken));
             }
         });
         let (coming, reader) = (Some(coming), Some(reader));
         Self { segment_size, coming, reader, ahead: None, given: None, gone: BTreeSet::new() }
     }
 
-    fn next(&mut self) -> io::Result<Option<Segment>> {
+    fn next(&mut self) -> Result<Option<Segment>, Broken> {
         match self.ahead.take() {
             Some(segment) => Ok(Some(segment)),
             None => self.coming.as_ref().and_then(|coming| coming.recv().ok()).transpose(),
@@ -94,7 +93,13 @@ impl Segments for TarSegments {
         if self.gone.contains(&(timeline, number)) {
             return Err(io::Error::other("the segments do not lie in their order in the archive"));
         }
-        while let Some(segment) = self.next()? {
+        loop {
+            let segment = match self.next() {
+                Ok(Some(segment)) => segment,
+                Ok(None) => break,
+                Err(Broken::Damaged { what, .. }) => return Ok(Found::Corrupt { what }),
+                Err(unreadable) => return Err(io::Error::other(unreadable.to_string())),
+            };
             let its = (segment.number, segment.timeline);
             if its == (number, timeline) {
                 if segment.size != u64::from(self.segment_size) {
@@ -119,11 +124,9 @@ impl Segments for TarSegments {
 
 /// Bytes of the first segment in a tar, if there is one and a segment can have so many.
 fn size_of_first(part: &Part) -> Option<u32> {
-    let mut source = unpack::buffered(Box::new(File::open(&part.path).ok()?));
-    let packed = unpack::recognise(&mut source).ok()?;
     let mut size = None;
     let enough = || io::Error::other("the first is enough");
-    _ = tarball::read(unpack::unpacked(source, packed).ok()?, |member, _| match name_of(member) {
+    _ = tarball::read(unpack::of_part(part).ok()?, |member, _| match name_of(member) {
         Some(name) if segment::parse(name, USUAL_SEGMENT_SIZE.into()).is_some_and(is_segment) => {
             size = u32::try_from(member.size).ok().filter(|size| is_segment_size(*size));
             Err(enough())
@@ -171,10 +174,8 @@ impl Segments for KeptSegments {
     }
 }
 
-fn read(part: &Part, segment_size: u32, send: &SyncSender<OnItsWay>) -> io::Result<()> {
-    let mut source = unpack::buffered(Box::new(File::open(&part.path)?));
-    let packed = unpack::recognise(&mut source)?;
-    let read = tarball::read(unpack::unpacked(source, packed)?, |member, content| {
+fn read(part: &Part, segment_size: u32, send: &SyncSender<OnItsWay>) -> Result<(), Broken> {
+    tarball::read(unpack::of_part(part)?, |member, content| {
         let parsed = name_of(member).and_then(|name| segment::parse(name, segment_size.into()));
         let Some(ArchiveFile::Segment { timeline, number }) = parsed else { return Ok(()) };
         let mut bytes = Vec::new();
@@ -184,10 +185,6 @@ fn read(part: &Part, segment_size: u32, send: &SyncSender<OnItsWay>) -> io::Resu
         }
         let gone = |_| io::Error::other("nobody waits for more");
         send.send(Ok(Segment { timeline, number, size: member.size, bytes })).map_err(gone)
-    });
-    match read {
-        Ok(_) => Ok(()),
-        Err(Broken::Stopped(error)) => Err(error),
-        Err(damaged @ Broken::Damaged { .. }) => Err(io::Error::other(damaged.to_string())),
-    }
+    })
+    .map(|_| ())
 }

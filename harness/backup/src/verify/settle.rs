@@ -79,7 +79,10 @@ pub fn settle(suspects: &[Suspect], seen: &PagesSeen, known: &Known) -> Settled 
     let more = seen.more + if without_checksums { 0 } else { seen.more_by_checksum };
     for (pages, what) in [
         (unknown_checksums, "look damaged, and no control file tells whether they have checksums at all"),
-        (moved, "of large relations look damaged, whose files have another size than usual: unpack the backup first"),
+        (
+            moved,
+            "of large relations look damaged, whose files have another size than usual: unpack the backup first",
+        ),
         (torn, "changed during the backup: only its WAL, which was not read, tells whether they are good"),
         (more, "look damaged beside those that are told"),
     ] {

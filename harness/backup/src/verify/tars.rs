@@ -1,6 +1,5 @@
 //! A backup in tar format: its archives are read as they are, without being unpacked to disk.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -52,28 +51,27 @@ pub fn read(archives: Vec<Archive>, threads: usize, reading: &Reading<'_>, manif
 
 fn one(archive: Archive, reading: &Reading<'_>, manifest: &ManifestWithin) {
     let observed = reading.observed;
-    let (name, prefix, stream): (Arc<str>, Vec<u8>, Box<dyn Read + Send>) = match archive {
-        Archive::Stream(stream) => ("standard input".into(), Vec::new(), stream),
+    let (name, prefix, unpacked): (Arc<str>, String, _) = match archive {
+        Archive::Stream(stream) => ("standard input".into(), String::new(), unpack::of_stream(stream)),
         Archive::File(part) => {
-            let name: Arc<str> = part.name().into();
             let prefix = match part.stem.as_str() {
                 "base" => String::new(),
                 "pg_wal" => "pg_wal/".to_owned(),
                 oid => format!("pg_tblspc/{oid}/"),
             };
-            let prefix = prefix.into_bytes();
-            match File::open(&part.path) {
-                Ok(file) => (name, prefix, Box::new(file)),
-                Err(error) => {
-                    let message = format!("could not open file \"{name}\": {}", words(&error));
-                    observed.found(Order::Walk, Code::BackupUnreadable, name.as_bytes(), message);
-                    observed.look().broken_archives.push(name.to_string());
-                    return;
-                }
-            }
+            (part.name().into(), prefix, unpack::of_part(&part))
         }
     };
-    let ended = members(&name, &prefix, stream, reading, manifest);
+    let unpacked = match unpacked {
+        Ok(unpacked) => unpacked,
+        Err(error) => {
+            let message = format!("could not open file \"{name}\": {}", words(&error));
+            observed.found(Order::Walk, Code::BackupUnreadable, name.as_bytes(), message);
+            observed.look().broken_archives.push(name.to_string());
+            return;
+        }
+    };
+    let ended = members(&name, prefix.as_bytes(), unpacked, reading, manifest);
     let (code, message) = match ended {
         Ok(Ended::Whole) => return,
         // That the manifest's files are all there shows that nothing was cut off.
@@ -94,6 +92,10 @@ fn one(archive: Archive, reading: &Reading<'_>, manifest: &ManifestWithin) {
             };
             (Code::UnpackFailed, format!("could not read archive \"{name}\"{place}: {what}"))
         }
+        Err(Broken::Unreadable { what }) => {
+            observed.look().broken_archives.push(name.to_string());
+            (Code::BackupUnreadable, format!("could not read file \"{name}\": {what}"))
+        }
         Err(Broken::Stopped(error)) => {
             observed.look().broken_archives.push(name.to_string());
             if reading.is_over() {
@@ -112,15 +114,10 @@ fn has_come(manifest: &ManifestWithin) -> bool {
 fn members(
     name: &Arc<str>,
     prefix: &[u8],
-    stream: Box<dyn Read + Send>,
+    unpacked: Box<dyn Read + Send>,
     reading: &Reading<'_>,
     manifest: &ManifestWithin,
 ) -> Result<Ended, Broken> {
-    let broken = |error: io::Error| Broken::Damaged { what: words(&error), within: None };
-    // The count outlives the stream, which must not borrow.
-    let mut source = unpack::buffered(stream);
-    let packed = unpack::recognise(&mut source).map_err(broken)?;
-    let unpacked = unpack::unpacked(source, packed).map_err(broken)?;
     tarball::read(Counted { stream: unpacked, count: reading.progress }, |member, content| {
         if reading.is_over() {
             return Err(io::Error::other("nothing more is wanted"));
