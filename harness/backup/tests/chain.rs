@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod made;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,24 +15,9 @@ use pgdrill_model::units::Lsn;
 use pgdrill_model::verdict::Verdict;
 use pgdrill_ondisk::page;
 use rstest::rstest;
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-/// Directories without which PostgreSQL does not work.
-const DIRECTORIES: [&str; 12] = [
-    "base/5",
-    "global",
-    "pg_commit_ts",
-    "pg_logical/mappings",
-    "pg_logical/snapshots",
-    "pg_multixact/members",
-    "pg_multixact/offsets",
-    "pg_notify",
-    "pg_replslot",
-    "pg_subtrans",
-    "pg_tblspc",
-    "pg_twophase",
-];
+use crate::made::DIRECTORIES;
 
 /// Of the control file from which those here are made.
 const IDENTIFIER: u64 = 7_711_123_022_433_181_729;
@@ -70,10 +57,6 @@ fn some(numbers: &[u32]) -> Vec<u8> {
     bytes.resize(8192, 0);
     bytes.extend(numbers.iter().flat_map(|number| page(*number)));
     bytes
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Member {
@@ -133,13 +116,9 @@ impl Member {
     }
 
     fn control(&self) -> Vec<u8> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/ondisk/pg_control-17");
-        let mut control = fs::read(path).unwrap();
-        control[..8].copy_from_slice(&self.identifier.to_le_bytes());
-        control[252..256].copy_from_slice(&self.checksums.to_le_bytes());
-        let crc = crc32c::crc32c(&control[..288]);
-        control[288..292].copy_from_slice(&crc.to_le_bytes());
-        control
+        made::control("pg_control-17", self.checksums, |control| {
+            control[..8].copy_from_slice(&self.identifier.to_le_bytes());
+        })
     }
 
     /// Makes it below `root`.
@@ -148,7 +127,6 @@ impl Member {
         for name in DIRECTORIES {
             fs::create_dir_all(directory.join(name)).unwrap();
         }
-        fs::create_dir(directory.join("pg_xact")).unwrap();
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
         let mut files = vec![
             ("PG_VERSION", b"17\n".to_vec()),
@@ -159,11 +137,7 @@ impl Member {
         files.extend(self.files.clone());
         let mut lines = Vec::new();
         for (name, bytes) in files {
-            let (size, sum) = (bytes.len(), hex(&Sha256::digest(&bytes)));
-            lines.push(format!(
-                "{{ \"Path\": \"{name}\", \"Size\": {size}, \"Last-Modified\": \"2026-01-01 00:00:00 GMT\", \
-                 \"Checksum-Algorithm\": \"SHA256\", \"Checksum\": \"{sum}\" }}"
-            ));
+            lines.push(made::line(name, &bytes));
             fs::write(directory.join(name), bytes).unwrap();
         }
         let (version, start) = (self.manifest_version, Lsn(self.start.into()));
@@ -171,15 +145,9 @@ impl Member {
             1 => String::new(),
             _ => format!("\"System-Identifier\": {},\n", self.identifier),
         };
-        let body = format!(
-            "{{ \"PostgreSQL-Backup-Manifest-Version\": {version},\n{identifier}\"Files\": [\n{}\n],\n\"WAL-Ranges\": \
-             [\n{{ \"Timeline\": 1, \"Start-LSN\": \"{start}\", \"End-LSN\": \"{}\" }}\n],\n",
-            lines.join(",\n"),
-            Lsn(u64::from(self.start) + 0x100)
-        );
-        let sum = hex(&Sha256::digest(body.as_bytes()));
-        fs::write(directory.join("backup_manifest"), format!("{body}\"Manifest-Checksum\": \"{sum}\"}}\n"))
-            .unwrap();
+        let range = (start.to_string(), Lsn(u64::from(self.start) + 0x100).to_string());
+        let manifest = made::manifest(version, &identifier, &lines, &[range]);
+        fs::write(directory.join("backup_manifest"), manifest).unwrap();
         directory
     }
 }

@@ -2,130 +2,34 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+mod made;
 
-use flate2::{Compression, write::GzEncoder};
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
 use pgdrill_backup::restore::{Mapping, Place, Refused, Restored, Settings, restore};
 use pgdrill_backup::verify::{Options, Progress, Source};
 use pgdrill_model::code::Code;
 use pgdrill_model::verdict::Verdict;
 use rstest::rstest;
-use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
 use tempfile::TempDir;
 
+use crate::made::{Making, fixture};
+
 const NOTE: &str = "pgdrill.restore-is-not-complete";
 
-/// Directories without which PostgreSQL does not work.
-const DIRECTORIES: [&str; 16] = [
-    "base",
-    "base/5",
-    "global",
-    "pg_commit_ts",
-    "pg_logical",
-    "pg_logical/mappings",
-    "pg_logical/snapshots",
-    "pg_multixact",
-    "pg_multixact/members",
-    "pg_multixact/offsets",
-    "pg_notify",
-    "pg_replslot",
-    "pg_subtrans",
-    "pg_tblspc",
-    "pg_twophase",
-    "pg_xact",
-];
-
-/// A backup in tar format that is being made.
-struct Making {
-    directory: TempDir,
-    base: tar::Builder<Vec<u8>>,
-    lines: Vec<String>,
+/// Two buffers of zeros between data, and more.
+fn large() -> Vec<u8> {
+    [vec![7; 300_000], vec![0; 1 << 20], vec![9; 5]].concat()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn fixture(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/ondisk").join(name);
-    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-impl Making {
-    /// One with all that a backup must have, but for the control file.
-    fn new() -> Self {
-        let mut making = Self {
-            directory: TempDir::new().unwrap(),
-            base: tar::Builder::new(Vec::new()),
-            lines: Vec::new(),
-        };
-        let label = "START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\nCHECKPOINT LOCATION: 0/2000060\n\
-                     BACKUP METHOD: streamed\nBACKUP FROM: primary\nSTART TIME: 2026-01-01 00:00:00 UTC\nLABEL: made\n\
-                     START TIMELINE: 1\n";
-        making.file("backup_label", label.as_bytes());
-        for name in DIRECTORIES {
-            making.member(name, EntryType::Directory, 0o700, None, &[]);
-        }
-        making.file("PG_VERSION", b"15\n");
-        making.file("base/5/PG_VERSION", b"15\n");
-        // Two buffers of zeros between data.
-        let large = [vec![7; 300_000], vec![0; 1 << 20], vec![9; 5]].concat();
-        making.file("pg_xact/0000", &large);
-        making
-    }
-
-    fn member(&mut self, name: &str, kind: EntryType, mode: u32, link: Option<&str>, bytes: &[u8]) {
-        let mut header = Header::new_ustar();
-        header.set_entry_type(kind);
-        header.set_mode(mode);
-        header.set_size(bytes.len() as u64);
-        // As it is, whatever it is.
-        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
-        if let Some(link) = link {
-            header.set_link_name(link).unwrap();
-        }
-        header.set_cksum();
-        self.base.append(&header, bytes).unwrap();
-    }
-
-    fn file(&mut self, name: &str, bytes: &[u8]) {
-        self.member(name, EntryType::Regular, 0o600, None, bytes);
-        self.list(name, bytes);
-    }
-
-    fn list(&mut self, name: &str, bytes: &[u8]) {
-        let (size, sum) = (bytes.len(), hex(&Sha256::digest(bytes)));
-        self.lines.push(format!(
-            "{{ \"Path\": \"{name}\", \"Size\": {size}, \"Last-Modified\": \"2026-01-01 00:00:00 GMT\", \
-             \"Checksum-Algorithm\": \"SHA256\", \"Checksum\": \"{sum}\" }}"
-        ));
-    }
-
-    /// Adds the control file, and writes it all; `cut` bytes of the base are kept.
-    fn done(mut self, cut: Option<usize>) -> TempDir {
-        self.file("global/pg_control", &fixture("pg_control-15"));
-        let body = format!(
-            "{{ \"PostgreSQL-Backup-Manifest-Version\": 1,\n\"Files\": [\n{}\n],\n\"WAL-Ranges\": [\n{{ \"Timeline\": 1, \
-             \"Start-LSN\": \"0/2000028\", \"End-LSN\": \"0/2000100\" }}\n],\n",
-            self.lines.join(",\n")
-        );
-        let sum = hex(&Sha256::digest(body.as_bytes()));
-        let manifest = format!("{body}\"Manifest-Checksum\": \"{sum}\"}}\n");
-        fs::write(self.directory.path().join("backup_manifest"), manifest).unwrap();
-        let mut base = self.base.into_inner().unwrap();
-        base.truncate(cut.unwrap_or(base.len()));
-        let mut gzip = GzEncoder::new(
-            File::create(self.directory.path().join("base.tar.gz")).unwrap(),
-            Compression::fast(),
-        );
-        gzip.write_all(&base).unwrap();
-        gzip.finish().unwrap();
-        self.directory
-    }
+/// A backup with a large file.
+fn making() -> Making {
+    let mut making = Making::new();
+    making.file("pg_xact/0000", &large());
+    making
 }
 
 fn place(into: &Path) -> Place {
@@ -154,17 +58,20 @@ fn codes(restored: &Restored) -> Vec<(Code, &str)> {
 
 #[test]
 fn what_was_backed_up_is_there_verified_and_zeros_take_no_room() {
-    let (backup, target) = (Making::new().done(None), TempDir::new().unwrap());
+    let (backup, target) = (making().done(None), TempDir::new().unwrap());
     let into = target.path().join("made/for/it");
     let done = restored(backup.path(), &place(&into));
     assert_eq!((codes(&done), done.report.verdict, done.complete), (vec![], Verdict::Proven, true));
     assert_eq!(done.report.checked.checksums, 5);
     assert_eq!(fs::read(into.join("global/pg_control")).unwrap(), fixture("pg_control-15"));
-    let large = fs::read(into.join("pg_xact/0000")).unwrap();
-    assert_eq!(large, [vec![7; 300_000], vec![0; 1 << 20], vec![9; 5]].concat());
+    assert!(fs::read(into.join("pg_xact/0000")).unwrap() == large());
     assert_eq!(done.sparse, 3 * (256 << 10));
     let metadata = fs::metadata(into.join("pg_xact/0000")).unwrap();
-    assert_eq!((metadata.len(), metadata.mode() & 0o777), (large.len() as u64, 0o600));
+    assert_eq!((metadata.len(), metadata.mode() & 0o777), (large().len() as u64, 0o600));
+    // The servers' account must come through to it.
+    fs::create_dir(target.path().join("usual")).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+    assert_eq!(mode(&target.path().join("made")), mode(&target.path().join("usual")));
     for name in [".", "base/5", "pg_notify"] {
         assert_eq!(fs::metadata(into.join(name)).unwrap().mode() & 0o777, 0o700, "{name}");
     }
@@ -175,7 +82,7 @@ fn what_was_backed_up_is_there_verified_and_zeros_take_no_room() {
 
 #[test]
 fn nothing_is_written_over_what_is_there() {
-    let (backup, target) = (Making::new().done(None), TempDir::new().unwrap());
+    let (backup, target) = (making().done(None), TempDir::new().unwrap());
     fs::write(target.path().join("mine"), "mine").unwrap();
     let refused = |place: &Place| {
         let source = Source::Directory(backup.path().to_owned());
@@ -204,7 +111,7 @@ fn nothing_is_written_outside(
     #[case] words: &str,
 ) {
     let target = TempDir::new().unwrap();
-    let mut making = Making::new();
+    let mut making = making();
     let name = name.replace("/{}", target.path().to_str().unwrap());
     making.member(&name, kind, 0o600, link, if kind == EntryType::Regular { b"bad" } else { b"" });
     let backup = making.done(None);
@@ -221,7 +128,7 @@ fn nothing_is_written_outside(
 #[test]
 fn nothing_is_written_through_a_link() {
     let (target, outside) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let mut making = Making::new();
+    let mut making = making();
     making.member("pg_stat", EntryType::Symlink, 0o777, outside.path().to_str(), b"");
     making.file("pg_stat/x", b"bad");
     let backup = making.done(None);
@@ -234,7 +141,7 @@ fn nothing_is_written_through_a_link() {
 
 #[test]
 fn an_archive_that_is_cut_leaves_a_directory_on_which_nothing_starts() {
-    let (backup, target) = (Making::new().done(Some(1 << 20)), TempDir::new().unwrap());
+    let (backup, target) = (making().done(Some(1 << 20)), TempDir::new().unwrap());
     let done = restored(backup.path(), &place(target.path()));
     assert!(!done.complete);
     assert_eq!(done.report.verdict, Verdict::Disproven);
@@ -251,7 +158,7 @@ fn what_is_not_what_the_manifest_says_is_started_on_only_when_that_is_accepted(
     #[values(false, true)] accept_damage: bool,
 ) {
     let target = TempDir::new().unwrap();
-    let mut making = Making::new();
+    let mut making = making();
     making.member("pg_xact/0001", EntryType::Regular, 0o600, None, b"changed");
     making.list("pg_xact/0001", b"CHANGED");
     let backup = making.done(None);
@@ -267,7 +174,7 @@ fn what_is_not_what_the_manifest_says_is_started_on_only_when_that_is_accepted(
 #[test]
 fn a_file_that_is_there_twice_ends_it() {
     let target = TempDir::new().unwrap();
-    let mut making = Making::new();
+    let mut making = making();
     making.member("PG_VERSION", EntryType::Regular, 0o600, None, b"16\n");
     let done = restored(making.done(None).path(), &place(target.path()));
     assert!(!done.complete);
@@ -276,21 +183,52 @@ fn a_file_that_is_there_twice_ends_it() {
     assert_eq!(fs::read(target.path().join("PG_VERSION")).unwrap(), b"15\n");
 }
 
+/// A path can be too long for a file although it was not for its directory. (A disk that is full is not to be had without
+/// privileges.)
 #[test]
-fn a_directory_that_cannot_be_written_is_said_to_be_that() {
-    let (backup, target) = (Making::new().done(None), TempDir::new().unwrap());
-    let full = target.path().join("data");
-    // A file system of its own that is full from the start is not to be had without privileges; a file in the way is.
-    symlink("/dev/full", &full).unwrap();
+fn what_cannot_be_written_is_no_fault_of_the_backup() {
+    /// `PATH_MAX` without its zero, and room for the longest path of any other file.
+    const LONGEST: usize = 4095 - 50;
+    let target = TempDir::new().unwrap();
+    let mut into = target.path().to_owned();
+    while LONGEST - into.as_os_str().len() > 210 {
+        into.push("d".repeat(200));
+    }
+    into.push("d".repeat(LONGEST - into.as_os_str().len() - 1));
+    let mut making = making();
+    making.file(&format!("pg_xact/{}", "f".repeat(60)), b"too long");
+    let done = restored(making.done(None).path(), &place(&into));
+    assert!(!done.complete);
+    assert_eq!(done.report.verdict, Verdict::Unverified, "{:?}", codes(&done));
+    let said = codes(&done);
+    assert!(
+        said.iter().any(|(code, said)| *code == Code::RestoreFailed && said.contains("File name too long")),
+        "{said:?}"
+    );
+    assert!(into.join(NOTE).exists() && !into.join("global/pg_control").exists());
+}
+
+/// The first directory is made before the second cannot be: it does not stay.
+#[test]
+fn what_was_made_for_a_restore_that_is_refused_is_removed() {
+    let target = TempDir::new().unwrap();
+    fs::write(target.path().join("file"), "").unwrap();
+    let mut making = making();
+    making.file("tablespace_map", b"16400 /srv/live\n");
+    let backup = making.done(None);
+    fs::write(backup.path().join("16400.tar"), [0; 1024]).unwrap();
+    let mapping = Mapping { from: "/srv/live".into(), to: target.path().join("file/below/space") };
+    let wanted = Place { tablespaces: vec![mapping], ..place(&target.path().join("made/data")) };
     let source = Source::Directory(backup.path().to_owned());
-    let refused = restore(source, &options(), &place(&full), &Progress::default()).unwrap_err();
-    assert!(matches!(refused, Refused::NotADirectory(_)), "{refused}");
+    let refused = restore(source, &options(), &wanted, &Progress::default()).unwrap_err();
+    assert!(matches!(refused, Refused::NotADirectory(_) | Refused::Unusable { .. }), "{refused}");
+    assert!(!target.path().join("made").exists());
 }
 
 #[test]
 fn tablespaces_go_where_they_were_told_to_and_nowhere_else() {
     let target = TempDir::new().unwrap();
-    let mut making = Making::new();
+    let mut making = making();
     making.file("tablespace_map", b"16400 /srv/live one\n");
     making.list("pg_tblspc/16400/PG_15_202209061/5/16401", &[0; 8192]);
     let backup = making.done(None);
@@ -330,7 +268,7 @@ fn tablespaces_go_where_they_were_told_to_and_nowhere_else() {
 #[test]
 fn a_target_is_written_for_the_server_and_takes_back_what_the_backup_brought() {
     let target = TempDir::new().unwrap();
-    let mut making = Making::new();
+    let mut making = making();
     making.member("postgresql.auto.conf", EntryType::Regular, 0o600, None, b"recovery_target_xid = '7'\n");
     making.member("standby.signal", EntryType::Regular, 0o600, None, b"");
     let settings = Settings {

@@ -1,8 +1,8 @@
 //! Where a backup may be restored to: nowhere that holds anything, and nowhere that was not named.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use pgdrill_ondisk::tablespace;
@@ -107,27 +107,52 @@ pub fn map(theirs: &[tablespace::Mapping], wanted: &[Mapping]) -> Result<Vec<(St
     mapped.collect()
 }
 
-/// Makes the directories, or takes empty ones.
-///
-/// # Errors
-///
-/// One that holds something, or cannot be made. Those that were made are removed again.
-pub fn make(directories: &[&Path]) -> Result<(), Refused> {
-    for (index, directory) in directories.iter().enumerate() {
-        if let Some(other) = directories[..index]
-            .iter()
-            .find(|other| other.starts_with(directory) || directory.starts_with(other))
-        {
-            return Err(Refused::Overlap(other.to_path_buf(), directory.to_path_buf()));
+/// Directories that were made for a restore, in order.
+#[derive(Debug, Default)]
+pub struct Made(Vec<PathBuf>);
+
+impl Made {
+    /// Makes these directories, or takes empty ones. What lies above them is open to the servers' account, too.
+    ///
+    /// # Errors
+    ///
+    /// One that holds something, or cannot be made. Those that were made are removed again.
+    pub fn of(directories: &[&Path]) -> Result<Self, Refused> {
+        for (index, directory) in directories.iter().enumerate() {
+            if let Some(other) = directories[..index]
+                .iter()
+                .find(|other| other.starts_with(directory) || directory.starts_with(other))
+            {
+                return Err(Refused::Overlap(other.to_path_buf(), directory.to_path_buf()));
+            }
+            look(directory)?;
         }
-        look(directory)?;
+        let mut made = Self::default();
+        for directory in directories {
+            if let Err(error) = made.make(directory) {
+                made.undo();
+                return Err(Refused::Unusable { path: directory.to_path_buf(), error });
+            }
+        }
+        Ok(made)
     }
-    for directory in directories {
-        let unusable = |error| Refused::Unusable { path: directory.to_path_buf(), error };
-        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
-        fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
+
+    fn make(&mut self, directory: &Path) -> io::Result<()> {
+        let mut missing: Vec<&Path> = directory.ancestors().take_while(|above| !above.exists()).collect();
+        while let Some(above) = missing.pop() {
+            fs::create_dir(above)?;
+            self.0.push(above.to_owned());
+        }
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
     }
-    Ok(())
+
+    /// Removes what was made, as far as nothing is in it.
+    pub fn undo(self) {
+        for directory in self.0.iter().rev() {
+            // Whoever has put something there wants to keep it.
+            _ = fs::remove_dir(directory);
+        }
+    }
 }
 
 /// Whether something may be put into a directory.

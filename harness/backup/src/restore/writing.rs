@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pgdrill_ondisk::tablespace;
 
-use super::place::{self, Mapping, Refused};
+use super::place::{Made, Mapping, Refused};
 use super::{Place, settings};
 use crate::flow::Work;
 use crate::verify::Also;
@@ -56,13 +56,18 @@ impl Writing {
     pub fn begin(place: &Place, mapped: &[(String, Mapping)]) -> Result<Self, Refused> {
         let tablespaces = mapped.iter().map(|(_, mapping)| mapping.to.as_path());
         let directories: Vec<&Path> = std::iter::once(place.into.as_path()).chain(tablespaces).collect();
-        place::make(&directories)?;
-        let unusable = |error| Refused::Unusable { path: place.into.clone(), error };
-        fs::write(place.into.join(INCOMPLETE), NOTE).map_err(unusable)?;
-        if let Some((user, group)) = place.owner {
-            for directory in &directories {
-                chown(directory, Some(user), Some(group)).map_err(unusable)?;
+        let made = Made::of(&directories)?;
+        let note = place.into.join(INCOMPLETE);
+        let prepared = fs::write(&note, NOTE).and_then(|()| match place.owner {
+            Some((user, group)) => {
+                directories.iter().try_for_each(|directory| chown(directory, Some(user), Some(group)))
             }
+            None => Ok(()),
+        });
+        if let Err(error) = prepared {
+            _ = fs::remove_file(note);
+            made.undo();
+            return Err(Refused::Unusable { path: place.into.clone(), error });
         }
         Ok(Self {
             into: place.into.clone(),

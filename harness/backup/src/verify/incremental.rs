@@ -252,12 +252,12 @@ mod tests {
         assert_eq!(words(&observed), [""; 0]);
         let pages = observed.look().pages;
         assert_eq!((pages.files, pages.pages), (1, 3));
-        assert_eq!(observed.look().suspects, []);
+        assert_eq!(observed.look().take_suspects(), []);
         // The same pages under other numbers.
         let mut moved = good;
         moved[16..20].copy_from_slice(&8_u32.to_le_bytes());
         let observed = seen("16384.1", &moved, layout, piece);
-        let suspects = observed.look().suspects.clone();
+        let suspects = observed.look().take_suspects();
         assert_eq!(suspects.len(), 1);
         assert_eq!((suspects[0].block, suspects[0].number), (8, 131_080));
         assert!(matches!(suspects[0].wrong, Wrong::Damage(_)), "{suspects:?}");
@@ -314,7 +314,7 @@ mod tests {
             (!said.is_empty()).then(|| said.replace('F', "base/5/INCREMENTAL.16384")).into_iter().collect();
         assert_eq!(words(&observed), expected);
         assert_eq!(observed.look().pages.pages, pages);
-        assert_eq!(observed.look().suspects, []);
+        assert_eq!(observed.look().take_suspects(), []);
     }
 
     /// In an archive the control file comes last.
@@ -340,7 +340,7 @@ mod tests {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/ondisk").join(name);
         let observed = seen("16384", &std::fs::read(path).unwrap(), layout, 262_144);
         assert_eq!(words(&observed), [""; 0]);
-        assert_eq!(observed.look().suspects, []);
+        assert_eq!(observed.look().take_suspects(), []);
         assert_eq!(observed.look().pages.pages, 2);
     }
 }

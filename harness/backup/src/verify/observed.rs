@@ -90,6 +90,12 @@ pub struct Inner {
 }
 
 impl Inner {
+    /// Takes out all pages that may be damaged.
+    pub fn take_suspects(&mut self) -> Vec<Suspect> {
+        self.suspects.append(&mut self.by_checksum);
+        std::mem::take(&mut self.suspects)
+    }
+
     /// Takes down that a file of the manifest is there; tells whether it was there before.
     pub fn comes(&mut self, index: usize) -> bool {
         if self.there.len() <= index {

@@ -328,9 +328,8 @@ impl Verification<'_> {
         whole: bool,
     ) {
         let (suspects, seen) = {
-            let inner = &mut *self.observed.look();
-            inner.suspects.append(&mut inner.by_checksum);
-            (std::mem::take(&mut inner.suspects), inner.pages)
+            let mut inner = self.observed.look();
+            (inner.take_suspects(), inner.pages)
         };
         let layout = read.control.as_ref().map(Layout::of);
         let mut known = Known {
