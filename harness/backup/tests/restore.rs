@@ -180,7 +180,8 @@ fn a_file_that_is_there_twice_ends_it() {
     assert!(!done.complete);
     let said = codes(&done);
     assert!(said.iter().any(|(_, said)| said.contains("it is there twice")), "{said:?}");
-    assert_eq!(fs::read(target.path().join("PG_VERSION")).unwrap(), b"15\n");
+    // The first may not have been written yet when the second ended it; the second never is.
+    assert!(b"15\n".starts_with(&fs::read(target.path().join("PG_VERSION")).unwrap()));
 }
 
 /// A path can be too long for a file although it was not for its directory. (A disk that is full is not to be had without
