@@ -68,12 +68,10 @@ pub fn choose(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use pgdrill_ondisk::history::Ancestor;
-
-    fn base(timeline: u32, settled: u64) -> Baseline {
-        Baseline {
+impl Baseline {
+    /// One of which only its place counts.
+    pub(crate) fn sketch(timeline: u32, settled: u64) -> Self {
+        Self {
             timeline,
             lsn: Lsn(settled + 8),
             settled: Lsn(settled),
@@ -83,10 +81,16 @@ mod tests {
             collations: None,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pgdrill_ondisk::history::Ancestor;
 
     #[test]
     fn the_newest_that_had_settled_before_the_recovery_point_is_taken() {
-        let baselines = [base(1, 100), base(1, 200), base(1, 300)];
+        let baselines = [Baseline::sketch(1, 100), Baseline::sketch(1, 200), Baseline::sketch(1, 300)];
         let one = Lineage::single(1);
         assert_eq!(choose(&baselines, &one, Some(Lsn(250)), false), Some(1));
         // Between its settling and its measurement nothing was written.
@@ -99,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_was_given_up_with_a_timeline_is_no_baseline() {
-        let baselines = [base(1, 100), base(1, 300), base(2, 250)];
+        let baselines = [Baseline::sketch(1, 100), Baseline::sketch(1, 300), Baseline::sketch(2, 250)];
         let two = Lineage::of(2, &[Ancestor { timeline: 1, switched_at: 200 }]).unwrap();
         assert_eq!(choose(&baselines, &two, Some(Lsn(260)), false), Some(2));
         assert_eq!(choose(&baselines, &two, Some(Lsn(240)), false), Some(0));

@@ -2,6 +2,7 @@
 //! saved beside the archive, what may not be replayed, waiting for the promoted state, the first write, and the phases of the recovery time.
 
 pub mod aim;
+pub mod control;
 pub mod first_write;
 pub mod left_over;
 pub mod phases;

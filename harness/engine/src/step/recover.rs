@@ -10,11 +10,10 @@ use pgdrill_backup::tablespaces::has_in_place;
 use pgdrill_model::code::Code;
 use pgdrill_model::event::Happening;
 use pgdrill_model::evidence::{Evidence, RecoveryEvidence};
-use pgdrill_model::finding::{Finding, Stage, Unable};
+use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::{Recovery, Server as Name};
 use pgdrill_model::scenario::{Action, ArchiveBy, RecoverBy};
 use pgdrill_model::world::Place;
-use pgdrill_ondisk::control::Control;
 
 use crate::archiving;
 use crate::baseline::{Written, choose};
@@ -24,7 +23,7 @@ use crate::recovery::aim::{self, Aim};
 use crate::recovery::phases::Clocked;
 use crate::recovery::reached;
 use crate::recovery::unpack::{SCRATCH, unpack};
-use crate::recovery::{first_write, left_over, remap, replay, tablespace_wal};
+use crate::recovery::{control, first_write, left_over, remap, replay, tablespace_wal};
 use crate::server::Server;
 use crate::settings::{self, Restoring};
 use crate::tablespaces;
@@ -232,17 +231,9 @@ fn configure(
     let workspace = drill.workspace;
     let name = recovery.server;
     let data = workspace.data(name);
-    let control = fs::read(data.join("global/pg_control"))
-        .map_err(|error| error.to_string())
-        .and_then(|bytes| Control::read(&bytes).map_err(|error| error.to_string()));
-    let control = match control {
+    let control = match control::of_restored(&data) {
         Ok(control) => control,
-        Err(words) => {
-            let message = format!("the restored control file is not one: {words}");
-            return Ok(Err(
-                Finding::new(Code::RecoveryFailed, Stage::Recover, message).about("global/pg_control")
-            ));
-        }
+        Err(finding) => return Ok(Err(*finding)),
     };
     // A standby's backup has it, and with it a server waits for more WAL for ever, whatever else says that it should
     // be promoted (`readRecoverySignalFile`, `xlogrecovery.c`).

@@ -58,21 +58,8 @@ pub fn stretches(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::Content;
     use pgdrill_model::units::Lsn;
     use pgdrill_ondisk::history::Ancestor;
-
-    fn base(timeline: u32, settled: u64) -> Baseline {
-        Baseline {
-            timeline,
-            lsn: Lsn(settled + 8),
-            settled: Lsn(settled),
-            content: Content::default(),
-            definitions: None,
-            sequences: None,
-            collations: None,
-        }
-    }
 
     fn wrote(from: u64, to: u64) -> Unrecorded {
         Unrecorded { timeline: 1, from: Lsn(from), to: Lsn(to) }
@@ -84,7 +71,7 @@ mod tests {
 
     #[test]
     fn where_nobody_knows_what_was_written_there_is_no_target() {
-        let baselines = [base(1, 100), base(1, 500)];
+        let baselines = [Baseline::sketch(1, 100), Baseline::sketch(1, 500)];
         let one = Lineage::single(1);
         let load = wrote(0, 100);
         assert_eq!(ranges(&stretches(&baselines, &[load], &one, 50, 900)), [(100, 499, 0), (500, 900, 1)]);
@@ -99,17 +86,17 @@ mod tests {
 
     #[test]
     fn two_baselines_of_one_moment_are_one() {
-        let baselines = [base(1, 100), base(1, 100)];
+        let baselines = [Baseline::sketch(1, 100), Baseline::sketch(1, 100)];
         assert_eq!(ranges(&stretches(&baselines, &[], &Lineage::single(1), 0, 900)), [(100, 900, 0)]);
     }
 
     #[test]
     fn a_new_timeline_needs_a_baseline_of_its_own() {
         let two = Lineage::of(2, &[Ancestor { timeline: 1, switched_at: 400 }]).unwrap();
-        let known = stretches(&[base(1, 100), base(2, 600)], &[], &two, 0, 900);
+        let known = stretches(&[Baseline::sketch(1, 100), Baseline::sketch(2, 600)], &[], &two, 0, 900);
         assert_eq!(ranges(&known), [(100, 400, 0), (600, 900, 1)]);
         // What was given up is none.
-        let known = stretches(&[base(1, 100), base(1, 500)], &[], &two, 0, 900);
+        let known = stretches(&[Baseline::sketch(1, 100), Baseline::sketch(1, 500)], &[], &two, 0, 900);
         assert_eq!(ranges(&known), [(100, 400, 0)]);
     }
 }

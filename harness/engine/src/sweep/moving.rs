@@ -14,7 +14,6 @@ use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::{Member, Server as Name};
 use pgdrill_model::scenario::{Action, RecoverBy, Timeline};
 use pgdrill_model::units::Lsn;
-use pgdrill_ondisk::control::Control;
 use tokio::time::sleep;
 
 use crate::clock::within;
@@ -22,7 +21,7 @@ use crate::data::DATABASE;
 use crate::drill::{Drill, on_a_thread};
 use crate::recovery::phases::Clocked;
 use crate::recovery::unpack::{SCRATCH, unpack};
-use crate::recovery::{aim, reached, remap, replay};
+use crate::recovery::{aim, control, reached, remap, replay};
 use crate::server::Server;
 use crate::session::{Door, Session, describe};
 use crate::settings::{self, Restoring};
@@ -125,16 +124,9 @@ async fn open(drill: &mut Drill<'_>) -> Result<(), Unable> {
 fn configure(drill: &Drill<'_>, survey: &Survey) -> Result<Result<String, Finding>, Unable> {
     let workspace = drill.workspace;
     let data = workspace.data(NAME);
-    let control = fs::read(data.join("global/pg_control"))
-        .map_err(|error| error.to_string())
-        .and_then(|bytes| Control::read(&bytes).map_err(|error| error.to_string()));
-    let control = match control {
+    let control = match control::of_restored(&data) {
         Ok(control) => control,
-        Err(words) => {
-            let message = format!("the restored control file is not one: {words}");
-            let finding = Finding::new(Code::RecoveryFailed, Stage::Recover, message);
-            return Ok(Err(finding.about("global/pg_control")));
-        }
+        Err(finding) => return Ok(Err(*finding)),
     };
     // It would be read after our own configuration, and say what production says.
     workspace.write(format!("{}/postgresql.auto.conf", NAME.name()), "", 0o600)?;

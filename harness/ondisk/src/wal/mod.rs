@@ -11,6 +11,7 @@ mod fields;
 mod lineage;
 pub mod page;
 mod record;
+mod segments;
 mod standing;
 mod walk;
 
@@ -19,8 +20,9 @@ pub use content::{Checkpoint, Content, Finish, Origin, Parameters, Prepare, Rela
 pub use end::{End, Reason};
 pub use lineage::{Lineage, Stretch};
 pub use record::{Block, Body, Image, Record, Relation, rmgr};
+pub use segments::{Found, Segments};
 pub use standing::{Beginning, Standing};
-pub use walk::{Found, Segments, Walker};
+pub use walk::Walker;
 
 /// Microseconds from 1970 to 2000, where PostgreSQL's time begins.
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;

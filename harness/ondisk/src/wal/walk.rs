@@ -1,83 +1,18 @@
 //! Reads records in order, with the checks that PostgreSQL makes (`XLogDecodeNextRecord`, `ReadPageInternal` and
 //! `XLogReaderValidatePageHeader` in `src/backend/access/transam/xlogreader.c`, `ReadRecord` in `xlogrecovery.c`).
 
-use std::io;
+mod verify;
 
+use self::verify::{says_overwritten, shorter, verify_crc};
 use super::end::{End, Reason};
 use super::fields::{u32_at, u64_at};
 use super::lineage::Lineage;
 use super::page::{self, Header, Identity};
-use super::record::{CRC_AT, HEADER, Record, rmgr};
+use super::record::{HEADER, Record, rmgr};
+use super::segments::{Found, Segments};
 use super::standing::{Beginning, First, Standing};
-use super::{Content, aligned, is_segment_size};
+use super::{aligned, is_segment_size};
 use crate::segment;
-
-/// Where segments come from.
-pub trait Segments {
-    /// Bytes per segment.
-    fn segment_size(&self) -> u32;
-
-    /// Replaces the content of `into` by the whole segment `number` of `timeline`. `into` is the same buffer at each
-    /// call, so that a long walk does not ask for memory again and again.
-    ///
-    /// # Errors
-    ///
-    /// A segment that is there but cannot be read: then nothing is known about the WAL.
-    fn read(&mut self, timeline: u32, number: u64, into: &mut Vec<u8>) -> io::Result<Found>;
-
-    /// Replaces the content of `into` by what follows of a segment that was only begun ([`Found::Begun`]), and by nothing
-    /// where nothing follows.
-    ///
-    /// # Errors
-    ///
-    /// What follows cannot be read.
-    fn more(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
-        into.clear();
-        Ok(())
-    }
-}
-
-/// Whether a segment was there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// It is in the buffer.
-    Whole,
-    /// Its beginning is in the buffer, whole pages; [`Segments::more`] gives the rest. What was just read is then still in
-    /// the processor's cache when it is looked at.
-    Begun {
-        /// Its size.
-        bytes: u64,
-    },
-    /// It is there, but has the size of no segment, and was not read.
-    OddSize {
-        /// Its size.
-        bytes: u64,
-    },
-    /// It is not there.
-    Missing {
-        /// The name of a file that stands for it, and which is not read.
-        instead: Option<String>,
-    },
-    /// It is there packed, and cannot be unpacked: not for want of a program or of rights, but because of its content.
-    Corrupt {
-        /// What is wrong with it.
-        what: String,
-    },
-}
-
-impl<S: Segments + ?Sized> Segments for &mut S {
-    fn segment_size(&self) -> u32 {
-        (**self).segment_size()
-    }
-
-    fn read(&mut self, timeline: u32, number: u64, into: &mut Vec<u8>) -> io::Result<Found> {
-        (**self).read(timeline, number, into)
-    }
-
-    fn more(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
-        (**self).more(into)
-    }
-}
 
 /// Reads the records of a lineage, one after another. Holds one segment, and one record that crosses pages.
 #[derive(Debug)]
@@ -507,118 +442,4 @@ impl<S: Segments> Walker<S> {
         self.page = (beginning, header);
         Ok(())
     }
-
-    fn verify_page(&mut self, address: u64, header: &Header) -> Result<(), Wrong> {
-        let offset = (address & (self.segment_size - 1)) as usize;
-        let within = offset.saturating_sub(self.base);
-        let known = match self.identity {
-            Some((magic, _)) => header.magic == magic,
-            None => page::major(header.magic).is_some(),
-        };
-        if !known {
-            let empty = self.file[within..].iter().take(page::LONG).all(|byte| *byte == 0);
-            let reason = if empty { self.zeros(within) } else { Reason::Magic { found: header.magic } };
-            return Err((address, reason));
-        }
-        if header.has_unknown_flags() || (offset == 0 && header.long.is_none()) {
-            return Err((address, Reason::PageFlags { found: header.info }));
-        }
-        if let Some(long) = header.long {
-            let expected = *self.identity.get_or_insert((header.magic, long));
-            if long.system_identifier != expected.1.system_identifier {
-                let (found, expected) = (long.system_identifier, expected.1.system_identifier);
-                return Err((address, Reason::System { found, expected }));
-            }
-            let possible =
-                long.block_size.is_power_of_two() && (1 << 10..=1 << 16).contains(&long.block_size);
-            if !possible
-                || u64::from(long.segment_size) != self.segment_size
-                || long.block_size != expected.1.block_size
-            {
-                let Identity { segment_size, block_size, .. } = long;
-                return Err((address, Reason::Layout { segment_size, block_size }));
-            }
-        }
-        if header.address != address {
-            return Err((address, Reason::PageAddress { found: header.address }));
-        }
-        if address > self.latest.0 && header.timeline < self.latest.1 {
-            let reason = Reason::TimelineBackwards { found: header.timeline, after: self.latest.1 };
-            return Err((address, reason));
-        }
-        if !self.lineage.contains(header.timeline) {
-            return Err((address, Reason::TimelineForeign { found: header.timeline }));
-        }
-        self.latest = (address, header.timeline);
-        Ok(())
-    }
-
-    /// `ValidXLogRecordHeader`.
-    fn verify_header(&mut self, start: u64, record: &[u8; HEADER]) -> Result<(), Wrong> {
-        let length = u32_at(record, 0);
-        if (length as usize) < HEADER {
-            let from = ((start & (self.segment_size - 1)) as usize).saturating_sub(self.base);
-            return Err((start, self.too_short(from, HEADER, length)));
-        }
-        let manager = record[17];
-        if manager > rmgr::LAST_BUILTIN && manager < rmgr::FIRST_CUSTOM {
-            return Err((start, Reason::ResourceManager { found: manager }));
-        }
-        let found = u64_at(record, 8);
-        let fits = self.previous.map_or(found < start, |previous| found == previous);
-        if fits { Ok(()) } else { Err((start, Reason::PrevLink { found, expected: self.previous })) }
-    }
-
-    /// Why a record is shorter than its header: because there is none, or because it is damaged.
-    fn too_short(&mut self, from: usize, header: usize, length: u32) -> Reason {
-        let empty = self.file[from..].iter().take(header).all(|byte| *byte == 0);
-        if empty { self.zeros(from) } else { Reason::Length { found: length } }
-    }
-
-    /// Zeros from there on in what was read of the segment, maybe to its end: to know it, the rest is read.
-    fn zeros(&mut self, from: usize) -> Reason {
-        let zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
-        let mut to_the_end = zero(&self.file[from..]);
-        while to_the_end && ((self.base + self.file.len()) as u64) < self.segment_size {
-            to_the_end = self.read_on(self.position).is_ok() && zero(&self.file);
-        }
-        Reason::Zeros { to_the_end }
-    }
-
-    /// A record that says which one was given up must name the one that was (`xlogrecovery_redo`).
-    fn verify_overwrite(&mut self, start: u64, within: Option<(usize, usize)>) -> Result<(), Wrong> {
-        let bytes = within.map_or(self.crossing.as_slice(), |(from, to)| &self.file[from..to]);
-        if !says_overwritten(bytes) {
-            return Ok(());
-        }
-        let record = Record { start, end: start, file_timeline: 0, major: 0, bytes };
-        let Ok(Content::Overwrite { overwritten, .. }) = record.content() else {
-            let what = "it should say which record was given up".to_owned();
-            return Err((start, Reason::Undecodable { what }));
-        };
-        let expected = self.given_up.take();
-        // Whoever begins reading here has not seen the record that was given up.
-        if expected == Some(overwritten) || self.previous.is_none() {
-            return Ok(());
-        }
-        Err((start, Reason::Overwrite { found: overwritten, expected }))
-    }
-}
-
-/// A file that had more bytes when it was opened.
-fn shorter() -> Reason {
-    Reason::Unreadable { error: "it became shorter while it was read".to_owned() }
-}
-
-/// Whether a record says that another one was given up (`XLOG_OVERWRITE_CONTRECORD`).
-fn says_overwritten(record: &[u8]) -> bool {
-    record[17] == rmgr::XLOG && record[16] & 0xF0 == 0xD0
-}
-
-/// `ValidXLogRecord`: the CRC covers the data first, then the header before it.
-fn verify_crc(start: u64, record: &[u8]) -> Result<(), Wrong> {
-    let (header, data) = record.split_at(HEADER);
-    let computed = crc32c::crc32c_append(crc32c::crc32c(data), &header[..CRC_AT]);
-    let stored = u32_at(header, CRC_AT);
-    if computed == stored { Ok(()) } else { Err((start, Reason::Checksum { stored, computed })) }
 }
