@@ -31,9 +31,9 @@ pub struct Wal {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..), help_heading = "What to list")]
     pub rows: u64,
 
-    /// Write the list as one JSON object to standard output
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
+    /// Write the list as one JSON object to a file, or to standard output with -
+    #[arg(long, value_name = "PATH|-", help_heading = "Output")]
+    pub json: Option<PathBuf>,
 }
 
 /// A position or a time.

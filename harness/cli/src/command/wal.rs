@@ -14,7 +14,7 @@ use pgdrill_model::units::{show_bytes, show_count};
 use crate::args::{Moment, Wal};
 use crate::exit::Exit;
 use crate::progress::clean;
-use crate::{printer, window};
+use crate::{examination, printer, window};
 
 /// How often a long reading says something.
 const EVERY: Duration = Duration::from_secs(5);
@@ -39,16 +39,14 @@ pub(super) fn run(args: &Wal) -> anyhow::Result<Exit> {
         Err(unlisted) => return Ok(say_unlisted(&unlisted, &directories)),
     };
     let exit = exit(&listing);
-    if args.json {
-        printer::out(&format!("{}\n", serde_json::to_string_pretty(&listing)?))?;
+    if examination::write(args.json.as_deref(), &serde_json::to_value(&listing)?)? {
         return Ok(exit);
     }
     let mut text = text(&listing, args);
     match &listing.ends {
         // What lies behind the break is worth another look.
         Some(ends) if ends.kind == Kind::Broken => {
-            let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-            match wal::survey(&directories, None, jobs, &progress) {
+            match wal::survey(&directories, None, super::jobs(None), &progress) {
                 Ok(survey) => {
                     if survey.window.as_ref().is_none_or(|window| window.ends != *ends) {
                         window::ends(&mut text, ends);

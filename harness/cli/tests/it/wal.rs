@@ -146,7 +146,7 @@ fn list(desk: &Desk, archive: &Path, args: &[&str]) -> Done {
 }
 
 fn json(desk: &Desk, archive: &Path, args: &[&str]) -> Value {
-    let done = list(desk, archive, &[&["--json"], args].concat());
+    let done = list(desk, archive, &[&["--json", "-"], args].concat());
     done.ends_with(0);
     serde_json::from_str(&done.stdout).unwrap()
 }
