@@ -253,7 +253,8 @@ impl Chronicle {
         self.begin
     }
 
-    /// Where and why the WAL ends. An end for the reason [`Reason::Unreadable`] says nothing about the WAL.
+    /// Where and why the WAL ends. An end for the reason [`Unreadable`](pgdrill_ondisk::wal::Reason::Unreadable) says
+    /// nothing about the WAL.
     pub fn end(&self) -> &End {
         &self.end
     }
