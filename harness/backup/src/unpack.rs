@@ -62,7 +62,11 @@ pub fn of_stream(stream: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send
 /// # Errors
 ///
 /// A stream that cannot be the beginning of a compressed one.
-pub fn unpacked(source: Source, packed: Packed) -> io::Result<Box<dyn Read + Send>> {
+pub fn unpacked(mut source: Source, packed: Packed) -> io::Result<Box<dyn Read + Send>> {
+    // Nothing is packed in nothing: it is then for its manifest to say what is missing, as in 18.
+    if source.fill_buf().is_ok_and(<[u8]>::is_empty) {
+        return Ok(Box::new(io::empty()));
+    }
     Ok(match packed {
         Packed::No => Box::new(source),
         Packed::Gzip => Box::new(MultiGzDecoder::new(source)),
@@ -180,6 +184,15 @@ pub(crate) mod tests {
             assert!(unpack(whole[..cut].to_vec(), packed).is_err(), "cut to {cut} of {}", whole.len());
         }
         assert!(unpack([whole, vec![b'x'; 100]].concat(), packed).is_err());
+    }
+
+    #[rstest]
+    fn an_empty_file_holds_nothing(
+        #[values(Packed::No, Packed::Gzip, Packed::Lz4, Packed::Zstd)] packed: Packed,
+    ) {
+        let mut content = Vec::new();
+        let nothing = buffered(Box::new(io::empty()));
+        assert_eq!(unpacked(nothing, packed).unwrap().read_to_end(&mut content).unwrap(), 0);
     }
 
     /// A frame of LZ4 can be cut where one of its blocks ends.
