@@ -97,8 +97,20 @@ impl Workspace {
         };
         let workspace = Self { base, root, owner, guardian, _lock: lock };
         // From here on the guardian removes the directory, whatever happens.
-        workspace.check_space(needed)?;
-        workspace.check_execution()?;
+        match workspace.prepare(needed) {
+            Ok(()) => Ok(workspace),
+            Err(unable) => {
+                // Not before it is gone: whoever hears of the error may look.
+                let _ = workspace.remove();
+                Err(unable)
+            }
+        }
+    }
+
+    /// Makes what every drill needs in it, where a drill can work at all.
+    fn prepare(&self, needed: u64) -> Result<(), Unable> {
+        self.check_space(needed)?;
+        self.check_execution()?;
         let parts = [
             "archive",
             "backup",
@@ -111,10 +123,9 @@ impl Workspace {
             "tablespaces",
         ];
         for part in parts {
-            workspace.make_dir(Path::new(part))?;
+            self.make_dir(Path::new(part))?;
         }
-        workspace.own(Path::new(""))?;
-        Ok(workspace)
+        self.own(Path::new(""))
     }
 
     fn free(&self) -> u64 {
@@ -181,6 +192,11 @@ impl Workspace {
     /// The directory of a server's Unix socket.
     pub fn socket(&self, server: Server) -> PathBuf {
         self.path("socket").join(server.name())
+    }
+
+    /// The account that servers run as, where it is not the caller's.
+    pub fn owner(&self) -> Option<&Owner> {
+        self.owner.as_ref()
     }
 
     /// Makes a directory, mode 0700, of the servers' account.
