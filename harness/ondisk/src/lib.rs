@@ -1,6 +1,7 @@
 //! PostgreSQL's on-disk formats, read from bytes: nothing here opens a file, knows a server, or needs the rest of
 //! pgdrill. Versions 13 to 18; each module names the PostgreSQL source that it follows.
 
+pub mod catalog;
 pub mod control;
 pub mod history;
 pub mod incremental;

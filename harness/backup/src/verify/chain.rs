@@ -8,7 +8,9 @@
 //! dropped, and nobody asks for it. Which files there are is read in the manifests, which were held against the files
 //! themselves; those of two backups are in memory at a time.
 
+use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use pgdrill_model::code::{Code, Weight};
 use pgdrill_model::finding::{Finding, Stage};
@@ -57,6 +59,10 @@ pub fn verify_chain(sources: Vec<PathBuf>, options: &Options, progress: &Progres
     if options.manifest.is_some() {
         chain.not_checked.push("the manifest that was named: each backup has its own".to_owned());
     }
+    // Known beforehand, so that what is done never becomes a smaller part of the whole.
+    let manifests = sources.iter().filter_map(|source| fs::read(source.join("backup_manifest")).ok());
+    let manifests = manifests.filter_map(|bytes| Manifest::read(&bytes).ok());
+    progress.total.store(manifests.map(|manifest| manifest.files.bytes()).sum(), Ordering::Relaxed);
     let mut members = Vec::new();
     for (index, source) in sources.into_iter().enumerate() {
         let standing = if index + 1 == number { Standing::Newest } else { Standing::BuiltUpon };

@@ -7,6 +7,7 @@ use pgdrill_ondisk::manifest::{Algorithm, Checksum, Hasher};
 use pgdrill_ondisk::relation::{self, RelationFile};
 
 use super::incremental::PREFIX;
+use super::names::MAP;
 use super::observed::{Observed, Order, Unexplained};
 use crate::flow::Work;
 
@@ -21,7 +22,7 @@ pub fn is_kept(path: &[u8], size: u64) -> bool {
     let small = size <= KEPT_BYTES;
     let version = path == b"PG_VERSION" || path.ends_with(b"/PG_VERSION");
     let named = matches!(path, b"backup_label" | b"tablespace_map" | b"global/pg_control");
-    small && (version || named)
+    small && (version || named || path.ends_with(MAP))
 }
 
 /// What a file holds pages of, by its path; nothing for one that holds none.
@@ -178,7 +179,9 @@ impl Work for Keeping {
     }
 
     fn end(self: Box<Self>) {
-        self.observed.look().kept.insert(self.path, self.content);
+        let mut inner = self.observed.look();
+        let kept = if self.path.ends_with(MAP) { &mut inner.maps } else { &mut inner.kept };
+        kept.insert(self.path, self.content);
     }
 }
 

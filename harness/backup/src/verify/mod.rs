@@ -11,6 +11,7 @@ mod ignore;
 mod incremental;
 mod layout;
 mod missing;
+mod names;
 mod observed;
 mod pages;
 mod plain;
@@ -25,7 +26,7 @@ mod wal;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 pub use self::chain::{ChainReport, verify_chain};
 use self::given::Backup;
@@ -100,6 +101,8 @@ pub struct Progress {
     pub done: AtomicU64,
     /// How many there are; 0 where nobody knows.
     pub total: AtomicU64,
+    /// Set by whoever waits, to have it end early. What is said then is of no use.
+    pub given_up: AtomicBool,
 }
 
 /// Verifies a backup. Whatever is wrong with it is in the report, and so is what could not be told.

@@ -55,6 +55,8 @@ pub struct Inner {
     pub there: Vec<bool>,
     /// Small files that are looked into later, by path.
     pub kept: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The maps of databases' catalogs, by path.
+    pub maps: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Files that a manifest which comes last must explain: path, size and checksums.
     pub unexplained: Vec<Unexplained>,
     /// Directories.

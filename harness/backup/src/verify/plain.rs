@@ -153,7 +153,7 @@ fn file(found: &Found<'_>, reading: &Reading<'_>) {
         }
     };
     let coming = Coming { path, written: path, size: *size, archive: None };
-    let counted = Counted { stream: opened, count: reading.progress };
+    let counted = Counted { stream: opened, count: &reading.progress.done };
     // Whoever could not take it says so.
     let Ok(also) = reading.also.map(|also| also.file(path, *size, *mode)).transpose() else { return };
     let read = match also {

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pgdrill_model::code::Code;
 use pgdrill_ondisk::manifest::{File, Manifest};
 
-use super::Options;
 use super::content::{Comparing, Guessing, Keeping, incremental_of, is_kept, relation_of};
 use super::ignore::Ignored;
 use super::incremental::Incremental;
 use super::observed::{Observed, Order, Unexplained};
 use super::pages::{Layout, Pages};
+use super::{Options, Progress};
 use crate::flow::{Lanes, Work};
 
 /// What more is done with the files of a backup while it is verified: they are restored.
@@ -53,8 +53,8 @@ pub struct Reading<'a> {
     pub keeps_segments: bool,
     /// How pages are laid out, where it is known beforehand.
     pub layout: Option<Layout>,
-    /// Bytes of content that were read.
-    pub progress: &'a AtomicU64,
+    /// How far it is.
+    pub progress: &'a Progress,
     /// What more is done with the files.
     pub also: Option<&'a dyn Also>,
 }
@@ -79,7 +79,9 @@ impl<'a> Reading<'a> {
 
     /// Whether nothing more is to be read.
     pub fn is_over(&self) -> bool {
-        self.observed.is_over() || self.also.is_some_and(Also::has_failed)
+        self.observed.is_over()
+            || self.progress.given_up.load(Ordering::Relaxed)
+            || self.also.is_some_and(Also::has_failed)
     }
 
     /// Reads the content of a file, and has done with it what is to be done. Gives how many bytes there were.

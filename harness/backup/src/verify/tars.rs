@@ -118,7 +118,7 @@ fn members(
     reading: &Reading<'_>,
     manifest: &ManifestWithin,
 ) -> Result<Ended, Broken> {
-    tarball::read(Counted { stream: unpacked, count: reading.progress }, |member, content| {
+    tarball::read(Counted { stream: unpacked, count: &reading.progress.done }, |member, content| {
         if reading.is_over() {
             return Err(io::Error::other("nothing more is wanted"));
         }

@@ -16,6 +16,7 @@ use pgdrill_ondisk::manifest::Manifest;
 
 use super::given::{Backup, Content, Extent};
 use super::ignore::Ignored;
+use super::names::{self, Again};
 use super::observed::{Observed, Order};
 use super::pages::Layout;
 use super::plain::{self, words};
@@ -82,7 +83,7 @@ impl Verification<'_> {
         let mut manifest = path.and_then(|path| self.manifest(&path));
         let ignored = Ignored::new(&self.options.ignore);
         let wal = WalFrom::of(&content);
-        let what = Extent::of(&content);
+        let (what, again) = (Extent::of(&content), Again::of(&content));
         let plain = matches!(content, Content::Plain(_));
         if let Content::Plain(root) = &content {
             self.own_wal = Some(root.join("pg_wal")).filter(|own| own.is_dir());
@@ -119,6 +120,9 @@ impl Verification<'_> {
         self.incremental(&read);
         let surveyed = self.wal_and_pages(wal, &read, manifest.as_ref());
         self.facts.take(&read, manifest.as_ref());
+        if !self.options.stop_at_first {
+            self.names(&again, read.control.as_ref());
+        }
         let layout::Read { control, label, .. } = read;
         (self.report(surveyed), Told { manifest, label, control, control_path })
     }
@@ -167,9 +171,8 @@ impl Verification<'_> {
         also: Option<&dyn Also>,
     ) -> Option<Vec<u8>> {
         let (options, within) = (self.options, ManifestWithin::default());
-        if let Some(manifest) = manifest {
-            // Added, since several backups may be verified one after another.
-            self.progress.total.fetch_add(manifest.files.bytes(), Ordering::Relaxed);
+        if let Some(manifest) = manifest.filter(|_| self.standing == Standing::Alone) {
+            self.progress.total.store(manifest.files.bytes(), Ordering::Relaxed);
         }
         let mut not_checked = Vec::new();
         let died = thread::scope(|scope| {
@@ -183,7 +186,7 @@ impl Verification<'_> {
                 lanes: &lanes,
                 keeps_segments: matches!(content, Content::Stream(_)),
                 layout: self.layout,
-                progress: &self.progress.done,
+                progress: self.progress,
                 also,
             };
             match content {
@@ -383,6 +386,28 @@ impl Verification<'_> {
                     error.to_string(),
                 );
                 None
+            }
+        }
+    }
+
+    /// Says of which relations the files are that something is wrong with.
+    fn names(&self, again: &Again, control: Option<&Control>) {
+        let (paths, maps) = {
+            let mut inner = self.observed.look();
+            let subjects = inner.findings.iter().filter_map(|(_, finding)| finding.subject.as_ref());
+            let paths = subjects.map(|subject| subject.clone().into_bytes()).collect();
+            (paths, std::mem::take(&mut inner.maps))
+        };
+        let page_size = control.map_or(8192, |control| control.block_size as usize);
+        let names = names::of(paths, &maps, again, page_size);
+        for (_, finding) in &mut self.observed.look().findings {
+            let name = finding.subject.as_ref().and_then(|subject| names.get(subject.as_bytes()));
+            if let Some(name) = name {
+                finding.evidence.insert("relation".to_owned(), name.clone());
+                finding
+                    .evidence
+                    .entry("detail".to_owned())
+                    .or_insert_with(|| format!("it is of relation {name}"));
             }
         }
     }

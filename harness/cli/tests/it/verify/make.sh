@@ -11,7 +11,7 @@
 #   none/      no checksums in its manifest
 #   sibling/   taken after plain/, of the same cluster; foreign/ is one of another cluster
 #   turned/    taken on the timeline after a promotion
-#   increment/ incremental to plain/, from 17 on
+#   increment/ incremental to plain/, and second/ to increment/, from 17 on
 #   tar/ gz/ lz4/ zst/   tar of the same as plain/: base.tar, OID.tar, pg_wal.tar (lz4 and zst from 15 on)
 #   archive/   the WAL from before plain/ on to after sibling/, in segments of 1 MB
 #   facts      NAME=VALUE: what the tests need to know of it
@@ -115,6 +115,8 @@ done
 plain sibling --manifest-checksums=SHA256
 if [ "$major" -ge 17 ]; then
     plain increment --manifest-checksums=SHA256 --incremental="$dir/plain/data/backup_manifest"
+    query 'UPDATE item SET text = reverse(text) WHERE id <= 100'
+    plain second --manifest-checksums=SHA256 --incremental="$dir/increment/data/backup_manifest"
 fi
 query 'SELECT pg_switch_wal()' >/dev/null
 {

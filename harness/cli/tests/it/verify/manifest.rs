@@ -155,6 +155,15 @@ pub fn rows() -> Vec<Row> {
         })
         .only(17..=18)
         .says("manifest system identifier is 0, but control file has "),
+        // Who takes an entry out and seals the manifest anew leaves no trace in the backup: only a copy of it tells.
+        row("M35", |copy| {
+            copy.remove("pg_hba.conf");
+            copy.reseal(|text| {
+                let lines = text.lines().filter(|line| !line.contains("\"pg_hba.conf\""));
+                lines.map(|line| format!("{line}\n")).collect()
+            });
+        })
+        .passes(),
         row("M36", |copy| copy.edit(|text| format!("{text} ")))
             .says(parse!("last line not newline-terminated")),
         row("M37", |copy| copy.take("foreign/data/backup_manifest", "backup_manifest"))

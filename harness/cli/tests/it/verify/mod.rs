@@ -4,10 +4,12 @@
 //! that made the backup ends on the very same files. It is run on each, which shows that the damage is one, and that
 //! pgdrill says no less. Where the two may differ, the row says why.
 
+mod chains;
 mod copy;
 mod files;
 mod increments;
 mod manifest;
+mod named;
 mod negative;
 mod pages;
 pub mod stock;
