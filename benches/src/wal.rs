@@ -1,8 +1,9 @@
 //! WAL made out of nothing, as a busy server writes it: small changes of rows, some images of pages, and a commit after
 //! every few records.
 
-use std::io;
+use std::path::Path;
 use std::sync::Arc;
+use std::{fs, io};
 
 use pgdrill_ondisk::wal::{Found, Segments};
 
@@ -25,6 +26,18 @@ impl Made {
     pub fn new(segments: usize, rows_only: bool) -> Self {
         let mut endless = Endless::new(rows_only, u32::MAX);
         Self { segments: Arc::new((0..segments).map(|_| endless.segment()).collect()) }
+    }
+
+    /// Writes them into a directory, as an archive of timeline 1 has them.
+    ///
+    /// # Errors
+    ///
+    /// What writing gives.
+    pub fn write(&self, directory: &Path) -> io::Result<()> {
+        let mut segments = self.segments.iter().zip(0_u32..);
+        segments.try_for_each(|(bytes, number)| {
+            fs::write(directory.join(format!("{:016X}{number:08X}", 1_u64 << 32)), bytes)
+        })
     }
 
     /// Bytes of all segments.
