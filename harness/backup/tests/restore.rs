@@ -5,12 +5,16 @@
 mod made;
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use pgdrill_backup::restore::{Mapping, Place, Refused, Restored, Settings, restore};
 use pgdrill_backup::verify::{Options, Progress, Source};
 use pgdrill_model::code::Code;
+use pgdrill_model::scenario::{Action, Point, Target, Timeline};
 use pgdrill_model::verdict::Verdict;
 use rstest::rstest;
 use tar::{EntryType, Header};
@@ -94,6 +98,37 @@ fn nothing_is_written_over_what_is_there() {
         fs::read_dir(target.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(entries, ["mine"]);
     assert_eq!(fs::read(target.path().join("mine")).unwrap(), b"mine");
+}
+
+/// A stream of whose restore somebody tires in its middle.
+struct Tiring {
+    bytes: std::io::Cursor<Vec<u8>>,
+    progress: Arc<Progress>,
+}
+
+impl Read for Tiring {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.bytes.position() > 600_000 {
+            self.progress.given_up.store(true, Ordering::Relaxed);
+        }
+        let few = into.len().min(1000);
+        self.bytes.read(&mut into[..few])
+    }
+}
+
+#[test]
+fn a_restore_that_is_given_up_is_not_complete() {
+    let (backup, target) = (making().done(None), TempDir::new().unwrap());
+    let mut bytes = Vec::new();
+    let packed = File::open(backup.path().join("base.tar.gz")).unwrap();
+    flate2::read::GzDecoder::new(packed).read_to_end(&mut bytes).unwrap();
+    let progress = Arc::new(Progress::default());
+    let stream = Tiring { bytes: std::io::Cursor::new(bytes), progress: Arc::clone(&progress) };
+    let into = target.path().join("data");
+    let done = restore(Source::Stream(Box::new(stream)), &options(), &place(&into), &progress).unwrap();
+    assert!(!done.complete);
+    assert!(codes(&done).contains(&(Code::RestoreFailed, "it was given up")), "{:?}", codes(&done));
+    assert!(into.join(NOTE).exists() && !into.join("global/pg_control").exists());
 }
 
 /// Each way to write elsewhere: nothing is there afterwards, and what was tried is said.
@@ -272,11 +307,11 @@ fn a_target_is_written_for_the_server_and_takes_back_what_the_backup_brought() {
     making.member("postgresql.auto.conf", EntryType::Regular, 0o600, None, b"recovery_target_xid = '7'\n");
     making.member("standby.signal", EntryType::Regular, 0o600, None, b"");
     let settings = Settings {
-        target: Some(("recovery_target_name", "it's".to_owned())),
-        inclusive: true,
-        timeline: "latest".to_owned(),
-        action: "promote".to_owned(),
+        target: Target { at: Point::Name("it's".to_owned()), inclusive: true },
+        timeline: Timeline::Latest,
+        action: Action::Promote,
         restore_command: "cp '/a/%f' '%p'".to_owned(),
+        unpacks: true,
     };
     let wanted = Place { settings: Some(settings), ..place(target.path()) };
     let done = restored(making.done(None).path(), &wanted);

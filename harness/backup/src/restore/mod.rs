@@ -3,18 +3,21 @@
 //! A directory that is not complete, or not what its manifest says, is one on which PostgreSQL does not start: the control
 //! file comes last, when all else is on disk and was found to be good, and until then a note beside it says so.
 
+mod aim;
 mod place;
 mod settings;
 mod writing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use pgdrill_model::code::{Code, Weight};
 use pgdrill_model::finding::{Finding, Stage};
-use pgdrill_model::verdict::Verdict;
 use serde::Serialize;
 
+pub use self::aim::Aim;
+use self::aim::Told;
 pub use self::place::{Mapping, Refused};
 pub use self::settings::Settings;
 use self::writing::Writing;
@@ -51,6 +54,8 @@ pub struct Restored {
     pub into: String,
     /// Whether it is complete, so that PostgreSQL starts on it.
     pub complete: bool,
+    /// Where recovery will stop; none where no target was wanted, or it cannot be told.
+    pub aim: Option<Aim>,
     /// Tablespaces and where they are now.
     pub tablespaces: Vec<Mapping>,
     /// Bytes that were not written because they are zero.
@@ -86,13 +91,34 @@ pub fn restore(
     let writing = Arc::new(Writing::begin(place, &mapped)?);
     let also = writing::Restoring(Arc::clone(&writing));
     let mut report = verify::verify_and(source, options, progress, Some(&also));
-    let mut trouble = writing.trouble();
+    let given_up = progress.given_up.load(Ordering::Relaxed);
+    let mut trouble = writing.trouble().or_else(|| given_up.then(|| "it was given up".to_owned()));
     let damaged = report.findings.iter().any(|finding| finding.weight >= Weight::Disproves);
     let unread = report.findings.iter().any(|finding| {
         matches!(finding.code, Code::BackupUnreadable | Code::RestoreFailed | Code::InternalError)
     });
+    let mut aim = None;
+    let mut astray = false;
+    if let Some(settings) = place.settings.as_ref().filter(|_| trouble.is_none() && !unread && !damaged) {
+        let restored = aim::Restored {
+            facts: &report.backup,
+            control: writing.control(),
+            into: &place.into,
+            archives: &options.archives,
+        };
+        match aim::take(settings, &restored) {
+            Told::Comes(to) => aim = Some(to),
+            Told::Fails(finding) => {
+                report.add(finding);
+                astray = true;
+            }
+            Told::Unknown(why) => {
+                report.not_checked.push(format!("whether recovery comes to {}: {why}", settings.target));
+            }
+        }
+    }
     let mut complete = false;
-    if trouble.is_none() && !unread && (!damaged || place.accept_damage) {
+    if trouble.is_none() && !unread && ((!damaged && !astray) || place.accept_damage) {
         match writing.complete(place, &mapped, manifest.as_deref()) {
             Ok(()) => complete = true,
             Err(error) => trouble = Some(error),
@@ -100,13 +126,13 @@ pub fn restore(
     }
     if let Some(message) = trouble {
         let into = place.into.display().to_string();
-        report.findings.push(Finding::new(Code::RestoreFailed, Stage::Recover, message).about(into));
-        report.verdict = report.verdict.max(Verdict::Unverified);
+        report.add(Finding::new(Code::RestoreFailed, Stage::Recover, message).about(into));
     }
     Ok(Restored {
         report,
         into: place.into.display().to_string(),
         complete,
+        aim,
         tablespaces: mapped.into_iter().map(|(_, mapping)| mapping).collect(),
         sparse: writing.sparse(),
     })

@@ -7,6 +7,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use pgdrill_model::scenario::{Action, Target, Timeline};
+
+use crate::wal::target;
+
 /// All settings that name a target, of which only one may be set.
 const TARGETS: [&str; 5] = [
     "recovery_target",
@@ -19,16 +23,16 @@ const TARGETS: [&str; 5] = [
 /// What a server is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The target, as setting and value; none for the end of the archive.
-    pub target: Option<(&'static str, String)>,
-    /// Whether what stands exactly there is replayed too.
-    pub inclusive: bool,
+    /// Where recovery stops; not a mark, which only a scenario knows.
+    pub target: Target,
     /// `recovery_target_timeline`
-    pub timeline: String,
+    pub timeline: Timeline,
     /// `recovery_target_action`
-    pub action: String,
+    pub action: Action,
     /// `restore_command`
     pub restore_command: String,
+    /// Whether that unpacks segments which are packed.
+    pub unpacks: bool,
 }
 
 /// Writes them into a data directory; gives the files that were written.
@@ -41,15 +45,16 @@ pub fn write(settings: &Settings, data: &Path) -> io::Result<Vec<PathBuf>> {
     let mut text = "\n# Set by pgdrill restore\n".to_owned();
     let mut set = |name: &str, value: &str| _ = writeln!(text, "{name} = '{}'", value.replace('\'', "''"));
     set("restore_command", &settings.restore_command);
+    let target = target::Target::of(&settings.target).and_then(|target| target.setting());
     for name in TARGETS {
-        match &settings.target {
+        match &target {
             Some((target, value)) if *target == name => set(name, value),
             _ => set(name, ""),
         }
     }
-    set("recovery_target_inclusive", if settings.inclusive { "on" } else { "off" });
-    set("recovery_target_timeline", &settings.timeline);
-    set("recovery_target_action", &settings.action);
+    set("recovery_target_inclusive", if settings.target.inclusive { "on" } else { "off" });
+    set("recovery_target_timeline", &settings.timeline.to_string());
+    set("recovery_target_action", settings.action.name());
     let (conf, signal) = (data.join("postgresql.auto.conf"), data.join("recovery.signal"));
     let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&conf)?;
     file.write_all(text.as_bytes())?;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use pgdrill_ondisk::control::Control;
 use pgdrill_ondisk::tablespace;
 
 use super::place::{Made, Mapping, Refused};
@@ -89,6 +90,12 @@ impl Writing {
     /// Bytes that were not written because they are zero.
     pub fn sparse(&self) -> u64 {
         self.sparse.load(Ordering::Relaxed)
+    }
+
+    /// The control file, before it is put in its place.
+    pub fn control(&self) -> Option<Control> {
+        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        control.as_ref().and_then(|bytes| Control::read(bytes).ok())
     }
 
     fn fail(&self, path: &Path, error: &io::Error) {

@@ -109,6 +109,12 @@ impl Facts {
 }
 
 impl Report {
+    /// Adds what was found later.
+    pub(crate) fn add(&mut self, finding: Finding) {
+        self.verdict = self.verdict.max(verdict(Some(finding.weight)));
+        self.findings.push(finding);
+    }
+
     /// Puts it together.
     pub(super) fn of(
         backup: Facts,
@@ -118,12 +124,10 @@ impl Report {
     ) -> Self {
         inner.findings.sort_by(|(order, a), (other, b)| (order, &a.subject).cmp(&(other, &b.subject)));
         let findings: Vec<Finding> = inner.findings.into_iter().map(|(_, finding)| finding).collect();
-        let verdict = match inner.worst {
-            Some(Weight::Disproves) => Verdict::Disproven,
-            Some(Weight::Unverifies | Weight::Bug) => Verdict::Unverified,
+        let verdict = match verdict(inner.worst) {
             // Who looked at nothing has verified nothing.
-            _ if inner.files == 0 => Verdict::Unverified,
-            _ => Verdict::Proven,
+            Verdict::Proven if inner.files == 0 => Verdict::Unverified,
+            verdict => verdict,
         };
         not_checked.extend(NEVER.map(str::to_owned));
         Self {
@@ -146,5 +150,14 @@ impl Report {
     /// Whether a bug of ours was met.
     pub fn is_bug(&self) -> bool {
         self.findings.iter().any(|finding| finding.weight == Weight::Bug)
+    }
+}
+
+/// What the heaviest finding makes of a backup.
+fn verdict(worst: Option<Weight>) -> Verdict {
+    match worst {
+        Some(Weight::Disproves) => Verdict::Disproven,
+        Some(Weight::Unverifies | Weight::Bug) => Verdict::Unverified,
+        Some(Weight::Notes) | None => Verdict::Proven,
     }
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use pgdrill_backup::restore::{Mapping, Place, Restored, Settings, restore};
+use pgdrill_backup::restore::{Aim, Mapping, Place, Restored, Settings, restore};
 use pgdrill_backup::verify::Options;
-use pgdrill_model::scenario::Point;
-use pgdrill_model::units::{show_bytes, show_time};
+use pgdrill_model::scenario::{Action, Point, Target};
+use pgdrill_model::units::{show_bytes, show_count, show_time};
 
 use crate::args::{AtTarget, Restore};
 use crate::exit::Exit;
@@ -88,15 +88,9 @@ fn mapping(text: &str) -> anyhow::Result<Mapping> {
 /// What the server is told to recover to; none where nothing was said.
 fn settings(args: &Restore) -> anyhow::Result<Option<Settings>> {
     let Some(to) = &args.to else { return Ok(None) };
-    let target = match to {
-        Point::Latest => None,
-        Point::Immediate => Some(("recovery_target", "immediate".to_owned())),
-        Point::Time(unix_us) => Some(("recovery_target_time", show_time(*unix_us))),
-        Point::Xid(xid) => Some(("recovery_target_xid", xid.to_string())),
-        Point::Lsn(lsn) => Some(("recovery_target_lsn", lsn.to_string())),
-        Point::Name(name) => Some(("recovery_target_name", name.clone())),
-        Point::Mark(name, _) => bail!("{name} is a mark of a scenario, which only `pgdrill run` knows"),
-    };
+    if let Point::Mark(name, _) = to {
+        bail!("{name} is a mark of a scenario, which only `pgdrill run` knows");
+    }
     if args.exclusive && !matches!(to, Point::Time(_) | Point::Xid(_) | Point::Lsn(_)) {
         bail!("only a time, a transaction and a position can be exclusive");
     }
@@ -106,16 +100,17 @@ fn settings(args: &Restore) -> anyhow::Result<Option<Settings>> {
         (None, archives) => copies(archives)?,
     };
     let action = match args.action {
-        AtTarget::Promote => "promote",
-        AtTarget::Pause => "pause",
-        AtTarget::Shutdown => "shutdown",
+        AtTarget::Promote => Action::Promote,
+        AtTarget::Pause => Action::Pause,
+        AtTarget::Shutdown => Action::Shutdown,
     };
     Ok(Some(Settings {
-        target,
-        inclusive: !args.exclusive,
-        timeline: args.timeline.to_string(),
-        action: action.to_owned(),
+        target: Target { at: to.clone(), inclusive: !args.exclusive },
+        timeline: args.timeline,
+        action,
         restore_command,
+        // One of their own may well do that.
+        unpacks: args.restore_command.is_some(),
     }))
 }
 
@@ -149,6 +144,9 @@ fn face(restored: &Restored) -> String {
             mapping.to.display()
         ));
     }
+    if let Some(aim) = &restored.aim {
+        text.push_str(&format!("{:<14}{}\n", "recovery", stops(aim)));
+    }
     if restored.sparse > 0 {
         text.push_str(&format!(
             "{:<14}{} of zeros were left out of files\n",
@@ -157,4 +155,18 @@ fn face(restored: &Restored) -> String {
         ));
     }
     text
+}
+
+/// Where recovery will stop.
+fn stops(aim: &Aim) -> String {
+    let last = match (aim.last_xid, aim.last_commit_unix_us) {
+        (Some(xid), Some(time)) => format!(", the last of them transaction {xid} of {}", show_time(time)),
+        _ => String::new(),
+    };
+    format!(
+        "will stop at {} on timeline {}, {} transactions behind the backup{last}",
+        aim.lsn,
+        aim.timeline,
+        show_count(aim.commits)
+    )
 }

@@ -15,7 +15,7 @@ use pgdrill_model::evidence::{BackupEvidence, MarkEvidence, PointEvidence, Recov
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::{Member, Recovery};
 use pgdrill_model::scenario::{ArchiveBy, BackupFrom, MarkBy, Point, Target, Timeline};
-use pgdrill_model::units::{Lsn, show_time};
+use pgdrill_model::units::Lsn;
 use pgdrill_ondisk::control::Minima;
 use pgdrill_ondisk::segment;
 use pgdrill_ondisk::wal::{Lineage, Reason};
@@ -74,8 +74,8 @@ pub async fn take(
     recovery: &Recovery,
     evidence: &mut RecoveryEvidence,
 ) -> Result<Result<Aim, Finding>, Unable> {
-    let settings = settings(drill, &recovery.to)?;
     let wanted = wanted(drill, &recovery.to)?;
+    let settings = settings(&wanted);
     let store = store(drill)?;
     let timelines = Timelines::of(&store).map_err(|error| unreadable(&error))?;
     let timeline = match recovery.timeline {
@@ -103,7 +103,10 @@ pub async fn take(
                 evidence.wanted = Some(point(drill, &stop));
                 let to_the_end = recovery.to.at == Point::Latest;
                 let aim = Aim { chain, settings, to_the_end, lineage, chronicle: Arc::new(chronicle), stop };
-                return ambiguous(&aim, &recovery.to).map_or(Ok(Ok(aim)), Err);
+                return match aim.stop.ambiguity(&recovery.to) {
+                    None => Ok(Ok(aim)),
+                    Some(message) => Err(Unable::new(Code::TargetAmbiguous, message)),
+                };
             }
             // What the newest backup met is told, where no older one is better.
             Aimed::TooEarly(candidate) => early = early.or(Some(candidate)),
@@ -124,7 +127,7 @@ pub async fn take(
         let (chronicle, reach) = *met;
         evidence.backups = chain.iter().map(|member| member.name.clone()).collect();
         let end = wal_end::evidence(drill, &store, &Lineage::single(reach.timeline), &chronicle);
-        let finding = beyond(&recovery.to, &reach, &end.why);
+        let finding = reach.beyond(&recovery.to, &end.why);
         evidence.archive_end = Some(end);
         return Ok(Err(finding));
     }
@@ -237,88 +240,25 @@ fn from(
     }
 }
 
-/// A restore point of a name that was used more than once.
-fn ambiguous(aim: &Aim, target: &Target) -> Option<Unable> {
-    let others: Vec<String> = aim.stop.same_name.iter().map(|at| Lsn(*at).to_string()).collect();
-    if others.is_empty() {
-        return None;
-    }
-    let first = aim.stop.record.map_or_else(String::new, |at| format!(" at {}", Lsn(at)));
-    let message = format!(
-        "{target} was made more than once: PostgreSQL would stop at the first{first}, and there is another at {}",
-        others.join(", ")
-    );
-    Some(Unable::new(Code::TargetAmbiguous, message))
-}
-
-/// A target that the archive does not reach.
-pub fn beyond(target: &Target, reach: &Reach, why: &str) -> Finding {
-    let commit = match &reach.last_commit {
-        Some(commit) => {
-            format!("its last commit is transaction {} of {}", commit.xid, show_time(commit.time))
-        }
-        None => "there is no commit in it".to_owned(),
-    };
-    let message = format!(
-        "the archive does not reach {target}: it ends at {} on timeline {}, and {commit}; {why}",
-        Lsn(reach.reached),
-        reach.timeline
-    );
-    let finding = Finding::new(Code::TargetBeyondArchive, Stage::Recover, message)
-        .with("reached", Lsn(reach.reached))
-        .with("timeline", reach.timeline)
-        .with("commits", reach.commits);
-    match (&target.at, reach.restore_points.as_slice()) {
-        (Point::Name(_), points @ [_, ..]) => {
-            let names: Vec<&str> = points.iter().map(|(name, _)| name.as_str()).collect();
-            finding.hint(format!("the restore points in it are {}", names.join(", ")))
-        }
-        _ => finding,
-    }
-}
-
 /// A target as the server's own settings.
-fn settings(drill: &Drill<'_>, target: &Target) -> Result<Vec<(&'static str, String)>, Unable> {
-    let inclusive = ("recovery_target_inclusive", if target.inclusive { "on" } else { "off" }.to_owned());
-    let one = match &target.at {
-        Point::Latest => return Ok(Vec::new()),
-        Point::Immediate => ("recovery_target", "immediate".to_owned()),
-        Point::Mark(name, by) => {
-            let mark = mark(drill, name)?;
-            match by {
-                MarkBy::Name => ("recovery_target_name", mark.name.clone()),
-                MarkBy::Lsn => ("recovery_target_lsn", mark.lsn.to_string()),
-                MarkBy::Time => ("recovery_target_time", show_time(mark.unix_us)),
-                MarkBy::Xid => ("recovery_target_xid", mark.xid.to_string()),
-            }
-        }
-        Point::Time(unix_us) => ("recovery_target_time", show_time(*unix_us)),
-        Point::Xid(xid) => ("recovery_target_xid", xid.to_string()),
-        Point::Lsn(lsn) => ("recovery_target_lsn", lsn.to_string()),
-        Point::Name(name) => ("recovery_target_name", name.clone()),
-    };
-    Ok(vec![one, inclusive])
+fn settings(wanted: &target::Target) -> Vec<(&'static str, String)> {
+    let inclusive = if wanted.is_inclusive() { "on" } else { "off" };
+    let one = wanted.setting();
+    one.map(|one| vec![one, ("recovery_target_inclusive", inclusive.to_owned())]).unwrap_or_default()
 }
 
-/// The same for our own reading of the WAL.
+/// What is looked for in the WAL: of a mark, what the server is given of it.
 fn wanted(drill: &Drill<'_>, target: &Target) -> Result<target::Target, Unable> {
     let inclusive = target.inclusive;
-    Ok(match &target.at {
-        Point::Latest => target::Target::Latest,
-        Point::Immediate => target::Target::Immediate,
-        Point::Mark(name, by) => {
-            let mark = mark(drill, name)?;
-            match by {
-                MarkBy::Name => target::Target::Name(mark.name.clone()),
-                MarkBy::Lsn => target::Target::Lsn { position: mark.lsn.0, inclusive },
-                MarkBy::Time => target::Target::Time { micros: mark.unix_us, inclusive },
-                MarkBy::Xid => target::Target::Xid { xid: mark.xid, inclusive },
-            }
-        }
-        Point::Time(micros) => target::Target::Time { micros: *micros, inclusive },
-        Point::Xid(xid) => target::Target::Xid { xid: *xid, inclusive },
-        Point::Lsn(Lsn(position)) => target::Target::Lsn { position: *position, inclusive },
-        Point::Name(name) => target::Target::Name(name.clone()),
+    let Point::Mark(name, by) = &target.at else {
+        return target::Target::of(target).ok_or_else(|| Unable::bug("a target that is nothing"));
+    };
+    let mark = mark(drill, name)?;
+    Ok(match by {
+        MarkBy::Name => target::Target::Name(mark.name.clone()),
+        MarkBy::Lsn => target::Target::Lsn { position: mark.lsn.0, inclusive },
+        MarkBy::Time => target::Target::Time { micros: mark.unix_us, inclusive },
+        MarkBy::Xid => target::Target::Xid { xid: mark.xid, inclusive },
     })
 }
 

@@ -72,7 +72,7 @@ pub async fn survey(
         Stop::At(stopped) | Stop::TooEarly { stopped, .. } => stopped.replayed_to,
         Stop::NeverReached(reach) => {
             let at_once = Target { at: Point::Immediate, inclusive: true };
-            return Ok(Err(aim::beyond(&at_once, &reach, &end.why)));
+            return Ok(Err(reach.beyond(&at_once, &end.why)));
         }
     };
     let reached = chronicle.strayed().map_or(chronicle.reached(), |strayed| strayed.at);
