@@ -207,8 +207,11 @@ pub struct TableContent {
 /// A recovery, as far as it got.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryEvidence {
-    /// How the backup was unpacked: `tar`, `copy`, `combine`.
+    /// How the backup was unpacked: `tar`, `copy`, `combine`, `native`.
     pub by: String,
+    /// What was verified while it was unpacked, where pgdrill did that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<VerifiedEvidence>,
     /// The backups that were restored, the full one first. Empty in records from before there was more than one.
     #[serde(default)]
     pub backups: Vec<String>,
@@ -269,6 +272,21 @@ pub struct RecoveryEvidence {
     pub rto_us: Option<u64>,
     /// The running server's answers about settings that must be off.
     pub quarantine: BTreeMap<String, String>,
+}
+
+/// How much of a backup was verified on its way to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifiedEvidence {
+    /// Files that were read.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files whose checksum is the manifest's.
+    pub checksums: u64,
+    /// Data pages.
+    pub pages: u64,
+    /// Records of the WAL that the backup needs.
+    pub wal_records: u64,
 }
 
 /// A file of WAL that was not in the archive and was saved elsewhere.

@@ -10,6 +10,7 @@ mod desk;
 mod docker;
 mod endings;
 mod matrix;
+mod native;
 mod points;
 mod proven;
 mod restore;

@@ -25,6 +25,9 @@ objectives: {{ rto: 10m }}
 #[case::tar_gzip("{ format: tar, compress: gzip }", "{ by: tar }")]
 #[case::tar("{ format: tar, compress: none }", "{}")]
 #[case::plain("{ format: plain }", "{ by: copy }")]
+#[case::native_tar_gzip("{ format: tar, compress: gzip }", "{ by: native }")]
+#[case::native_tar_fetched("{ format: tar, compress: none, wal: fetch }", "{ by: native }")]
+#[case::native_plain_without_wal("{ format: plain, wal: none }", "{ by: native }")]
 fn every_form_of_backup_comes_back_whole(#[case] backup: &str, #[case] recover: &str) {
     let desk = Desk::new();
     let done = desk.drill(&drill(backup, recover), &[]);

@@ -1,10 +1,12 @@
-//! The parts of a recovery that have a clock or a rule of their own: what is unpacked where, what was
-//! saved beside the archive, what may not be replayed, waiting for the promoted state, the first write, and the phases of the recovery time.
+//! The parts of a recovery that have a clock or a rule of their own: what is unpacked where, what was saved beside the
+//! archive, what may not be replayed, waiting for the promoted state, the first write, and the phases of the recovery
+//! time.
 
 pub mod aim;
 pub mod control;
 pub mod first_write;
 pub mod left_over;
+pub mod native;
 pub mod phases;
 pub mod reached;
 pub mod remap;

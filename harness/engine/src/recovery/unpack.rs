@@ -1,6 +1,6 @@
 //! Unpacks a backup with the programs that an operator would use: tars into the data directory, plain files by `cp`, an
-//! incremental backup and those that it builds upon by `pg_combinebackup`. Each tablespace goes into a directory of the
-//! restored server's own, and the data directory is made to name that one.
+//! incremental backup and those that it builds upon by `pg_combinebackup`; or by pgdrill itself (`native`). Each tablespace
+//! goes into a directory of the restored server's own, and the data directory is made to name that one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use pgdrill_backup::parts::{self, Packed};
 use pgdrill_backup::{inspect, tablespaces as links};
 use pgdrill_model::code::Code;
 use pgdrill_model::event::Unit;
+use pgdrill_model::evidence::VerifiedEvidence;
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Member;
 use pgdrill_model::scenario::{BackupFormat, RecoverBy, WalMethod};
@@ -17,13 +18,13 @@ use tokio::time::sleep;
 
 use crate::drill::{Drill, disk_full, on_a_thread};
 use crate::recovery::phases::Clocked;
-use crate::recovery::remap;
+use crate::recovery::{native, remap};
 use crate::server::Server;
 use crate::workspace::Workspace;
 use crate::{tablespaces, tool};
 
 /// How often the size of what is unpacked so far is looked at.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
+pub(super) const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Where the members of a chain are unpacked before they are combined, within the workspace.
 pub const SCRATCH: &str = "scratch";
@@ -34,8 +35,18 @@ struct Into<'a> {
     tablespaces: &'a Path,
 }
 
-/// Unpacks `chain` for `server`; gives how many tablespaces were put into the restored server's own tree, or a finding
-/// when the backup is not what can be unpacked.
+/// What was unpacked.
+#[derive(Debug, Default)]
+pub struct Unpacked {
+    /// How many tablespaces were put into the restored server's own tree.
+    pub tablespaces: u64,
+    /// What was verified on the way; none where other programs did it.
+    pub verified: Option<VerifiedEvidence>,
+    /// What was seen on the way and does not keep the server from being started.
+    pub doubts: Vec<Finding>,
+}
+
+/// Unpacks `chain` for `server`; findings when the backup is not what can be unpacked.
 ///
 /// # Errors
 ///
@@ -46,10 +57,11 @@ pub async fn unpack(
     chain: &[Member],
     by: RecoverBy,
     clocked: &mut Clocked,
-) -> Result<Result<u64, Finding>, Unable> {
+) -> Result<Result<Unpacked, Vec<Finding>>, Unable> {
     let place = server.place();
     let own = tablespaces::root(server.name);
     let restored = Into { data: Path::new(server.name.name()), tablespaces: &own };
+    let mut unpacked = Unpacked::default();
     let outcome = match (by, chain) {
         (RecoverBy::Tar | RecoverBy::Copy, [.., newest]) => {
             let outcome = member(drill, place, newest, &restored, true).await?;
@@ -61,7 +73,7 @@ pub async fn unpack(
             for each in chain {
                 match for_combining(drill, place, each, each == newest).await? {
                     Ok(directory) => directories.push(directory),
-                    Err(finding) => return Ok(Err(finding)),
+                    Err(finding) => return Ok(Err(vec![finding])),
                 }
             }
             clocked.unpacked(drill.clock.elapsed());
@@ -69,12 +81,25 @@ pub async fn unpack(
             clocked.combined(drill.clock.elapsed());
             outcome
         }
+        (RecoverBy::Native, [.., newest]) => {
+            let restored = native::restore(drill, newest, restored.data, restored.tablespaces).await?;
+            clocked.unpacked(drill.clock.elapsed());
+            match restored {
+                Ok(restored) => unpacked = restored,
+                Err(findings) => return Ok(Err(findings)),
+            }
+            None
+        }
         (_, []) => return Err(Unable::bug("a recovery of no backup")),
     };
     if let Some(finding) = outcome {
-        return Ok(Err(finding));
+        return Ok(Err(vec![finding]));
     }
-    remap::remap(drill.workspace, restored.data, restored.tablespaces, drill.postgres)
+    let remapped = remap::remap(drill.workspace, restored.data, restored.tablespaces, drill.postgres)?;
+    Ok(match remapped {
+        Ok(tablespaces) => Ok(Unpacked { tablespaces, ..unpacked }),
+        Err(finding) => Err(vec![finding]),
+    })
 }
 
 /// Unpacks one backup. Its WAL is left out where `with_wal` says so: of a chain only that of the newest is needed.

@@ -103,9 +103,13 @@ pub(super) async fn recover(
     let looked = refusal?;
     let snapshot = snapshot?.map_err(|error| Unable::new(Code::WorkspaceUnusable, error.to_string()))?;
     match unpacked? {
-        Ok(count) => evidence.tablespaces = count,
-        Err(finding) => {
-            findings.push(finding);
+        Ok(unpacked) => {
+            evidence.tablespaces = unpacked.tablespaces;
+            evidence.verified = unpacked.verified;
+            findings.extend(unpacked.doubts);
+        }
+        Err(found) => {
+            findings.extend(found);
             return Ok(findings);
         }
     }

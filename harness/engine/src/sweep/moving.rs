@@ -76,10 +76,10 @@ pub async fn make(drill: &mut Drill<'_>, survey: &Survey) -> Result<Result<Strin
     open(drill).await?;
     let server = drill.servers.get(&NAME).ok_or_else(|| Unable::bug("the moving server has no place"))?;
     let mut clocked = Clocked::begin(drill)?;
-    if let Err(finding) =
-        unpack(drill, server, &survey.chain, RecoverBy::fitting(&newest.how), &mut clocked).await?
-    {
-        return Ok(Err(finding));
+    let by = RecoverBy::fitting(&newest.how);
+    if let Err(found) = unpack(drill, server, &survey.chain, by, &mut clocked).await? {
+        let finding = found.into_iter().next();
+        return finding.map(Err).ok_or_else(|| Unable::bug("an unpacking failed over nothing"));
     }
     remap::refuse_restored(workspace, NAME)?;
     let pg_wal = pg_wal(drill);

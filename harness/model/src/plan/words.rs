@@ -201,6 +201,7 @@ fn unpack(f: &mut fmt::Formatter<'_>, chain: &[Member], by: Option<RecoverBy>) -
         RecoverBy::Tar => write!(f, "unpack backup/{} by tar", names.join(", ")),
         RecoverBy::Copy => write!(f, "unpack backup/{} by cp", names.join(", ")),
         RecoverBy::Combine => write!(f, "pg_combinebackup of {}", names.join(", ")),
+        RecoverBy::Native => write!(f, "restore backup/{} by pgdrill, verified on the way", names.join(", ")),
     }
 }
 

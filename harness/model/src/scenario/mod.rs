@@ -212,6 +212,8 @@ pub enum RecoverBy {
     Copy,
     /// `pg_combinebackup` of an incremental backup and those that it builds upon, each unpacked first if need be.
     Combine,
+    /// pgdrill itself, as `pgdrill restore` does: verified by the time it is on disk.
+    Native,
 }
 
 impl RecoverBy {
@@ -224,12 +226,18 @@ impl RecoverBy {
         }
     }
 
+    /// Whether a backup can be unpacked so.
+    pub fn fits(self, backup: &Backup) -> bool {
+        self == Self::fitting(backup) || (self == Self::Native && !backup.incremental)
+    }
+
     /// Its name in the scenario language and in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Tar => "tar",
             Self::Copy => "copy",
             Self::Combine => "combine",
+            Self::Native => "native",
         }
     }
 }

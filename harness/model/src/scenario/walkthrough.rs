@@ -11,8 +11,8 @@ use super::slot::{At, Slot};
 use super::target::MarkName;
 use super::work::WorkArguments;
 use super::{
-    Action, Backup, Crash, Disaster, Placed, Point, Recover, RecoverBy, Sql, Step, SwitchWal, Target,
-    Timeline, backup, sweep, target, work,
+    Action, Backup, BackupFormat, Crash, Disaster, Placed, Point, Recover, RecoverBy, Sql, Step, SwitchWal,
+    Target, Timeline, backup, sweep, target, work,
 };
 use crate::check::Check;
 
@@ -364,13 +364,11 @@ impl<'l> Walkthrough<'l> {
     fn fits(&self, by: RecoverBy, place: Span, to: &Target, timeline: Timeline, notes: &mut Vec<Note>) {
         let range = self.origins.closest(to, timeline);
         let candidates = self.backups.get(range).unwrap_or_default();
-        let Some(other) = candidates.iter().map(RecoverBy::fitting).find(|fitting| *fitting != by) else {
-            return;
-        };
-        let is = match other {
-            RecoverBy::Tar => "in tar format; it is unpacked by tar",
-            RecoverBy::Copy => "plain; it is copied",
-            RecoverBy::Combine => "incremental; it is combined with those before it",
+        let Some(other) = candidates.iter().find(|candidate| !by.fits(candidate)) else { return };
+        let is = match (other.incremental, other.format) {
+            (true, _) => "incremental; it is combined with those before it",
+            (false, BackupFormat::Tar) => "in tar format; it is unpacked by tar",
+            (false, BackupFormat::Plain) => "plain; it is copied",
         };
         let which = match (candidates.len(), &to.at) {
             (1, Point::Mark(..)) => "the newest backup above the mark",

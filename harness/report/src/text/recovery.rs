@@ -1,6 +1,6 @@
 //! The part of a report that tells from what, how far and how fast it was recovered.
 
-use pgdrill_model::evidence::RecoveryEvidence;
+use pgdrill_model::evidence::{RecoveryEvidence, VerifiedEvidence};
 use pgdrill_model::run::{Objective, Run};
 
 use super::points;
@@ -54,11 +54,15 @@ pub(super) fn recoveries(page: &mut Page, run: &Run) {
         } else {
             page.heading("Recovery");
         }
-        let mut target = format!("{}, unpacked by {}", recovery.target, recovery.by);
+        let by = if recovery.by == "native" { "pgdrill" } else { &recovery.by };
+        let mut target = format!("{}, unpacked by {by}", recovery.target);
         if recovery.backups.len() > 1 {
             target.push_str(&format!(" from {}", recovery.backups.join(", ")));
         }
         page.fact("target", &target);
+        if let Some(verified) = &recovery.verified {
+            page.fact("", &verified_words(verified));
+        }
         if recovery.tablespaces > 0 {
             let count = words::count(recovery.tablespaces, "tablespaces");
             page.fact("", &format!("{count} put into the restored server's own tree"));
@@ -223,6 +227,16 @@ fn objective(page: &mut Page, run: &Run) {
     if let Some(objective) = rto(run) {
         page.paragraph(2, Tone::Faint, &objective.definition);
     }
+}
+
+fn verified_words(verified: &VerifiedEvidence) -> String {
+    format!(
+        "verified on the way: {} of {}, {}, {}",
+        words::count(verified.files, "files"),
+        words::bytes(verified.bytes),
+        words::count(verified.pages, "data pages"),
+        words::count(verified.wal_records, "records of WAL"),
+    )
 }
 
 /// A bar in eighths of a column, as long as the share of `value` in `whole`.
