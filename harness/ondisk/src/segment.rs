@@ -44,7 +44,8 @@ pub fn parse(name: &str, segment_size: u64) -> Option<ArchiveFile> {
         let timeline = (timeline.len() == 8).then(|| hex(timeline))??;
         return Some(ArchiveFile::History { timeline: timeline as u32 });
     }
-    let (stem, rest) = name.split_at_checked(24)?;
+    // What is cut below must not be cut within a character.
+    let (stem, rest) = name.split_at_checked(24).filter(|(stem, _)| stem.is_ascii())?;
     let (timeline, high, low) = (hex(&stem[..8])?, hex(&stem[8..16])?, hex(&stem[16..])?);
     match rest {
         "" => Some(ArchiveFile::Segment {
@@ -113,6 +114,10 @@ mod tests {
     #[case("0000000200000001000000ff", None)]
     #[case(".pgdrill", None)]
     #[case("0000000200000001000000FF.gz", None)]
+    #[case("0000000\u{e9}00000001000000FF", None)]
+    #[case("000000020000000\u{e9}000000FF", None)]
+    #[case("0000000200000001000000FF\u{e9}", None)]
+    #[case("0000000\u{e9}.history", None)]
     fn names(#[case] text: &str, #[case] expected: Option<ArchiveFile>) {
         assert_eq!(parse(text, SIZE), expected);
     }
