@@ -34,12 +34,16 @@ pub fn read(text: &str) -> Result<Vec<Mapping>, Malformed> {
         .into_iter()
         .filter(|line| !line.is_empty())
         .map(|line| match line.split_once(' ') {
-            Some((oid, path)) if !path.is_empty() && oid.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some((oid, path)) if !path.is_empty() && is_number(oid) => {
                 Ok(Mapping { oid: oid.to_owned(), path: path.to_owned() })
             }
             _ => Err(Malformed::new(FORMAT, format!("'{line}' is not an OID and a path"))),
         })
         .collect()
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Writes a tablespace map. `backslashes`: whether readers take a backslash for an escape before any character, as
@@ -69,7 +73,9 @@ mod tests {
         let mappings = read("16400 /srv/ts one\n16401 /srv/a\\\nb\\\\c\n").unwrap();
         let pairs: Vec<(&str, &str)> = mappings.iter().map(|m| (m.oid.as_str(), m.path.as_str())).collect();
         assert_eq!(pairs, [("16400", "/srv/ts one"), ("16401", "/srv/a\nb\\c")]);
-        assert!(read("nonsense\n").is_err());
+        for wrong in ["nonsense\n", "16400 \n", "16400\n", " /srv/ts\n", "1x /srv/ts\n"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
         assert_eq!(read("").unwrap(), []);
     }
 
