@@ -65,4 +65,17 @@ mod tests {
         );
         assert_eq!(read("1 zzz").unwrap_err().to_string(), "timeline history: line 1: no position");
     }
+
+    /// Read as it stands, each of them would be another position.
+    #[test]
+    fn a_position_of_more_than_64_bits_is_none() {
+        for text in ["1 0/5000110110", "1 100000000/0", "1 +5/0", "1 5/-0"] {
+            assert_eq!(
+                read(text).unwrap_err().to_string(),
+                "timeline history: line 1: no position",
+                "{text}"
+            );
+        }
+        assert_eq!(read("1 00000000/FFFFFFFF").unwrap()[0].switched_at, 0xFFFF_FFFF);
+    }
 }

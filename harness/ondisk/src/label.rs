@@ -5,6 +5,8 @@
 //! The server reads it by `fscanf`, which takes more blanks than are written, and loses lines behind one that it
 //! expected and did not find. No server writes such files, and here they are neither taken nor lost.
 
+use crate::position;
+
 /// What a label says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
@@ -147,12 +149,6 @@ impl Label {
     }
 }
 
-/// A position in the WAL with nothing else.
-fn position(text: &str) -> Option<u64> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'/');
-    plain.then(|| crate::position(text))?
-}
-
 /// `0/2000028 (file 000000010000000000000002)`
 fn located(text: &str) -> Option<(u64, &str)> {
     let (start, file) = text.split_once(" (file ")?;
@@ -199,6 +195,10 @@ mod tests {
     )]
     #[case("START WAL LOCATION: 0/1 (file 00000001000000000000000)\n", "line 1: no position with its file")]
     #[case("START WAL LOCATION: +/1 (file 000000010000000000000002)\n", "line 1: no position with its file")]
+    #[case(
+        "START WAL LOCATION: 0/123456789 (file 000000010000000000000002)\n",
+        "line 1: no position with its file"
+    )]
     #[case(
         "START WAL LOCATION: 0/1 (file 000000010000000000000002)\nCHECKPOINT LOCATION: junk\n",
         "line 2: no position"

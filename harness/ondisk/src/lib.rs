@@ -29,8 +29,13 @@ impl Malformed {
     }
 }
 
-/// Reads a position in the WAL as PostgreSQL writes it, `%X/%X`.
+/// Reads a position in the WAL as PostgreSQL writes it, `%X/%X`. A half that is larger than 32 bits is none: what is cut
+/// off from it would make another position of it.
 fn position(text: &str) -> Option<u64> {
+    let half = |text: &str| {
+        let plain = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        plain.then(|| u32::from_str_radix(text, 16).ok())?
+    };
     let (high, low) = text.split_once('/')?;
-    Some(u64::from_str_radix(high, 16).ok()? << 32 | u64::from_str_radix(low, 16).ok()?)
+    Some(u64::from(half(high)?) << 32 | u64::from(half(low)?))
 }
