@@ -75,7 +75,7 @@ pub enum Broken {
 }
 
 /// Reads a tar to its end, and gives each member to `each` with its content, which has just the bytes of its size; what
-/// is left unread of it is skipped.
+/// is left unread of it is skipped. That of a sparse file is better left: its holes can be of any size.
 ///
 /// # Errors
 ///
@@ -86,16 +86,16 @@ pub fn read(
 ) -> Result<Ended, Broken> {
     let tail = Rc::new(Cell::new(Tail::default()));
     let mut archive = Archive::new(Watched { stream, tail: Rc::clone(&tail) });
-    let mut behind = 0;
     {
         let members = archive.entries().map_err(|error| broken(&error))?;
         for entry in members {
             let mut entry = entry.map_err(|error| broken(&error))?;
             let member = member(&mut entry).map_err(|error| broken(&error))?;
-            behind = entry.raw_file_position() + member.size.next_multiple_of(BLOCK);
+            // The library goes past them without reading what they stand for.
+            let has_no_holes = !entry.header().entry_type().is_gnu_sparse();
             let mut content = Content { left: member.size, entry: &mut entry, failed: None };
             let done = each(&member, &mut content);
-            if done.is_ok() {
+            if done.is_ok() && has_no_holes {
                 io::copy(&mut content, &mut io::sink()).ok();
             }
             if let Some(mut failed) = content.failed.take() {
@@ -107,6 +107,8 @@ pub fn read(
             done?;
         }
     }
+    // The last that was read is the first block of zeros; where there is none, one block more or less decides nothing.
+    let behind = tail.get().all.saturating_sub(BLOCK);
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|error| broken(&error))?;
     let Tail { all, zeros } = tail.get();
     let rest = all.saturating_sub(behind);
@@ -285,6 +287,46 @@ mod tests {
             assert!(paths(&whole[..cut]).1.is_err(), "cut to {cut}");
         }
         assert_eq!(paths(&[]).1, Ok(Ended::Early));
+    }
+
+    /// A sparse file with nothing but a hole of this size, and what comes with it.
+    fn with_hole(hole: u64, first: bool) -> Vec<u8> {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(EntryType::GNUSparse);
+        header.set_path("sparse").unwrap();
+        header.set_size(0);
+        header.set_mode(0o600);
+        let gnu = header.as_gnu_mut().unwrap();
+        gnu.set_real_size(hole);
+        gnu.sparse[0].set_offset(hole);
+        gnu.sparse[0].set_length(0);
+        header.set_cksum();
+        let (whole, sparse) = (sample(), header.as_bytes().as_slice());
+        let at = if first { 0 } else { whole.len() - 1024 };
+        [&whole[..at], sparse, &whole[at..]].concat()
+    }
+
+    /// Who read it would be busy for years; who rounded its size up would fall over.
+    #[rstest]
+    fn a_hole_can_be_of_any_size(
+        #[values(1, 512, 8192, 1 << 62, u64::MAX)] hole: u64,
+        #[values(true, false)] first: bool,
+    ) {
+        let tar = with_hole(hole, first);
+        let kinds = |tar: &[u8]| {
+            let mut kinds = Vec::new();
+            let ended = read(tar, |member, _| {
+                kinds.push(member.kind.clone());
+                Ok(())
+            });
+            (kinds, ended.ok())
+        };
+        let (seen, ended) = kinds(&tar);
+        let mut expected = vec![Kind::File; 3];
+        expected.insert(if first { 0 } else { 3 }, Kind::Other("a sparse file"));
+        assert_eq!((seen, ended), (expected, Some(Ended::Whole)));
+        assert_eq!(kinds(&tar[..tar.len() - 1024]).1, Some(Ended::Early));
+        assert_eq!(kinds(&[tar, vec![1; 512]].concat()).1, Some(Ended::WithMore));
     }
 
     /// A medium that fails, at its beginning, within a member, and within a header.
