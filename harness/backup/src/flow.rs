@@ -99,8 +99,9 @@ impl Lanes {
         let mut on = Vec::with_capacity(work.len());
         for work in work {
             let lane = self.least_busy();
-            // Even an empty file costs something.
-            self.lanes[lane].given.fetch_add((size + 512) * work.cost(), Ordering::Relaxed);
+            // Even an empty file costs something. A size is what a tar says, and so can be any number.
+            let cost = size.saturating_add(512).saturating_mul(work.cost());
+            self.lanes[lane].given.fetch_add(cost, Ordering::Relaxed);
             self.send(lane, Message::Begin(id, work));
             if !on.contains(&lane) {
                 on.push(lane);
@@ -207,7 +208,7 @@ mod tests {
 
     impl Work for Count {
         fn cost(&self) -> u64 {
-            1
+            2
         }
 
         fn take(&mut self, bytes: &[u8]) {
@@ -218,6 +219,17 @@ mod tests {
         fn end(self: Box<Self>) {
             self.seen.lock().unwrap()[self.number].1 = true;
         }
+    }
+
+    #[test]
+    fn a_file_may_say_that_it_has_any_size() {
+        let seen = Arc::new(Mutex::new(vec![(0, false)]));
+        thread::scope(|scope| {
+            let (lanes, _) = Lanes::start(scope, 2);
+            let work = Box::new(Count { seen: Arc::clone(&seen), number: 0 });
+            assert_eq!(lanes.begin(u64::MAX, vec![work]).pour(io::repeat(0).take(10)).unwrap(), 10);
+        });
+        assert_eq!(*seen.lock().unwrap(), [(10, true)]);
     }
 
     #[test]
