@@ -10,8 +10,8 @@ pub mod pages;
 pub mod parts;
 pub mod restore;
 pub mod tablespaces;
-mod tarball;
-mod unpack;
+pub mod tarball;
+pub mod unpack;
 pub mod verify;
 pub mod wal;
 
