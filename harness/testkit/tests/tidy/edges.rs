@@ -14,6 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("report", &["model"]),
     ("cli", &["model", "ondisk", "backup", "engine", "runtime", "report"]),
     ("testkit", &["model"]),
+    ("fuzz", &["model", "ondisk", "backup"]),
     ("benches", &["model", "ondisk", "ledger", "backup", "engine", "runtime", "report"]),
 ];
 
