@@ -15,6 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("cli", &["model", "ondisk", "backup", "engine", "runtime", "report"]),
     ("testkit", &["model"]),
     ("fuzz", &["model", "ondisk", "backup"]),
+    ("fuzz/libfuzzer", &["fuzz"]),
     ("benches", &["model", "ondisk", "ledger", "backup", "engine", "runtime", "report"]),
 ];
 
