@@ -15,7 +15,11 @@ fn workstations() -> [String; 3] {
 
 /// Files that are damaged on purpose, or that a program wrote.
 fn foreign(path: &str) -> bool {
-    path.starts_with("fixtures/invalid/") || path.ends_with(".lock") || path.contains("/tests/expected/")
+    let of_a_corpus = path.strip_prefix("fixtures/fuzz/").is_some_and(|path| path.contains('/'));
+    of_a_corpus
+        || path.starts_with("fixtures/invalid/")
+        || path.ends_with(".lock")
+        || path.contains("/tests/expected/")
 }
 
 /// Nothing is left for later in the source: what is not done is not there, and what is wanted is in the tracker.
