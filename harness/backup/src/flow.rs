@@ -1,8 +1,12 @@
-//! Bytes of many files, on their way from the threads that read them to the threads that work on them. What is done with
-//! one file may be split: its checksum is computed on one thread while its pages are verified on another, since a large
-//! file would else be as slow as the two together. What is read is not copied, and there is a fixed number of buffers, so
-//! that memory does not depend on how much there is.
+//! Bytes of many files, and what is done with them.
+//!
+//! Files of a directory can be read side by side: then who reads one does all of it, and the bytes never leave a processor's
+//! cache. An archive is read by one thread, which has enough to do with unpacking it. Its bytes are on their way from there
+//! to the threads that work on them, and what is done with one file may be split: its checksum is computed on one thread
+//! while its pages are verified on another. What is read is not copied, and there is a fixed number of buffers, so that
+//! memory does not depend on how much there is.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +30,52 @@ pub trait Work: Send {
 
     /// The file is at its end, whole or not: who read it knows.
     fn end(self: Box<Self>);
+}
+
+/// Who works on files.
+pub enum Hands {
+    /// Threads of their own.
+    Lanes(Lanes),
+    /// Whoever reads a file.
+    Readers,
+}
+
+impl Hands {
+    /// Reads a file of `size` bytes up to its end, and has done with it all that is to be done. Gives how many bytes there
+    /// were.
+    ///
+    /// # Errors
+    ///
+    /// What reading gives. What had been read before is worked on.
+    pub fn pour(&self, size: u64, work: Vec<Box<dyn Work>>, from: impl Read) -> io::Result<u64> {
+        match self {
+            Self::Lanes(lanes) => lanes.begin(size, work).pour(from),
+            Self::Readers => at_once(work, from),
+        }
+    }
+}
+
+fn at_once(mut work: Vec<Box<dyn Work>>, mut from: impl Read) -> io::Result<u64> {
+    thread_local! {
+        /// One for all files that a thread reads.
+        static BYTES: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
+    }
+    let read = BYTES.with_borrow_mut(|bytes| {
+        let mut all = 0;
+        loop {
+            let (length, read) = fill(&mut from, bytes);
+            all += length as u64;
+            if length > 0 {
+                work.iter_mut().for_each(|work| work.take(&bytes[..length]));
+            }
+            read?;
+            if length < bytes.len() {
+                return Ok(all);
+            }
+        }
+    });
+    work.into_iter().for_each(Work::end);
+    read
 }
 
 /// A buffer that several threads read, and that goes back to where it came from when all have.
@@ -181,7 +231,14 @@ fn fill(from: &mut impl Read, bytes: &mut [u8]) -> (usize, io::Result<()>) {
     (length, Ok(()))
 }
 
+/// How much less a working thread insists on a processor than one that unpacks, on which all others wait.
+const YIELDS: i32 = 5;
+
 fn work(messages: &Receiver<Message>) {
+    // To Linux it is a setting of the thread alone. Without it the work is done as well, and later.
+    if let Ok(now) = rustix::process::getpriority_process(None) {
+        _ = rustix::process::setpriority_process(None, (now + YIELDS).min(19));
+    }
     let mut under_way: HashMap<u64, Vec<Box<dyn Work>>> = HashMap::new();
     while let Ok(message) = messages.recv() {
         match message {
@@ -230,6 +287,35 @@ mod tests {
             assert_eq!(lanes.begin(u64::MAX, vec![work]).pour(io::repeat(0).take(10)).unwrap(), 10);
         });
         assert_eq!(*seen.lock().unwrap(), [(10, true)]);
+    }
+
+    #[test]
+    fn who_reads_a_file_does_all_that_is_done_with_it() {
+        let sizes = [0, 1, BUFFER as u64, 3 * BUFFER as u64 + 5];
+        let seen = Arc::new(Mutex::new(vec![(0, false); sizes.len()]));
+        for (number, size) in sizes.into_iter().enumerate() {
+            let work = || Box::new(Count { seen: Arc::clone(&seen), number }) as Box<dyn Work>;
+            let from = io::repeat(number as u8).take(size);
+            assert_eq!(Hands::Readers.pour(size, vec![work(), work()], from).unwrap(), size);
+        }
+        let expected: Vec<(u64, bool)> = sizes.into_iter().map(|size| (2 * size, true)).collect();
+        assert_eq!(*seen.lock().unwrap(), expected);
+    }
+
+    /// One that cannot be read any further is at its end all the same.
+    #[test]
+    fn what_was_read_before_an_error_is_worked_on() {
+        struct Failing;
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("no more"))
+            }
+        }
+        let seen = Arc::new(Mutex::new(vec![(0, false)]));
+        let work = Box::new(Count { seen: Arc::clone(&seen), number: 0 });
+        let from = io::repeat(0).take(BUFFER as u64 + 7).chain(Failing);
+        assert!(Hands::Readers.pour(9, vec![work], from).is_err());
+        assert_eq!(*seen.lock().unwrap(), [(BUFFER as u64 + 7, true)]);
     }
 
     #[test]

@@ -102,16 +102,25 @@ pub fn leaves(path: &Path, root: &Path) -> bool {
     !real.unwrap_or(plain).starts_with(root)
 }
 
+/// More than a map of ten thousand tablespaces has.
+const MAP_BYTES: u64 = 16 << 20;
+
 /// The map's text from a base backup's tar; none where it has none. The server sends it among the first members, before
 /// any data (`perform_base_backup`, `src/backend/backup/basebackup.c`), so nothing more is read unless it is to be.
 fn map_in_tar(stream: impl Read, to_its_end: bool) -> io::Result<Option<String>> {
     let mut archive = tar::Archive::new(stream);
     for entry in archive.entries()? {
-        let mut entry = entry?;
+        let entry = entry?;
         match entry.path()?.to_str() {
             Some(MAP) => {
+                if entry.size() > MAP_BYTES {
+                    return Err(io::Error::other(format!(
+                        "{MAP} has {} bytes, which no map has",
+                        entry.size()
+                    )));
+                }
                 let mut text = String::new();
-                entry.read_to_string(&mut text)?;
+                entry.take(MAP_BYTES).read_to_string(&mut text)?;
                 return Ok(Some(text));
             }
             Some("backup_label") => {}

@@ -8,6 +8,7 @@
 //! `libfuzzer/` calls them with what libFuzzer finds, and `tests/short.rs` with a corpus and some changes of it.
 
 mod again;
+mod catalog;
 mod chance;
 mod control;
 mod history;
@@ -20,6 +21,7 @@ mod pieces;
 mod tar;
 mod wal;
 
+pub use catalog::catalog;
 pub use control::control;
 pub use history::history;
 pub use incremental_file::incremental_file;
@@ -35,6 +37,7 @@ pub type Check = fn(&[u8]);
 
 /// All of them, by the names of their corpora (`fixtures/fuzz`) and of libFuzzer's programs.
 pub const TARGETS: &[(&str, Check)] = &[
+    ("catalog", catalog),
     ("control", control),
     ("history", history),
     ("incremental_file", incremental_file),

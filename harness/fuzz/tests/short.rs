@@ -63,6 +63,7 @@ fn failing(check: Check, seeds: &[(String, Vec<u8>)], changes: usize) -> Option<
 }
 
 #[rstest]
+#[case::catalog("catalog", 6000)]
 #[case::control("control", 4000)]
 #[case::history("history", 6000)]
 #[case::incremental_file("incremental_file", 4000)]

@@ -231,6 +231,23 @@ mod tests {
         assert_eq!(names(&frozen).collect::<Vec<_>>(), [(7, "new".to_owned())]);
     }
 
+    /// What servers wrote: the first page of `pg_class`, and the map by which it is found.
+    #[rstest]
+    fn what_servers_wrote_is_read(#[values(13, 17, 18)] major: u32) {
+        let fixture = |name: &str| {
+            let path = format!("{}/../../fixtures/ondisk/{name}-{major}", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read(path).unwrap()
+        };
+        let map = FilenodeMap::read(&fixture("pg_filenode.map")).unwrap();
+        let number = map.file_of(PG_CLASS).unwrap();
+        assert_eq!(map.catalog_of(number), Some(PG_CLASS));
+        let rows: Vec<Class> = classes(&fixture("pg_class")).collect();
+        // `pg_statistic` (`pg_statistic.h`), of the schema `pg_catalog` (`pg_namespace.dat`), is among the first.
+        let statistic = rows.iter().find(|class| class.name == "pg_statistic" && class.lives).unwrap();
+        assert_eq!((statistic.oid, statistic.namespace, statistic.tablespace), (2619, 11, 0));
+        assert!(statistic.file > 0);
+    }
+
     #[rstest]
     #[case::empty(vec![])]
     #[case::short(vec![0xFF; 30])]

@@ -157,7 +157,7 @@ fn file(found: &Found<'_>, reading: &Reading<'_>) {
     // Whoever could not take it says so.
     let Ok(also) = reading.also.map(|also| also.file(path, *size, *mode)).transpose() else { return };
     let read = match also {
-        Some(also) if *ignored => reading.lanes.begin(*size, vec![also]).pour(counted),
+        Some(also) if *ignored => reading.hands.pour(*size, vec![also], counted),
         also => reading.content(&coming, *expected, also, counted),
     };
     match read {

@@ -13,7 +13,7 @@ use super::incremental::Incremental;
 use super::observed::{Observed, Order, Unexplained};
 use super::pages::{Layout, Pages};
 use super::{Options, Progress};
-use crate::flow::{Lanes, Work};
+use crate::flow::{Hands, Work};
 
 /// What more is done with the files of a backup while it is verified: they are restored.
 pub trait Also: Sync {
@@ -47,8 +47,8 @@ pub struct Reading<'a> {
     pub options: &'a Options,
     /// What is not looked at.
     pub ignored: &'a Ignored,
-    /// Where the work is done.
-    pub lanes: &'a Lanes,
+    /// Who does the work.
+    pub hands: &'a Hands,
     /// Whether WAL segments are kept in memory, because they cannot be read again.
     pub keeps_segments: bool,
     /// How pages are laid out, where it is known beforehand.
@@ -122,7 +122,7 @@ impl<'a> Reading<'a> {
         if work.is_empty() {
             return Ok(size);
         }
-        let read = self.lanes.begin(size, work).pour(content)?;
+        let read = self.hands.pour(size, work, content)?;
         let mut inner = self.observed.look();
         inner.files += 1;
         inner.bytes += read;

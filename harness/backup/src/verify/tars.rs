@@ -175,7 +175,7 @@ fn file(
         let mut bytes = Vec::new();
         content.read_to_end(&mut bytes)?;
         if let Some(also) = also {
-            reading.lanes.begin(member.size, vec![also]).pour(bytes.as_slice())?;
+            reading.hands.pour(member.size, vec![also], bytes.as_slice())?;
         }
         *manifest.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
         return Ok(());
@@ -189,7 +189,7 @@ fn file(
             }
         }
         if let Some(also) = also {
-            reading.lanes.begin(member.size, vec![also]).pour(content)?;
+            reading.hands.pour(member.size, vec![also], content)?;
         }
         return Ok(());
     }
@@ -222,7 +222,7 @@ fn keep(
     }
     if let Some(also) = also {
         // Of what was kept nothing is left to be read.
-        reading.lanes.begin(size, vec![also]).pour(bytes.as_slice().chain(content))?;
+        reading.hands.pour(size, vec![also], bytes.as_slice().chain(content))?;
     }
     Ok(())
 }

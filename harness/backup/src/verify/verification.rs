@@ -26,7 +26,7 @@ use super::settle::{self, Known};
 use super::tars::{self, Archive, ManifestWithin};
 use super::wal::{self, WalFrom, WalOf};
 use super::{Options, Progress, layout, missing};
-use crate::flow::Lanes;
+use crate::flow::{Hands, Lanes};
 use crate::wal::range::Range;
 use crate::wal::timelines::Place;
 use crate::wal::{Survey, survey};
@@ -176,14 +176,20 @@ impl Verification<'_> {
         }
         let mut not_checked = Vec::new();
         let died = thread::scope(|scope| {
-            let (lanes, threads) = Lanes::start(scope, options.jobs);
+            let (hands, threads) = match content {
+                Content::Plain(_) => (Hands::Readers, Vec::new()),
+                _ => {
+                    let (lanes, threads) = Lanes::start(scope, options.jobs);
+                    (Hands::Lanes(lanes), threads)
+                }
+            };
             let reading = Reading {
                 observed: &self.observed,
                 manifest,
                 manifest_may_come,
                 options,
                 ignored,
-                lanes: &lanes,
+                hands: &hands,
                 keeps_segments: matches!(content, Content::Stream(_)),
                 layout: self.layout,
                 progress: self.progress,
@@ -210,7 +216,7 @@ impl Verification<'_> {
                 }
                 Content::Stream(stream) => tars::read(vec![Archive::Stream(stream)], 1, &reading, &within),
             }
-            drop(lanes);
+            drop(hands);
             threads.into_iter().map(thread::ScopedJoinHandle::join).filter(Result::is_err).count()
         });
         self.not_checked.extend(not_checked);
