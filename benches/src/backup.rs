@@ -1,7 +1,8 @@
 //! A base backup made out of nothing, in every form: what `verify` and `restore` read.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -108,7 +109,7 @@ impl Backups {
         let tar = tar(&files)?;
         for form in Form::ALL {
             let directory = made.path(form);
-            fs::create_dir_all(&directory)?;
+            DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
             fs::write(directory.join("backup_manifest"), &manifest)?;
             write(&directory, form, &files, &tar)?;
         }
@@ -155,7 +156,7 @@ fn write(directory: &Path, form: Form, files: &[(String, Vec<u8>)], tar: &[u8]) 
     match form {
         Form::Plain => {
             for path in DIRECTORIES {
-                fs::create_dir_all(directory.join(path))?;
+                DirBuilder::new().recursive(true).mode(0o700).create(directory.join(path))?;
             }
             files.iter().try_for_each(|(path, bytes)| fs::write(directory.join(path), bytes))
         }
