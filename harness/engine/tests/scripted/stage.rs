@@ -179,10 +179,7 @@ impl Stage {
     fn left(&self, script: &Script, run: &Run, before: &BTreeMap<u64, u32>) -> Vec<String> {
         let cut = run.interrupted
             || script.hung()
-            // Without its workspace a drill cannot find those who outlive a postmaster for a moment.
-            || run.findings.iter().any(|finding| {
-                matches!(finding.code, Code::TimeLimit | Code::WorkspaceUnusable)
-            });
+            || run.findings.iter().any(|finding| finding.code == Code::TimeLimit);
         let began = Instant::now();
         let mut left = processes_of(&self.id, self.directory.path());
         while cut && !left.is_empty() && began.elapsed() < LEASE_LIMIT {
