@@ -1,7 +1,9 @@
 //! The process table, as `/proc` shows it. Where there is no `/proc` it is empty.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
@@ -67,9 +69,13 @@ impl Entry {
         fs::read_link(format!("/proc/{}/exe", self.id.pid)).ok()
     }
 
-    /// Its working directory.
+    /// Its working directory; of one that was removed, where that was.
     pub(crate) fn directory(&self) -> Option<PathBuf> {
-        fs::read_link(format!("/proc/{}/cwd", self.id.pid)).ok()
+        /// What the kernel puts behind the path of what was removed (`d_path`, `fs/d_path.c`).
+        const REMOVED: &[u8] = b" (deleted)";
+        let path = fs::read_link(format!("/proc/{}/cwd", self.id.pid)).ok()?.into_os_string().into_vec();
+        let path = path.strip_suffix(REMOVED).map(<[u8]>::to_vec).unwrap_or(path);
+        Some(OsString::from_vec(path).into())
     }
 
     /// Whether it sees the same process ids as we do. One in a container within this host does not.
@@ -171,6 +177,24 @@ mod tests {
         let table = Table { entries: [entry(2, 1), entry(3, 2), entry(4, 3), entry(5, 1)].into() };
         let found: Vec<_> = table.with_descendants([2]).iter().map(|entry| entry.id.pid).collect();
         assert_eq!(found, [2, 3, 4]);
+    }
+
+    /// Backends of a killed postmaster are known by it, also when somebody has removed it under their feet.
+    #[test]
+    fn a_directory_that_was_removed_is_still_told() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().canonicalize().unwrap().join("primary");
+        fs::create_dir(&directory).unwrap();
+        let mut sleeper =
+            std::process::Command::new("sleep").arg("60").current_dir(&directory).spawn().unwrap();
+        let id = Identity { pid: sleeper.id(), start: 0 };
+        let entry = Entry { id, parent: 1, group: 1, over: false };
+        let before = entry.directory();
+        fs::remove_dir(&directory).unwrap();
+        let after = entry.directory();
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
+        assert_eq!((before.as_ref(), after.as_ref()), (Some(&directory), Some(&directory)));
     }
 
     #[test]
