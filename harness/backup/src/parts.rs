@@ -42,6 +42,15 @@ impl Part {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
+    /// Where in the data directory its members lie, as what their paths begin with.
+    pub fn below(&self) -> String {
+        match self.stem.as_str() {
+            "base" => String::new(),
+            "pg_wal" => "pg_wal/".to_owned(),
+            oid => format!("pg_tblspc/{oid}/"),
+        }
+    }
+
     /// Whether it holds a tablespace.
     pub fn is_tablespace(&self) -> bool {
         self.stem.bytes().all(|byte| byte.is_ascii_digit())

@@ -37,22 +37,7 @@ pub fn incremental_of(path: &[u8]) -> Option<RelationFile> {
 
 /// The name of a file that lies where relations do.
 fn name_among_relations(path: &[u8]) -> Option<&str> {
-    let path = std::str::from_utf8(path).ok()?;
-    let (directory, name) = path.rsplit_once('/')?;
-    let mut parts = directory.split('/');
-    let in_its_place = match (parts.next()?, parts.next(), parts.next(), parts.next(), parts.next()) {
-        ("global", None, ..) => true,
-        ("base", Some(database), None, ..) => is_number(database),
-        ("pg_tblspc", Some(oid), Some(version), Some(database), None) => {
-            is_number(oid) && version.starts_with("PG_") && is_number(database)
-        }
-        _ => false,
-    };
-    in_its_place.then_some(name)
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+    relation::locate(std::str::from_utf8(path).ok()?).map(|located| located.name)
 }
 
 /// Compares a file's checksum with its manifest's.

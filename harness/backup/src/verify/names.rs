@@ -57,10 +57,6 @@ impl Again {
             Self::Tars(parts) => {
                 let mut left = wanted.clone();
                 for part in parts.iter().filter(|_| !wanted.is_empty()) {
-                    let prefix = match part.stem.as_str() {
-                        "base" => String::new(),
-                        oid => format!("pg_tblspc/{oid}/"),
-                    };
                     let Ok(unpacked) = unpack::of_part(part) else { continue };
                     _ = tarball::read(unpacked, |member, content| {
                         if left.is_empty() {
@@ -69,7 +65,7 @@ impl Again {
                         let Some(path) = member.path.as_ref().filter(|_| member.kind == Kind::File) else {
                             return Ok(());
                         };
-                        let path = [prefix.as_bytes(), path].concat();
+                        let path = [part.below().as_bytes(), path].concat();
                         if left.remove(&path) {
                             pages(content, page_size, |page| each(&path, page))?;
                         }
@@ -142,21 +138,19 @@ pub fn of(
 impl Catalogs {
     /// What is to be looked up for a path; nothing for one that is no relation's, or whose database has no map.
     fn wanted(&self, path: Vec<u8>) -> Option<Wanted> {
-        let text = std::str::from_utf8(&path).ok()?;
-        let (directory, name) = text.rsplit_once('/')?;
-        let number = relation::parse(name.strip_prefix(PREFIX).unwrap_or(name))?.number;
-        let mut parts = directory.split('/');
-        let (home, tablespace, database) = match (parts.next()?, parts.next(), parts.next(), parts.next()) {
+        let located = relation::locate(std::str::from_utf8(&path).ok()?)?;
+        let number = relation::parse(located.name.strip_prefix(PREFIX).unwrap_or(located.name))?.number;
+        let database = located.database;
+        let (home, tablespace) = match located.tablespace {
             // Every database knows the catalogs that all share.
-            ("global", None, ..) => (self.homes().next()?.clone(), 0, 0),
-            ("base", Some(database), None, _) => (directory.as_bytes().to_vec(), 0, database.parse().ok()?),
-            ("pg_tblspc", Some(oid), Some(_), Some(database)) => {
+            relation::GLOBAL => (self.homes().next()?.clone(), 0),
+            relation::DEFAULT => (located.directory.as_bytes().to_vec(), 0),
+            oid => {
                 let ending = format!("/{database}");
                 let home = self.homes().find(|home| home.ends_with(ending.as_bytes()))?.clone();
-                let own = home == directory.as_bytes();
-                (home, if own { 0 } else { oid.parse().ok()? }, database.parse().ok()?)
+                let own = home == located.directory.as_bytes();
+                (home, if own { 0 } else { oid })
             }
-            _ => return None,
         };
         self.maps.contains_key(&home).then_some(Wanted { path, home, tablespace, number, database })
     }

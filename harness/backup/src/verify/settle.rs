@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::{Finding, Stage};
 use pgdrill_model::units::Lsn;
-use pgdrill_ondisk::relation;
+use pgdrill_ondisk::relation::{self, Located};
 
 use super::incremental::PREFIX;
 use super::pages::{Layout, PagesSeen, Suspect, Wrong};
@@ -142,19 +142,10 @@ fn is_of_another_version(file: &[u8], major: Option<u32>) -> bool {
 
 /// The page of a suspect, as the WAL names it.
 pub fn page(suspect: &Suspect) -> Option<Page> {
-    /// OIDs of the two tablespaces that every cluster has (`pg_tablespace.dat`).
-    const DEFAULT: u32 = 1663;
-    const GLOBAL: u32 = 1664;
-    let path = std::str::from_utf8(&suspect.file).ok()?;
-    let parts: Vec<&str> = path.split('/').collect();
-    let (tablespace, database, name) = match parts.as_slice() {
-        ["global", name] => (GLOBAL, 0, *name),
-        ["base", database, name] => (DEFAULT, database.parse().ok()?, *name),
-        ["pg_tblspc", oid, _, database, name] => (oid.parse().ok()?, database.parse().ok()?, *name),
-        _ => return None,
-    };
-    let file = relation::parse(name.strip_prefix(PREFIX).unwrap_or(name))?;
+    let located = relation::locate(std::str::from_utf8(&suspect.file).ok()?)?;
+    let file = relation::parse(located.name.strip_prefix(PREFIX).unwrap_or(located.name))?;
     let fork = ["main", "fsm", "vm", "init"].iter().position(|fork| *fork == file.fork)? as u8;
+    let Located { tablespace, database, .. } = located;
     Some(Page { tablespace, database, number: file.number, fork, block: suspect.number })
 }
 

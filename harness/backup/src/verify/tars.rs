@@ -53,14 +53,7 @@ fn one(archive: Archive, reading: &Reading<'_>, manifest: &ManifestWithin) {
     let observed = reading.observed;
     let (name, prefix, unpacked): (Arc<str>, String, _) = match archive {
         Archive::Stream(stream) => ("standard input".into(), String::new(), unpack::of_stream(stream)),
-        Archive::File(part) => {
-            let prefix = match part.stem.as_str() {
-                "base" => String::new(),
-                "pg_wal" => "pg_wal/".to_owned(),
-                oid => format!("pg_tblspc/{oid}/"),
-            };
-            (part.name().into(), prefix, unpack::of_part(&part))
-        }
+        Archive::File(part) => (part.name().into(), part.below(), unpack::of_part(&part)),
     };
     let unpacked = match unpacked {
         Ok(unpacked) => unpacked,

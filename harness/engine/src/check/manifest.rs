@@ -101,11 +101,7 @@ async fn verify(bench: &Bench<'_>, backup: &Backup<'_>, scratch: &Path) -> Resul
             .chain([format!("--manifest-path={}", manifest.display()), scratch.display().to_string()])
             .collect();
         for part in &parts {
-            let into = scratch.join(match part.stem.as_str() {
-                "base" => PathBuf::new(),
-                "pg_wal" => PathBuf::from("pg_wal"),
-                oid => Path::new("pg_tblspc").join(oid),
-            });
+            let into = scratch.join(part.below());
             if let Some(finding) = unpack(bench, backup, part, &into).await? {
                 return Ok(vec![finding]);
             }
