@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use pgdrill_backup::verify::NEEDED;
 use tar::{EntryType, Header};
 
 use crate::manifest;
@@ -15,25 +16,8 @@ use crate::relation;
 /// Bytes per relation file.
 const RELATION: usize = 16 << 20;
 
-/// Directories without which PostgreSQL does not work, with those above them.
-const DIRECTORIES: [&str; 16] = [
-    "base",
-    "base/5",
-    "global",
-    "pg_commit_ts",
-    "pg_logical",
-    "pg_logical/mappings",
-    "pg_logical/snapshots",
-    "pg_multixact",
-    "pg_multixact/members",
-    "pg_multixact/offsets",
-    "pg_notify",
-    "pg_replslot",
-    "pg_subtrans",
-    "pg_tblspc",
-    "pg_twophase",
-    "pg_xact",
-];
+/// The directory of its database.
+const DATABASE: &str = "base/5";
 
 const LABEL: &str = "START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\nCHECKPOINT LOCATION: 0/2000060\n\
                      BACKUP METHOD: streamed\nBACKUP FROM: primary\nSTART TIME: 2026-01-01 00:00:00 UTC\nLABEL: bench\n\
@@ -93,11 +77,11 @@ impl Backups {
         let mut files = vec![
             ("backup_label".to_owned(), LABEL.as_bytes().to_vec()),
             ("PG_VERSION".to_owned(), b"15\n".to_vec()),
-            ("base/5/PG_VERSION".to_owned(), b"15\n".to_vec()),
+            (format!("{DATABASE}/PG_VERSION"), b"15\n".to_vec()),
         ];
         for relation in 0..relations {
             let pages = relation::pages(RELATION / relation::PAGE, relation);
-            files.push((format!("base/5/{}", 16_384 + relation), pages));
+            files.push((format!("{DATABASE}/{}", 16_384 + relation), pages));
         }
         files.push(("global/pg_control".to_owned(), CONTROL.to_vec()));
         made.bytes = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
@@ -142,7 +126,7 @@ fn tar(files: &[(String, Vec<u8>)]) -> io::Result<Vec<u8>> {
         header.set_size(bytes.len() as u64);
         tar.append_data(&mut header, path, bytes)
     };
-    for path in DIRECTORIES {
+    for path in NEEDED.into_iter().chain([DATABASE]) {
         member(path, EntryType::Directory, 0o700, &[])?;
     }
     for (path, bytes) in files {
@@ -155,7 +139,7 @@ fn write(directory: &Path, form: Form, files: &[(String, Vec<u8>)], tar: &[u8]) 
     let create = |name: &str| File::create(directory.join(name));
     match form {
         Form::Plain => {
-            for path in DIRECTORIES {
+            for path in NEEDED.into_iter().chain([DATABASE]) {
                 DirBuilder::new().recursive(true).mode(0o700).create(directory.join(path))?;
             }
             files.iter().try_for_each(|(path, bytes)| fs::write(directory.join(path), bytes))

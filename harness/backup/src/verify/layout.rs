@@ -16,7 +16,7 @@ use super::observed::{Observed, Order};
 
 /// Directories without which a server of any major from 13 to 18 does not start, or cannot work once it has: found by
 /// taking away each of them.
-const NEEDED: [&str; 13] = [
+pub const NEEDED: [&str; 13] = [
     "base",
     "global",
     "pg_commit_ts",

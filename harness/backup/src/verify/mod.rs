@@ -30,6 +30,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 pub use self::chain::{ChainReport, verify_chain};
 use self::given::Backup;
+pub use self::layout::NEEDED;
 use self::observed::Observed;
 pub use self::reading::Also;
 pub use self::report::{Counts, Facts, Report};
