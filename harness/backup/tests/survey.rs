@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use pgdrill_backup::wal::chronicle::{Chronicle, What};
 use pgdrill_backup::wal::range::{self, Range, Why};
-use pgdrill_backup::wal::timelines::{Place, Timelines, Wanted};
+use pgdrill_backup::wal::timelines::{Place, Timelines};
 use pgdrill_backup::wal::{Kind, Run, Store, Survey, survey};
+use pgdrill_model::scenario::Timeline;
 use pgdrill_model::units::Lsn;
 use pgdrill_ondisk::wal::{Reason, Segments};
 use proptest::prelude::*;
@@ -53,7 +54,7 @@ fn name(path: &Path) -> String {
 }
 
 /// Reads the same by the walk that recovery is aimed with.
-fn assert_is_one_walk(directory: &Path, from: Place, run: &Run, wanted: Wanted) {
+fn assert_is_one_walk(directory: &Path, from: Place, run: &Run, wanted: Timeline) {
     let store = Store::open(&[directory]).unwrap();
     let lineage = Timelines::of(&store).unwrap().resolve(wanted, from, from).unwrap();
     let chronicle = Chronicle::read(store, from, lineage, &[]);
@@ -80,7 +81,7 @@ fn a_good_archive_is_whole_along_the_newest_timeline(#[values(13, 15, 17, 18)] m
         (2, &[1, 2][..], Some(major as u8))
     );
     assert_eq!(window.ends.kind, Kind::Clean);
-    assert_is_one_walk(directory.path(), redo(major), &window, Wanted::Latest);
+    assert_is_one_walk(directory.path(), redo(major), &window, Timeline::Latest);
     // What the first timeline went on with is told, from where it was left.
     let [branch] = survey.branches.as_slice() else { panic!("{:#?}", survey.branches) };
     let left = survey.timelines[1].left.unwrap();
@@ -267,7 +268,7 @@ fn a_timeline_without_its_segments_is_strayed_from() {
     assert!(!survey.is_whole());
     let strayed = survey.window.as_ref().unwrap().strayed.unwrap();
     assert_eq!((strayed.timeline, strayed.expected), (1, 2));
-    assert_is_one_walk(directory.path(), redo(15), survey.window.as_ref().unwrap(), Wanted::Latest);
+    assert_is_one_walk(directory.path(), redo(15), survey.window.as_ref().unwrap(), Timeline::Latest);
 }
 
 #[test]
@@ -370,7 +371,7 @@ proptest! {
         let one = look(directory.path(), from, 1);
         prop_assert_eq!(&look(directory.path(), from, jobs), &one);
         if with_backup && one.refused.is_none() {
-            assert_is_one_walk(directory.path(), redo(major), one.window.as_ref().unwrap(), Wanted::Latest);
+            assert_is_one_walk(directory.path(), redo(major), one.window.as_ref().unwrap(), Timeline::Latest);
         }
     }
 }

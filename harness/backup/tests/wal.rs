@@ -10,7 +10,8 @@ use flate2::read::GzDecoder;
 use pgdrill_backup::wal::Store;
 use pgdrill_backup::wal::chronicle::{Chronicle, What};
 use pgdrill_backup::wal::target::{self, Consistent, Stop, Target};
-use pgdrill_backup::wal::timelines::{Place, Timelines, Wanted};
+use pgdrill_backup::wal::timelines::{Place, Timelines};
+use pgdrill_model::scenario::Timeline;
 use pgdrill_ondisk::wal::{Reason, lsn};
 use rstest::rstest;
 
@@ -76,7 +77,7 @@ impl Case {
         Store::open(&[self.directory.path()]).unwrap()
     }
 
-    fn read(&self, wanted: Wanted, closely: &[u64]) -> Chronicle {
+    fn read(&self, wanted: Timeline, closely: &[u64]) -> Chronicle {
         let store = self.store();
         let timelines = Timelines::of(&store).unwrap();
         let lineage = timelines.resolve(wanted, self.checkpoint, self.checkpoint).unwrap();
@@ -89,15 +90,15 @@ impl Case {
 }
 
 /// The target of a line of `stops.txt`, and the timeline that is asked for.
-fn target(words: &str) -> (Target, Wanted) {
-    let first = Wanted::Number(1);
+fn target(words: &str) -> (Target, Timeline) {
+    let first = Timeline::Number(1);
     let inclusive = words.ends_with(" on");
     let words: Vec<&str> = words.split(' ').collect();
     match words.as_slice() {
         ["immediate"] => (Target::Immediate, first),
         ["latest"] => (Target::Latest, first),
-        ["latest", "on", "latest", ..] => (Target::Latest, Wanted::Latest),
-        ["name", "on", "the", "second"] => (Target::Name("on the second".to_owned()), Wanted::Latest),
+        ["latest", "on", "latest", ..] => (Target::Latest, Timeline::Latest),
+        ["name", "on", "the", "second"] => (Target::Name("on the second".to_owned()), Timeline::Latest),
         ["name", name] => (Target::Name((*name).to_owned()), first),
         ["xid", xid, _] => (Target::Xid { xid: xid.parse().unwrap(), inclusive }, first),
         ["time", day, hour, _] => {
@@ -138,7 +139,7 @@ fn recovery_stops_where_a_server_did(#[values(13, 15, 17, 18)] major: u32) {
                 assert!(stopped.exact, "{line}\n{stop:?}");
                 assert_eq!(lsn(stopped.replayed_to), lsn(position(by_history)), "{line}\n{stop:?}");
                 assert!(by_itself == "end" || position(by_itself) == position(by_history), "{line}");
-                if wanted == Wanted::Number(1) {
+                if wanted == Timeline::Number(1) {
                     held.push((stopped.events, stopped.commits, marks.parse::<u32>().unwrap()));
                 }
                 // Looking closely changes no event.
@@ -172,7 +173,7 @@ fn recovery_stops_where_a_server_did(#[values(13, 15, 17, 18)] major: u32) {
 #[rstest]
 fn the_fixture_tells_the_rules_from_simpler_ones(#[values(13, 15, 17, 18)] major: u32) {
     let case = Case::of(major);
-    let chronicle = case.read(Wanted::Number(1), &[]);
+    let chronicle = case.read(Timeline::Number(1), &[]);
     let stop = |target: Target| match target::stop(&chronicle, &target, case.consistent()) {
         Stop::At(stopped) => stopped,
         other => panic!("{other:?}"),
@@ -209,7 +210,7 @@ fn the_fixture_tells_the_rules_from_simpler_ones(#[values(13, 15, 17, 18)] major
 #[test]
 fn a_chronicle_tells_what_happened() {
     let case = Case::of(18);
-    let chronicle = case.read(Wanted::Latest, &[]);
+    let chronicle = case.read(Timeline::Latest, &[]);
     assert_eq!(chronicle.major(), 18);
     assert!(chronicle.end().is_clean(), "{}", chronicle.end());
     assert!(matches!(chronicle.end().reason, Reason::Missing { instead: None }));
@@ -247,7 +248,7 @@ fn a_chronicle_tells_what_happened() {
 #[test]
 fn what_is_never_reached_tells_how_far_the_wal_goes() {
     let case = Case::of(15);
-    let chronicle = case.read(Wanted::Number(1), &[]);
+    let chronicle = case.read(Timeline::Number(1), &[]);
     let Stop::NeverReached(reach) =
         target::stop(&chronicle, &Target::Name("nowhere".to_owned()), case.consistent())
     else {
@@ -270,14 +271,14 @@ fn what_is_never_reached_tells_how_far_the_wal_goes() {
 #[test]
 fn recovery_to_consistency_needs_a_record_behind_it() {
     let case = Case::of(15);
-    let chronicle = case.read(Wanted::Number(1), &[]);
+    let chronicle = case.read(Timeline::Number(1), &[]);
     let end = chronicle.events().find(|event| matches!(event.what, What::BackupEnd { .. })).unwrap().end;
     let name = case.store().name(1, end >> 20);
     let path = case.directory.path().join(name);
     let mut bytes = fs::read(&path).unwrap();
     bytes[(end % (1 << 20)) as usize..].fill(0);
     fs::write(&path, bytes).unwrap();
-    let cut = case.read(Wanted::Number(1), &[]);
+    let cut = case.read(Timeline::Number(1), &[]);
     assert_eq!((cut.reached(), &cut.end().reason), (end, &Reason::Zeros { to_the_end: true }));
     assert!(matches!(target::stop(&cut, &Target::Immediate, case.consistent()), Stop::NeverReached(_)));
     assert!(matches!(target::stop(&cut, &Target::Latest, case.consistent()), Stop::At(_)));
@@ -290,7 +291,7 @@ fn a_compressed_segment_is_named_where_the_wal_ends() {
     let (timeline, number) = case.store().segments().unwrap()[3];
     let name = case.store().name(timeline, number);
     fs::rename(path(&name), path(&format!("{name}.zst"))).unwrap();
-    let chronicle = case.read(Wanted::Number(1), &[]);
+    let chronicle = case.read(Timeline::Number(1), &[]);
     let end = chronicle.end();
     assert_eq!(end.reason, Reason::Missing { instead: Some(format!("{name}.zst")) });
     assert!(!end.is_clean() && end.to_string().contains("it is there only as "), "{end}");
@@ -309,7 +310,7 @@ fn a_change_to_a_timeline_that_is_not_followed_ends_the_reading() {
             fs::rename(case.directory.path().join(from), case.directory.path().join(to)).unwrap();
         }
     }
-    let chronicle = case.read(Wanted::Number(3), &[]);
+    let chronicle = case.read(Timeline::Number(3), &[]);
     let end = chronicle.end();
     assert_eq!(end.reason, Reason::TimelineSwitch { from: 1, to: 2, replayed: 1 }, "{end}");
     assert!(end.segment.starts_with("00000003"), "{end}");

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::{Finding, Stage};
-use pgdrill_model::scenario::Timeline;
-use pgdrill_model::units::{Lsn, show_time};
+use pgdrill_model::units::Lsn;
 use pgdrill_ondisk::control::Control;
-use pgdrill_ondisk::wal::{Lineage, Reason};
+use pgdrill_ondisk::wal::Reason;
 use serde::Serialize;
 
 use super::Settings;
 use crate::verify::Facts;
-use crate::wal::target::{self, Committed, Consistent, Stop, Stopped};
-use crate::wal::timelines::{Place, Timelines, Unresolved, Wanted};
+use crate::wal::aim::{Aimed, Origin};
+use crate::wal::target::{Consistent, Stopped, Target};
+use crate::wal::timelines::{Place, Timelines};
 use crate::wal::{Chronicle, Store};
 
 /// Where recovery will stop.
@@ -57,110 +57,71 @@ pub enum Told {
 /// Tells it.
 pub fn take(settings: &Settings, restored: &Restored<'_>) -> Told {
     let Restored { facts, control, into, archives } = restored;
-    let Some(wanted) = target::Target::of(&settings.target) else {
+    let fails = |code, message: String| Told::Fails(Finding::new(code, Stage::Recover, message));
+    let Some(wanted) = Target::of(&settings.target) else {
         return Told::Unknown("a mark is known to its scenario only".to_owned());
     };
     if archives.is_empty() {
         return Told::Unknown("no archive was named with --wal".to_owned());
     }
-    let (Some(Lsn(start)), Some(timeline), Some(control)) = (facts.wal_start, facts.timeline, control) else {
+    let Some((origin, segment_size)) = origin(facts, control.as_ref()) else {
         return Told::Unknown("the backup does not say where its WAL begins".to_owned());
     };
-    let begin = Place { timeline, position: start };
-    // A backup without a manifest says where it ends by a record of its WAL alone.
-    let (end, consistent) = match facts.wal_end {
-        Some(Lsn(end)) => (end, Consistent::At(end)),
-        None => (start, Consistent::AtBackupEnd { start }),
-    };
-    // The checkpoint that the control file names was made before the backup was done: a commit before it may be in the files
-    // already, and is not in the WAL that would have to stop it.
-    if let target::Target::Time { micros, .. } = wanted
-        && micros < control.checkpoint_time.saturating_mul(1_000_000)
-    {
-        let checkpoint = show_time(control.checkpoint_time.saturating_mul(1_000_000));
-        let message = format!(
-            "{} lies before the end of the backup, whose last checkpoint is of {checkpoint}",
-            settings.target
-        );
-        return Told::Fails(Finding::new(Code::TargetBeforeBackup, Stage::Recover, message));
-    }
     let own = into.join("pg_wal");
     let directories: Vec<&Path> = archives.iter().map(PathBuf::as_path).chain([own.as_path()]).collect();
-    let store = match Store::open(&directories) {
-        Ok(store) => store.of_segment_size(control.wal_segment_size),
+    let opened = Store::open(&directories).and_then(|store| Ok((Timelines::of(&store)?, store)));
+    let (timelines, store) = match opened {
+        Ok((timelines, store)) => (timelines, store.of_segment_size(segment_size)),
         Err(error) => return Told::Unknown(error.to_string()),
     };
     let store = if settings.unpacks { store.with_compressed() } else { store };
-    let timelines = match Timelines::of(&store) {
-        Ok(timelines) => timelines,
-        Err(error) => return Told::Unknown(error.to_string()),
-    };
-    let along = match settings.timeline {
-        Timeline::Latest => Wanted::Latest,
-        Timeline::Current => Wanted::Current,
-        Timeline::Number(number) => Wanted::Number(number),
-    };
-    match timelines.resolve(along, begin, Place { timeline, position: end }) {
-        Ok(lineage) => along_lineage(settings, &wanted, store, begin, consistent, lineage),
-        Err(Unresolved::Damaged(error)) => {
-            let message = format!("a timeline's history cannot be read: {error}");
-            Told::Fails(Finding::new(Code::WalDamaged, Stage::Recover, message))
-        }
-        Err(why) => Told::Fails(Finding::new(Code::TimelineUnrelated, Stage::Recover, why.to_string())),
-    }
-}
-
-fn along_lineage(
-    settings: &Settings,
-    wanted: &target::Target,
-    store: Store,
-    begin: Place,
-    consistent: Consistent,
-    lineage: Lineage,
-) -> Told {
-    let closely = match wanted {
-        target::Target::Lsn { position, .. } => vec![*position],
-        _ => Vec::new(),
-    };
-    let chronicle = Chronicle::read(store, begin, lineage, &closely);
-    if let Reason::Unreadable { .. } = &chronicle.end().reason {
-        return Told::Unknown(chronicle.end().to_string());
-    }
-    let stop = target::stop(&chronicle, wanted, consistent);
-    meaning(settings, stop, || chronicle.end().to_string())
-}
-
-/// What a stop means; `why` the WAL ends where it does.
-fn meaning(settings: &Settings, stop: Stop, why: impl FnOnce() -> String) -> Told {
-    let target = &settings.target;
-    match stop {
-        Stop::At(stopped) => match stopped.ambiguity(target) {
-            Some(message) => Told::Fails(Finding::new(Code::TargetAmbiguous, Stage::Recover, message)),
-            None => Told::Comes(Aim::of(&stopped)),
+    match origin.aim(&store, &timelines, settings.timeline, &wanted) {
+        Aimed::At(met) if is_unread(&met.1) => Told::Unknown(met.1.end().to_string()),
+        Aimed::NeverReached(met) if is_unread(&met.0) => Told::Unknown(met.0.end().to_string()),
+        Aimed::At(met) => match met.2.ambiguity(&settings.target) {
+            Some(message) => fails(Code::TargetAmbiguous, message),
+            None => Told::Comes(Aim::of(&met.2)),
         },
-        Stop::TooEarly { stopped, consistent } => {
-            let consistent = consistent.map_or_else(String::new, |at| format!(", which is at {}", Lsn(at)));
-            let message = format!(
-                "{target} lies before the end of the backup: recovery would stop at {}, before the backup is \
-                 consistent{consistent}",
-                Lsn(stopped.replayed_to)
-            );
-            Told::Fails(Finding::new(Code::TargetBeforeBackup, Stage::Recover, message))
-        }
-        Stop::NeverReached(reach) => Told::Fails(reach.beyond(target, &why())),
+        Aimed::TooEarly => fails(Code::TargetBeforeBackup, origin.too_early(&settings.target, "the backup")),
+        Aimed::NeverReached(met) => Told::Fails(met.1.beyond(&settings.target, &met.0.end().to_string())),
+        Aimed::Unresolved(why) => match why.damage() {
+            Some(finding) => Told::Fails(finding),
+            None => fails(Code::TimelineUnrelated, why.to_string()),
+        },
     }
+}
+
+/// How recovery begins from what was restored, and bytes of its WAL segments.
+fn origin(facts: &Facts, control: Option<&Control>) -> Option<(Origin, u32)> {
+    let (Lsn(start), timeline, control) = (facts.wal_start?, facts.timeline?, control?);
+    let consistent = match facts.from_standby {
+        true => Consistent::At(control.min_recovery_point),
+        false => Consistent::AtBackupEnd { start },
+    };
+    let origin = Origin {
+        begin: Place { timeline, position: start },
+        // Without a manifest only a record of the WAL says where it ended.
+        end: Place { timeline, position: facts.wal_end.map_or(start, |Lsn(end)| end) },
+        consistent,
+        // That checkpoint was made before the backup was done.
+        ended_unix_us: control.checkpoint_time.saturating_mul(1_000_000),
+    };
+    Some((origin, control.wal_segment_size))
+}
+
+/// Whether there is WAL that could not be read, so that nothing is known.
+fn is_unread(chronicle: &Chronicle) -> bool {
+    matches!(chronicle.end().reason, Reason::Unreadable { .. })
 }
 
 impl Aim {
     fn of(stopped: &Stopped) -> Self {
-        let Stopped { replayed_to, timeline, commits, last_commit, .. } = stopped;
-        let last = last_commit.as_ref();
         Self {
-            lsn: Lsn(*replayed_to),
-            timeline: *timeline,
-            commits: *commits,
-            last_xid: last.map(|Committed { xid, .. }| *xid),
-            last_commit_unix_us: last.map(|Committed { time, .. }| *time),
+            lsn: Lsn(stopped.replayed_to),
+            timeline: stopped.timeline,
+            commits: stopped.commits,
+            last_xid: stopped.last_commit.map(|commit| commit.xid),
+            last_commit_unix_us: stopped.last_commit.map(|commit| commit.time),
         }
     }
 }

@@ -49,6 +49,8 @@ pub struct Facts {
     pub label: Option<String>,
     /// When it was begun, in its server's words.
     pub started: Option<String>,
+    /// Whether it was taken from a standby.
+    pub from_standby: bool,
     /// The timeline on which it was begun.
     pub timeline: Option<u32>,
     /// Where its WAL begins.
@@ -95,6 +97,7 @@ impl Facts {
         if let Some(label) = &read.label {
             self.label = label.name.as_deref().map(|name| String::from_utf8_lossy(name).into_owned());
             self.started = label.start_time.clone();
+            self.from_standby = label.is_from_standby();
             self.timeline = Some(label.timeline);
             self.wal_start = Some(Lsn(label.start));
             self.incremental_from = label.incremental.map(|origin| Lsn(origin.start));

@@ -2,11 +2,13 @@
 //! stop.
 //!
 //! The way is: [`Store::open`] the directories; [`timelines::Timelines`] tell which lineage recovery follows;
-//! [`Chronicle::read`] reads the WAL once, up to its end; [`target::stop`] tells of each target where PostgreSQL stops.
+//! [`Chronicle::read`] reads the WAL once, up to its end; [`target::stop`] tells of each target where PostgreSQL stops. All of it for
+//! one backup and one target is [`aim::Origin::aim`].
 //!
 //! [`survey`] reads all that directories hold, and tells how far a recovery would come and what it would not reach;
 //! [`range::check`] reads the WAL that a backup itself needs; [`listing::list`] tells what each transaction did.
 
+pub mod aim;
 pub mod chronicle;
 mod files;
 pub mod listing;
@@ -16,6 +18,7 @@ mod pieces;
 pub mod range;
 mod replayed;
 mod run;
+mod setting;
 mod store;
 mod survey;
 mod tally;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use pgdrill_model::scenario;
 use pgdrill_model::units::Lsn;
 use pgdrill_ondisk::wal::{End, Lineage, Segments, Stretch};
 use serde::Serialize;
@@ -14,7 +15,7 @@ use super::pieces::{self, Begin, Task};
 use super::run::{Kind, Run};
 use super::store::Gradual;
 use super::tally::Tally;
-use super::timelines::{Place, Timelines, Wanted};
+use super::timelines::{Place, Timelines};
 use crate::Unreadable;
 
 /// What archive directories hold.
@@ -142,7 +143,7 @@ pub(super) fn newest(
             Err(error) => (Some(own(histories, oldest)), Some(error.to_string())),
         };
     };
-    match histories.resolve(Wanted::Latest, begin, begin) {
+    match histories.resolve(scenario::Timeline::Latest, begin, begin) {
         Ok(lineage) => (Some(lineage), None),
         Err(refused) => (Some(own(histories, begin.timeline)), Some(refused.to_string())),
     }

@@ -2,86 +2,13 @@
 //! `recoveryStopsAfter`, `PerformWalRecovery` and `CheckRecoveryConsistency` in
 //! `src/backend/access/transam/xlogrecovery.c`; `xlog.c` in 13 and 14, with the same rules).
 
-use pgdrill_model::code::Code;
-use pgdrill_model::finding::{Finding, Stage};
-use pgdrill_model::scenario::{self, Point};
-use pgdrill_model::units::{Lsn, show_time};
+pub use super::setting::Target;
 
 use super::chronicle::{Chronicle, Event, Last, What};
 
 /// The resource manager of transactions: after a record of any other kind, recovery to consistency does not look whether
 /// it is reached, but only before the next record.
 const TRANSACTION: u8 = pgdrill_ondisk::wal::rmgr::TRANSACTION;
-
-/// `recovery_target` and its kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The first position at which the backup is consistent.
-    Immediate,
-    /// The first restore point of a name.
-    Name(String),
-    /// The last position before the first commit or abort that is later.
-    Time {
-        /// Microseconds since 1970.
-        micros: i64,
-        /// Whether what ended exactly then is replayed.
-        inclusive: bool,
-    },
-    /// The end of a transaction: its commit or abort.
-    Xid {
-        /// The transaction.
-        xid: u32,
-        /// Whether its end is replayed.
-        inclusive: bool,
-    },
-    /// A position.
-    Lsn {
-        /// The position.
-        position: u64,
-        /// Whether the record that starts there, or first behind it, is replayed.
-        inclusive: bool,
-    },
-    /// The end of the WAL: no target.
-    Latest,
-}
-
-impl Target {
-    /// The target that a scenario or a command names; none for a mark, which only a scenario knows.
-    pub fn of(target: &scenario::Target) -> Option<Self> {
-        let inclusive = target.inclusive;
-        Some(match &target.at {
-            Point::Latest => Self::Latest,
-            Point::Immediate => Self::Immediate,
-            Point::Mark(..) => return None,
-            Point::Time(micros) => Self::Time { micros: *micros, inclusive },
-            Point::Xid(xid) => Self::Xid { xid: *xid, inclusive },
-            Point::Lsn(Lsn(position)) => Self::Lsn { position: *position, inclusive },
-            Point::Name(name) => Self::Name(name.clone()),
-        })
-    }
-
-    /// The server's setting for it, and its value; none for the end of the WAL.
-    pub fn setting(&self) -> Option<(&'static str, String)> {
-        Some(match self {
-            Self::Latest => return None,
-            Self::Immediate => ("recovery_target", "immediate".to_owned()),
-            Self::Name(name) => ("recovery_target_name", name.clone()),
-            Self::Time { micros, .. } => ("recovery_target_time", show_time(*micros)),
-            Self::Xid { xid, .. } => ("recovery_target_xid", xid.to_string()),
-            Self::Lsn { position, .. } => ("recovery_target_lsn", Lsn(*position).to_string()),
-        })
-    }
-
-    /// Whether what stands exactly there is replayed too (`recovery_target_inclusive`).
-    pub fn is_inclusive(&self) -> bool {
-        match self {
-            Self::Time { inclusive, .. } | Self::Xid { inclusive, .. } | Self::Lsn { inclusive, .. } => {
-                *inclusive
-            }
-            Self::Latest | Self::Immediate | Self::Name(_) => true,
-        }
-    }
-}
 
 /// What makes a backup consistent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,49 +98,6 @@ pub struct Reach {
     pub latest_time: Option<i64>,
     /// The restore points that do exist: name and position.
     pub restore_points: Vec<(String, u64)>,
-}
-
-impl Reach {
-    /// The finding that the archive does not reach `target`; `why` it ends there.
-    pub fn beyond(&self, target: &scenario::Target, why: &str) -> Finding {
-        let commit = match &self.last_commit {
-            Some(commit) => {
-                format!("its last commit is transaction {} of {}", commit.xid, show_time(commit.time))
-            }
-            None => "there is no commit in it".to_owned(),
-        };
-        let message = format!(
-            "the archive does not reach {target}: it ends at {} on timeline {}, and {commit}; {why}",
-            Lsn(self.reached),
-            self.timeline
-        );
-        let finding = Finding::new(Code::TargetBeyondArchive, Stage::Recover, message)
-            .with("reached", Lsn(self.reached))
-            .with("timeline", self.timeline)
-            .with("commits", self.commits);
-        match (&target.at, self.restore_points.as_slice()) {
-            (Point::Name(_), points @ [_, ..]) => {
-                let names: Vec<&str> = points.iter().map(|(name, _)| name.as_str()).collect();
-                finding.hint(format!("the restore points in it are {}", names.join(", ")))
-            }
-            _ => finding,
-        }
-    }
-}
-
-impl Stopped {
-    /// What is said where the name of a restore point was used more than once; none where it was not.
-    pub fn ambiguity(&self, target: &scenario::Target) -> Option<String> {
-        if self.same_name.is_empty() {
-            return None;
-        }
-        let others: Vec<String> = self.same_name.iter().map(|at| Lsn(*at).to_string()).collect();
-        let first = self.record.map_or_else(String::new, |at| format!(" at {}", Lsn(at)));
-        Some(format!(
-            "{target} was made more than once: PostgreSQL would stop at the first{first}, and there is another at {}",
-            others.join(", ")
-        ))
-    }
 }
 
 /// Where recovery of a backup stops that becomes consistent as `consistent` says, on the lineage that was read.

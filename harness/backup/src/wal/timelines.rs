@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use pgdrill_model::code::Code;
+use pgdrill_model::finding::{Finding, Stage};
+use pgdrill_model::scenario::Timeline;
 use pgdrill_ondisk::history;
 use pgdrill_ondisk::wal::{Lineage, lsn};
 
@@ -28,17 +31,6 @@ pub struct Place {
     pub timeline: u32,
     /// The position.
     pub position: u64,
-}
-
-/// `recovery_target_timeline`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// The newest that the archive knows.
-    Latest,
-    /// The backup's own.
-    Current,
-    /// This one.
-    Number(u32),
 }
 
 /// Why recovery would not follow a timeline.
@@ -77,6 +69,15 @@ pub enum Unresolved {
     /// A history file that cannot be read, or says what cannot be.
     #[error(transparent)]
     Damaged(#[from] Unreadable),
+}
+
+impl Unresolved {
+    /// What is wrong with a history; none where none is, and it is only that nothing leads there.
+    pub fn damage(&self) -> Option<Finding> {
+        let Self::Damaged(error) = self else { return None };
+        let message = format!("a timeline's history cannot be read: {error}");
+        Some(Finding::new(Code::WalDamaged, Stage::Recover, message))
+    }
 }
 
 impl Timelines {
@@ -121,14 +122,14 @@ impl Timelines {
     /// # Errors
     ///
     /// Why recovery would not follow it, or would not become consistent.
-    pub fn resolve(&self, wanted: Wanted, begin: Place, end: Place) -> Result<Lineage, Unresolved> {
+    pub fn resolve(&self, wanted: Timeline, begin: Place, end: Place) -> Result<Lineage, Unresolved> {
         // The control file, from which PostgreSQL takes the backup's timeline, is copied last.
         let own = begin.timeline.max(end.timeline);
         let timeline = match wanted {
-            Wanted::Latest => self.latest(own),
-            Wanted::Current => own,
-            Wanted::Number(number) if number == 1 || self.files.contains_key(&number) => number,
-            Wanted::Number(number) => return Err(Unresolved::Unknown(number)),
+            Timeline::Latest => self.latest(own),
+            Timeline::Current => own,
+            Timeline::Number(number) if number == 1 || self.files.contains_key(&number) => number,
+            Timeline::Number(number) => return Err(Unresolved::Unknown(number)),
         };
         let lineage = self.lineage(timeline)?;
         if lineage.timeline_at(begin.position) != Some(begin.timeline) {
@@ -187,13 +188,13 @@ mod tests {
     }
 
     #[rstest]
-    #[case(Wanted::Current, Ok(1))]
+    #[case(Timeline::Current, Ok(1))]
     // Four is missing, so five is not seen.
-    #[case(Wanted::Latest, Ok(3))]
-    #[case(Wanted::Number(5), Ok(5))]
-    #[case(Wanted::Number(1), Ok(1))]
-    #[case(Wanted::Number(4), Err("timeline 4 does not exist: the archive has no 00000004.history"))]
-    fn latest_is_counted_up_from_the_backups(#[case] wanted: Wanted, #[case] expected: Result<u32, &str>) {
+    #[case(Timeline::Latest, Ok(3))]
+    #[case(Timeline::Number(5), Ok(5))]
+    #[case(Timeline::Number(1), Ok(1))]
+    #[case(Timeline::Number(4), Err("timeline 4 does not exist: the archive has no 00000004.history"))]
+    fn latest_is_counted_up_from_the_backups(#[case] wanted: Timeline, #[case] expected: Result<u32, &str>) {
         let (_directory, timelines) = archive();
         let resolved = timelines.resolve(wanted, place(1, 0x300_0028), place(1, 0x300_0130));
         let resolved = resolved.map(|lineage| lineage.timeline()).map_err(|error| error.to_string());
@@ -207,18 +208,18 @@ mod tests {
             timelines.resolve(wanted, begin, end).map(|_| ()).map_err(|error| error.to_string())
         };
         assert_eq!(
-            resolve(Wanted::Number(3), place(1, 0x400_0028), place(1, 0x400_0130)).unwrap_err(),
+            resolve(Timeline::Number(3), place(1, 0x400_0028), place(1, 0x400_0130)).unwrap_err(),
             "timeline 3 is not a child of the backup's: the backup begins at 0/4000028 on timeline 1, which its \
              history left at 0/4000000"
         );
         assert_eq!(
-            resolve(Wanted::Number(3), place(1, 0x3FF_0028), place(1, 0x400_0130)).unwrap_err(),
+            resolve(Timeline::Number(3), place(1, 0x3FF_0028), place(1, 0x400_0130)).unwrap_err(),
             "timeline 3 left timeline 1 at 0/4000000, before the backup ended at 0/4000130"
         );
         // The very last byte before the switch is still the parent's.
-        assert_eq!(resolve(Wanted::Number(3), place(1, 0x3FF_0028), place(1, 0x400_0000)), Ok(()));
+        assert_eq!(resolve(Timeline::Number(3), place(1, 0x3FF_0028), place(1, 0x400_0000)), Ok(()));
         assert!(
-            resolve(Wanted::Latest, place(2, 0x500_0028), place(2, 0x500_0130))
+            resolve(Timeline::Latest, place(2, 0x500_0028), place(2, 0x500_0130))
                 .unwrap_err()
                 .contains("on timeline 2, which its history does not have")
         );
@@ -228,14 +229,14 @@ mod tests {
     fn a_damaged_history_is_told_with_its_file() {
         let (directory, timelines) = archive();
         fs::write(directory.path().join("00000003.history"), "1\tnonsense\n").unwrap();
-        let error = timelines.resolve(Wanted::Latest, place(1, 1), place(1, 2)).unwrap_err();
+        let error = timelines.resolve(Timeline::Latest, place(1, 1), place(1, 2)).unwrap_err();
         assert!(matches!(error, Unresolved::Damaged(_)));
         assert!(
             error.to_string().ends_with("00000003.history: timeline history: line 1: no position"),
             "{error}"
         );
         fs::write(directory.path().join("00000003.history"), "3\t0/1\tx\n").unwrap();
-        let error = timelines.resolve(Wanted::Latest, place(1, 1), place(1, 2)).unwrap_err();
+        let error = timelines.resolve(Timeline::Latest, place(1, 1), place(1, 2)).unwrap_err();
         assert!(error.to_string().ends_with("timeline 3 cannot be an ancestor of 3"), "{error}");
     }
 }

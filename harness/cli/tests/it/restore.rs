@@ -108,7 +108,11 @@ fn a_backup_is_restored_from_a_stream(#[values(Origin::Host, Origin::Container(1
 
 /// With a target the server recovers from the archive, further than the backup reaches.
 #[rstest]
-fn a_restored_server_recovers_to_its_target(#[values(Origin::Host, Origin::Container(18))] origin: Origin) {
+fn a_restored_server_recovers_to_its_target(
+    // 500 rows, and 501 in each of four batches that were archived afterwards.
+    #[values(("latest", "2504"), ("immediate", "500"))] to: (&str, &str),
+    #[values(Origin::Host, Origin::Container(18))] origin: Origin,
+) {
     let desk = Desk::new();
     let Some(stock) = Stock::of(origin, &desk) else { return };
     let archive = desk.path("made/archive");
@@ -118,13 +122,11 @@ fn a_restored_server_recovers_to_its_target(#[values(Origin::Host, Origin::Conta
     let from = tablespace(&desk, &backup).unwrap();
     let mapping = format!("--tablespace-mapping={from}={}", desk.path("made/space").display());
     let json = desk.path("report.json").display().to_string();
-    let mut more =
-        vec!["--to", "latest", "--action", "promote", "--wal", archive.to_str().unwrap(), &mapping];
+    let mut more = vec!["--to", to.0, "--action", "promote", "--wal", archive.to_str().unwrap(), &mapping];
     more.extend(["--json", &json]);
     let restored = restore(&desk, &backup, &more);
     assert_eq!(restored.code, 0, "{}{}", restored.stdout, restored.stderr);
-    // 500 rows, and 501 in each of four batches that were archived afterwards.
-    assert_eq!(started(&desk, &stock), ["f", "2504", "1000"]);
+    assert_eq!(started(&desk, &stock), ["f", to.1, "1000"]);
     // It left its timeline where it was said beforehand that it would.
     let report: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
     let history = fs::read_to_string(desk.path("made/data/pg_wal/00000002.history")).unwrap();

@@ -8,8 +8,9 @@ use std::process::Command;
 
 use pgdrill_backup::wal::chronicle::Chronicle;
 use pgdrill_backup::wal::target::{self, Consistent, Stop, Target};
-use pgdrill_backup::wal::timelines::{Place, Timelines, Wanted};
+use pgdrill_backup::wal::timelines::{Place, Timelines};
 use pgdrill_backup::wal::{Store, survey};
+use pgdrill_model::scenario::Timeline;
 use pgdrill_model::units::Lsn;
 use rstest::rstest;
 use serde_json::Value;
@@ -228,7 +229,7 @@ fn each_accident_is_named_and_recovery_to_what_is_printed_stops_before_it(#[valu
     assert!(window.is_whole(), "{window:#?}");
     let begin = Place { timeline: 1, position: window.window.unwrap().begin.0 };
     let store = Store::open(&[&archive]).unwrap();
-    let lineage = Timelines::of(&store).unwrap().resolve(Wanted::Latest, begin, begin).unwrap();
+    let lineage = Timelines::of(&store).unwrap().resolve(Timeline::Latest, begin, begin).unwrap();
     let stops: Vec<u64> = all().map(|of| lsn(&of["stop_before"])).collect();
     let chronicle = Chronicle::read(store, begin, lineage, &stops);
     for (number, transaction) in all().enumerate() {

@@ -6,15 +6,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pgdrill_backup::Unreadable;
+use pgdrill_backup::wal::aim::{Aimed, Origin};
 use pgdrill_backup::wal::chronicle::{Event, What};
-use pgdrill_backup::wal::target::{self, Consistent, Reach, Stop, Stopped};
-use pgdrill_backup::wal::timelines::{Place, Timelines, Unresolved, Wanted};
+use pgdrill_backup::wal::target::{self, Consistent, Stopped};
+use pgdrill_backup::wal::timelines::{Place, Timelines, Unresolved};
 use pgdrill_backup::wal::{Chronicle, Store};
 use pgdrill_model::code::Code;
 use pgdrill_model::evidence::{BackupEvidence, MarkEvidence, PointEvidence, RecoveryEvidence};
-use pgdrill_model::finding::{Finding, Stage, Unable};
+use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::{Member, Recovery};
-use pgdrill_model::scenario::{ArchiveBy, BackupFrom, MarkBy, Point, Target, Timeline};
+use pgdrill_model::scenario::{ArchiveBy, BackupFrom, MarkBy, Point, Target};
 use pgdrill_model::units::Lsn;
 use pgdrill_ondisk::control::Minima;
 use pgdrill_ondisk::segment;
@@ -45,22 +46,8 @@ pub struct Aim {
 pub struct Candidate {
     /// The backup, and before it those that it builds upon.
     pub chain: Vec<Member>,
-    /// Where its replay begins.
-    pub begin: Place,
-    /// Where it ended.
-    pub end: Place,
-    /// What makes it consistent.
-    pub consistent: Consistent,
-    /// When it was done, microseconds since 1970 UTC.
-    pub ended_unix_us: i64,
-}
-
-/// What came of aiming from one backup.
-enum Aimed {
-    At(Box<(Lineage, Chronicle, Stopped)>),
-    TooEarly(Candidate),
-    NeverReached(Box<(Chronicle, Reach)>),
-    Unresolved(Unresolved),
+    /// How recovery begins from it.
+    pub origin: Origin,
 }
 
 /// Takes the aim of `recovery`; a finding when the archive cannot bring it there.
@@ -78,19 +65,15 @@ pub async fn take(
     let settings = settings(&wanted);
     let store = store(drill)?;
     let timelines = Timelines::of(&store).map_err(|error| unreadable(&error))?;
-    let timeline = match recovery.timeline {
-        Timeline::Latest => Wanted::Latest,
-        Timeline::Current => Wanted::Current,
-        Timeline::Number(number) => Wanted::Number(number),
-    };
     let candidates: Vec<Candidate> =
         recovery.backups.iter().map(|chain| candidate(drill, chain)).collect::<Result<_, _>>()?;
     let (mut early, mut unreached, mut unresolved) = (None, None, None);
     // The newest first.
     for candidate in candidates.into_iter().rev() {
-        let chain = candidate.chain.clone();
-        let (files, known, wanted) = (store.clone(), timelines.clone(), wanted.clone());
-        let aimed = on_a_thread(move || from(candidate, &files, &known, timeline, &wanted)).await?;
+        let Candidate { chain, origin } = candidate;
+        let (files, known, wanted, along) =
+            (store.clone(), timelines.clone(), wanted.clone(), recovery.timeline);
+        let aimed = on_a_thread(move || origin.aim(&files, &known, along, &wanted)).await?;
         if let Aimed::At(met) = &aimed {
             readable(&met.1)?;
         } else if let Aimed::NeverReached(met) = &aimed {
@@ -109,18 +92,14 @@ pub async fn take(
                 };
             }
             // What the newest backup met is told, where no older one is better.
-            Aimed::TooEarly(candidate) => early = early.or(Some(candidate)),
+            Aimed::TooEarly => early = early.or(Some((origin, chain))),
             Aimed::NeverReached(met) => unreached = unreached.or(Some((met, chain))),
             Aimed::Unresolved(why) => unresolved = unresolved.or(Some(why)),
         }
     }
-    if let Some(candidate) = early {
-        let message = format!(
-            "{} lies before {}, where {} ends, and no older backup reaches it",
-            recovery.to,
-            Lsn(candidate.end.position),
-            candidate.chain.last().map_or("the backup", |member| member.name.as_str()),
-        );
+    if let Some((origin, chain)) = early {
+        let backup = chain.last().map_or("the backup", |member| member.name.as_str());
+        let message = format!("{}, and no older backup reaches it", origin.too_early(&recovery.to, backup));
         return Err(Unable::new(Code::TargetBeforeBackup, message));
     }
     if let Some((met, chain)) = unreached {
@@ -143,9 +122,8 @@ pub async fn take(
 ///
 /// `TIMELINE_UNRELATED`; damage is a finding.
 pub fn unrelated(why: &Unresolved, timelines: &Timelines) -> Result<Finding, Unable> {
-    if let Unresolved::Damaged(error) = why {
-        let message = format!("a timeline's history cannot be read: {error}");
-        return Ok(Finding::new(Code::WalDamaged, Stage::Recover, message));
+    if let Some(finding) = why.damage() {
+        return Ok(finding);
     }
     let known: Vec<String> =
         [1].into_iter().chain(timelines.known()).map(|known| known.to_string()).collect();
@@ -200,44 +178,17 @@ pub fn candidate(drill: &Drill<'_>, chain: &[Member]) -> Result<Candidate, Unabl
     let BackupEvidence { start_lsn: Lsn(start), end_lsn: Lsn(end), timeline, ended_unix_us, .. } = *taken;
     Ok(Candidate {
         chain: chain.to_vec(),
-        begin: Place { timeline, position: start },
-        end: Place { timeline, position: end },
-        // One from a standby has no record of its end (`do_pg_backup_stop`, `xlog.c`).
-        consistent: match newest.how.from {
-            BackupFrom::Primary => Consistent::AtBackupEnd { start },
-            BackupFrom::Standby => Consistent::At(end),
+        origin: Origin {
+            begin: Place { timeline, position: start },
+            end: Place { timeline, position: end },
+            // One from a standby has no record of its end (`do_pg_backup_stop`, `xlog.c`).
+            consistent: match newest.how.from {
+                BackupFrom::Primary => Consistent::AtBackupEnd { start },
+                BackupFrom::Standby => Consistent::At(end),
+            },
+            ended_unix_us,
         },
-        ended_unix_us,
     })
-}
-
-/// Aims from one backup.
-fn from(
-    candidate: Candidate,
-    store: &Store,
-    timelines: &Timelines,
-    timeline: Wanted,
-    wanted: &target::Target,
-) -> Aimed {
-    let Candidate { begin, end, consistent, ended_unix_us, .. } = candidate;
-    // PostgreSQL would stop before the first commit after the backup, which is another state than that of the time.
-    if matches!(wanted, target::Target::Time { micros, .. } if *micros < ended_unix_us) {
-        return Aimed::TooEarly(candidate);
-    }
-    let lineage = match timelines.resolve(timeline, begin, end) {
-        Ok(lineage) => lineage,
-        Err(why) => return Aimed::Unresolved(why),
-    };
-    let closely = match wanted {
-        target::Target::Lsn { position, .. } => vec![*position],
-        _ => Vec::new(),
-    };
-    let chronicle = Chronicle::read(store.clone(), begin, lineage.clone(), &closely);
-    match target::stop(&chronicle, wanted, consistent) {
-        Stop::At(stop) => Aimed::At(Box::new((lineage, chronicle, stop))),
-        Stop::TooEarly { .. } => Aimed::TooEarly(candidate),
-        Stop::NeverReached(reach) => Aimed::NeverReached(Box::new((chronicle, reach))),
-    }
 }
 
 /// A target as the server's own settings.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use pgdrill_backup::wal::chronicle::{Strayed, What};
 use pgdrill_backup::wal::target::{self, Consistent, Stop};
-use pgdrill_backup::wal::timelines::{Timelines, Wanted};
+use pgdrill_backup::wal::timelines::Timelines;
 use pgdrill_backup::wal::{Chronicle, Store};
 use pgdrill_model::code::Code;
 use pgdrill_model::evidence::WalEndEvidence;
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Member;
-use pgdrill_model::scenario::{Point, Target};
+use pgdrill_model::scenario::{Point, Target, Timeline};
 use pgdrill_model::units::Lsn;
 use pgdrill_ondisk::wal::{Lineage, Segments};
 
@@ -53,22 +53,22 @@ pub async fn survey(
 ) -> Result<Result<Survey, Finding>, Unable> {
     let store = aim::store(drill)?;
     let timelines = Timelines::of(&store).map_err(|error| aim::unreadable(&error))?;
-    let candidate = aim::candidate(drill, chain)?;
-    let lineage = match timelines.resolve(Wanted::Latest, candidate.begin, candidate.end) {
+    let origin = aim::candidate(drill, chain)?.origin;
+    let lineage = match timelines.resolve(Timeline::Latest, origin.begin, origin.end) {
         Ok(lineage) => lineage,
         Err(why) => return aim::unrelated(&why, &timelines).map(Err),
     };
     let archive_end = archive_end(&store, &lineage)?;
-    let mut closely = closely(candidate.end.position..archive_end);
-    if let Consistent::At(position) = candidate.consistent {
+    let mut closely = closely(origin.end.position..archive_end);
+    if let Consistent::At(position) = origin.consistent {
         closely.push(position);
     }
-    let (files, along, begin) = (store.clone(), lineage.clone(), candidate.begin);
+    let (files, along, begin) = (store.clone(), lineage.clone(), origin.begin);
     let chronicle = on_a_thread(move || Chronicle::read(files, begin, along, &closely)).await?;
     aim::readable(&chronicle)?;
     refuse_tablespaces(&chronicle)?;
     let end = wal_end::evidence(drill, &store, &lineage, &chronicle);
-    let consistent = match target::stop(&chronicle, &target::Target::Immediate, candidate.consistent) {
+    let consistent = match target::stop(&chronicle, &target::Target::Immediate, origin.consistent) {
         Stop::At(stopped) | Stop::TooEarly { stopped, .. } => stopped.replayed_to,
         Stop::NeverReached(reach) => {
             let at_once = Target { at: Point::Immediate, inclusive: true };
