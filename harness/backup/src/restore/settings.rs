@@ -46,11 +46,12 @@ pub fn write(settings: &Settings, data: &Path) -> io::Result<Vec<PathBuf>> {
     let mut set = |name: &str, value: &str| _ = writeln!(text, "{name} = '{}'", value.replace('\'', "''"));
     set("restore_command", &settings.restore_command);
     let target = target::Target::of(&settings.target).and_then(|target| target.setting());
-    for name in TARGETS {
-        match &target {
-            Some((target, value)) if *target == name => set(name, value),
-            _ => set(name, ""),
-        }
+    let others = TARGETS.into_iter().filter(|name| target.as_ref().is_none_or(|target| target.0 != *name));
+    others.for_each(|name| set(name, ""));
+    // Behind all others: a target is set already where another is taken back, and the server takes that for a second one
+    // (`assign_recovery_target_lsn` and its like, `xlogrecovery.c`).
+    if let Some((name, value)) = &target {
+        set(name, value);
     }
     set("recovery_target_inclusive", if settings.target.inclusive { "on" } else { "off" });
     set("recovery_target_timeline", &settings.timeline.to_string());
