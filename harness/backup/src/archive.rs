@@ -16,6 +16,8 @@ pub type Snapshot = BTreeMap<String, Entry>;
 pub struct Entry {
     /// Bytes.
     pub size: u64,
+    /// Kind and access rights (`st_mode`).
+    pub mode: u32,
     /// Time of the last change of its content, nanoseconds since 1970.
     pub modified_ns: i128,
     /// Time of the last change of content or attributes, nanoseconds since 1970. The kernel sets it, and lets nobody
@@ -53,6 +55,7 @@ fn look(path: &Path, known: Option<&Entry>) -> io::Result<Entry> {
     let metadata = fs::symlink_metadata(path)?;
     let entry = Entry {
         size: metadata.len(),
+        mode: metadata.mode(),
         modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
         changed_ns: i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()),
         inode: metadata.ino(),

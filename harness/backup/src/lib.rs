@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 pub mod archive;
 mod flow;
 pub mod inspect;
+pub mod members;
 pub mod pages;
 pub mod parts;
 pub mod restore;

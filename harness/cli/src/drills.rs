@@ -123,6 +123,8 @@ impl Drills<'_> {
             seed: self.seed.unwrap_or(cell.scenario.seed),
             plan: Vec::new(),
             checks: Vec::new(),
+            faults: Vec::new(),
+            mutants: Vec::new(),
             archive: cell.scenario.archive.to_string(),
             rto_us: None,
             rpo: None,

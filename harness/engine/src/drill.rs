@@ -8,6 +8,7 @@ use std::time::Duration;
 use pgdrill_backup::archive::Snapshot;
 use pgdrill_model::code::Code;
 use pgdrill_model::evidence::{BackupEvidence, MarkEvidence};
+use pgdrill_model::fault::Fault;
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::{Member, Server as Name};
 use pgdrill_model::scenario::{Archive, Rpo, Tablespace};
@@ -83,6 +84,8 @@ pub struct Drill<'a> {
     pub behind: Option<Behind>,
     /// How often writers have begun.
     pub shifts: u64,
+    /// Faults that are to be made while the next backup is taken, or in the next recovery.
+    pub armed: Vec<Fault>,
     /// When the last server was lost, and when that was noticed.
     pub lost: Option<Lost>,
     /// The ending of what is left of it, while it goes on.

@@ -14,6 +14,7 @@ pub mod data;
 mod definitions;
 mod dialect;
 mod drill;
+mod fault;
 mod log;
 mod receiver;
 mod record;

@@ -12,6 +12,8 @@ const TAIL: u64 = 64 << 10;
 pub struct Line {
     /// When it was written, microseconds since 1970 UTC.
     pub unix_us: i64,
+    /// The process that wrote it.
+    pub pid: u32,
     /// The SQLSTATE.
     pub sqlstate: String,
     /// `LOG`, `ERROR`, `FATAL`, `PANIC`, `WARNING`, ...
@@ -45,7 +47,7 @@ pub fn parse(line: &str) -> Option<Line> {
     let (date, rest) = line.split_once(' ')?;
     let (time, rest) = rest.split_once(' ')?;
     let rest = rest.strip_prefix("UTC [")?;
-    let (_pid, rest) = rest.split_once("] ")?;
+    let (pid, rest) = rest.split_once("] ")?;
     // Until a server has read its configuration, it writes lines without the SQLSTATE.
     let (sqlstate, rest) = match rest.split_once(' ')? {
         (word, _) if word.ends_with(':') => ("", rest),
@@ -54,6 +56,7 @@ pub fn parse(line: &str) -> Option<Line> {
     let (severity, message) = rest.split_once(':')?;
     Some(Line {
         unix_us: unix_micros(date, time)?,
+        pid: pid.parse().ok()?,
         sqlstate: sqlstate.to_owned(),
         severity: severity.to_owned(),
         message: message.trim().to_owned(),

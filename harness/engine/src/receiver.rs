@@ -125,6 +125,22 @@ pub async fn stop(drill: &mut Drill<'_>) -> Result<Vec<Finding>, Unable> {
     }
 }
 
+/// Kills the receiver, and nothing starts it again; tells whether there was one that ran.
+///
+/// # Errors
+///
+/// What the place cannot do.
+pub async fn kill(drill: &mut Drill<'_>) -> Result<bool, Unable> {
+    let clock = drill.clock;
+    let Some(receiver) = &mut drill.receiver else { return Ok(false) };
+    if !receiver.running() {
+        return Ok(false);
+    }
+    let Some(process) = &receiver.process else { return Ok(false) };
+    receiver.place.signal(process.pid(), Signal::Kill).await?;
+    Ok(receiver.ended(clock).await)
+}
+
 /// What the receiver said last, where it has ended although its server has not.
 pub fn gave_up(drill: &mut Drill<'_>) -> Option<String> {
     let log = drill.workspace.log(Name::Receiver);

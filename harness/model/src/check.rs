@@ -80,6 +80,9 @@ checks! {
     Manifest "manifest" "files" [ManifestMismatch]
         "Verifies every file of the backup that was restored against the backup's manifest with PostgreSQL's own pg_verifybackup, the WAL that came with it, and the manifest against what it was when the backup ended."
         "The WAL archive, and damage from before the backup was taken.";
+    Verify "verify" "files" [ManifestMismatch, BackupUnfit, PageChecksumFailed, PageFromLater, WalDamaged, WalGap, BackupChainBroken, ManifestMissing, BackupUnreadable]
+        "Reads the backup that was restored as `pgdrill verify` does: every file against the manifest, every page, what a server needs to start on it, and the WAL that it needs."
+        "The WAL archive, damage from before the backup was taken, and a manifest that was made anew.";
     ServerLog "server-log" "lines" [ServerLogError]
         "Reads the restored server's log, after all other checks, and reports every ERROR, FATAL and PANIC line that the drill did not cause itself and no other finding tells already."
         "Trouble that the server does not log: recovery that ends early is only a LOG line.";

@@ -260,6 +260,15 @@ catalogue! {
     EvidenceMissing "EVIDENCE_MISSING" Unverifies
         "A step of the plan was not done, or left nothing that shows that it was."
         "Look at the steps in the report; where none failed, please report it with the record of the run.";
+    FaultNotInjected "FAULT_NOT_INJECTED" Unverifies
+        "A fault that the scenario asks for was not made, or changed nothing."
+        "Whether it would have been noticed is not known. The message says what kept it from being made.";
+    MutantSurvived "MUTANT_SURVIVED" Disproves
+        "A damaged copy of the drill's own backup or archive was proven by the scenario's checks."
+        "Add the check that the message names, or say under `mutants: { survivors: ... }` why that damage may go unnoticed.";
+    MutantUndecided "MUTANT_UNDECIDED" Unverifies
+        "On a damaged copy of the drill's own backup or archive nobody could tell whether the checks notice."
+        "The message says why. Run the drill again with room and time for it.";
     ExpectationMissed "EXPECTATION_MISSED" Disproves
         "The drill did not end in the way that the scenario says it must."
         "The injected trouble was not noticed, or was noticed in another way.";

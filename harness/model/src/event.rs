@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::Check;
 use crate::evidence::{Evidence, PlaceFacts};
+use crate::fault::Fault;
 use crate::finding::{Finding, Stage};
 use crate::scenario::{Expect, Rpo};
 use crate::units::Major;
@@ -101,6 +102,12 @@ pub struct Header {
     /// The checks that the plan contains.
     #[serde(rename = "planned_checks")]
     pub checks: Vec<Check>,
+    /// The faults that the plan makes, in order.
+    #[serde(default, rename = "planned_faults", skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
+    /// The faults by which damaged copies are made once the drill is proven.
+    #[serde(default, rename = "planned_mutants", skip_serializing_if = "Vec::is_empty")]
+    pub mutants: Vec<Fault>,
     /// How WAL was archived. Empty in records from before it could be chosen: by archive_command.
     #[serde(default)]
     pub archive: String,

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::units::Lsn;
 
+mod fault;
 mod point_in_time;
 
+pub use fault::{BareEvidence, FaultEvidence, MutantEvidence};
 pub use point_in_time::{
     LossEvidence, MarkEvidence, PointEvidence, SweepEvidence, TallyEvidence, WalEndEvidence, WorkEvidence,
 };
@@ -66,6 +68,12 @@ pub enum Evidence {
     Tally(TallyEvidence),
     /// Recovery points were swept over.
     Sweep(SweepEvidence),
+    /// Something was damaged on purpose.
+    Fault(FaultEvidence),
+    /// PostgreSQL alone was sent to a mark.
+    Bare(BareEvidence),
+    /// A damaged copy was recovered and checked.
+    Mutant(MutantEvidence),
 }
 
 /// What a running server said of itself.

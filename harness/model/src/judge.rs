@@ -11,6 +11,7 @@ use crate::run::{Run, SCHEMA, StepRecord};
 use crate::scenario::Expect;
 use crate::verdict::Verdict;
 
+mod faults;
 mod gaps;
 mod objectives;
 mod words;
@@ -46,6 +47,9 @@ pub fn fold(events: &[Event]) -> Option<Run> {
         marks: Vec::new(),
         tallies: Vec::new(),
         sweeps: Vec::new(),
+        faults: Vec::new(),
+        bare: None,
+        mutants: Vec::new(),
         recoveries: Vec::new(),
         checks: Vec::new(),
         objectives: Vec::new(),
@@ -103,6 +107,9 @@ fn measured(run: &mut Run, evidence: &Evidence) {
         Evidence::Mark(mark) => run.marks.push(mark.clone()),
         Evidence::Tally(tally) => run.tallies.push(tally.clone()),
         Evidence::Sweep(sweep) => run.sweeps.push(sweep.clone()),
+        Evidence::Fault(fault) => run.faults.push(fault.clone()),
+        Evidence::Bare(bare) => run.bare = Some(bare.clone()),
+        Evidence::Mutant(mutant) => run.mutants.push(mutant.clone()),
     }
 }
 
@@ -121,6 +128,7 @@ fn judge(run: &mut Run, ended: bool) {
     record_missing_checks(run);
     objectives::measure(run);
     judge_tallies(run);
+    faults::judge(run);
     if ended && run.teardown.is_none() {
         add_missing(run, Code::CleanupFailed, "nothing says that the drill's servers and files are gone");
     }
@@ -256,7 +264,13 @@ fn against_expectation(run: &mut Run, expect: Expect) -> (Verdict, String) {
     });
     let bug = run.findings.iter().any(|finding| finding.weight == Weight::Bug);
     let unclean = run.findings.iter().any(|finding| {
-        let codes = [Code::CleanupFailed, Code::Interrupted, Code::RunDied, Code::EvidenceMissing];
+        let codes = [
+            Code::CleanupFailed,
+            Code::Interrupted,
+            Code::RunDied,
+            Code::EvidenceMissing,
+            Code::FaultNotInjected,
+        ];
         codes.contains(&finding.code)
     });
     let met = run.observed == expect.verdict && found;

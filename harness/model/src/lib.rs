@@ -5,8 +5,10 @@
 
 pub mod check;
 pub mod code;
+pub mod detection;
 pub mod event;
 pub mod evidence;
+pub mod fault;
 pub mod finding;
 pub mod judge;
 pub mod plan;

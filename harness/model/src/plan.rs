@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::check::Check;
 use crate::event::PlannedStep;
+use crate::fault::{Fault, Site};
 use crate::finding::Stage;
 use crate::scenario::{
     Action, Archive, Backup, Cluster, Crash, Data, Disaster, Expect, RecoverBy, Rpo, Setting, Sql, Sweep,
@@ -139,8 +140,22 @@ pub enum Act {
         /// Which server.
         on: Server,
     },
+    /// Damage something on purpose, or make that it will be damaged.
+    Fault {
+        /// What is done.
+        fault: Fault,
+        /// To which server, where it is done to one.
+        on: Server,
+        /// The newest backup there is, and before it those that are older; for a fault of what is stored.
+        backups: Vec<Member>,
+    },
     /// Restore a backup and recover.
     Recover(Recovery),
+    /// See what PostgreSQL alone says when it is to stop at a mark.
+    BareRecovery {
+        /// The mark.
+        mark: String,
+    },
     /// Prove many recovery points.
     Sweep {
         /// How many.
@@ -199,6 +214,8 @@ pub enum Server {
     Restored(u8),
     /// The one that a sweep moves through its targets.
     Sweep,
+    /// One that is recovered without pgdrill's help, to hear what PostgreSQL itself says.
+    Bare,
     /// The archive host: `pg_receivewal`, which outlives the server whose WAL it receives.
     Receiver,
 }
@@ -214,6 +231,7 @@ impl Server {
             Self::Restored(3) => "restored-3",
             Self::Restored(_) => "restored-4",
             Self::Sweep => "sweep",
+            Self::Bare => "bare",
             Self::Receiver => "receiver",
         }
     }
@@ -233,6 +251,15 @@ impl Plan {
             .collect();
         checks.sort_unstable();
         checks
+    }
+
+    /// The faults that it makes, in order.
+    pub fn faults(&self) -> Vec<Fault> {
+        let fault = |step: &Planned| match &step.act {
+            Act::Fault { fault, .. } => Some(*fault),
+            _ => None,
+        };
+        self.steps.iter().filter_map(fault).collect()
     }
 
     /// Its steps as the record keeps them.
@@ -265,7 +292,9 @@ impl Act {
             Self::SwitchWal { .. } => "switch-wal",
             Self::Capture { .. } => "capture",
             Self::Disaster { .. } => "disaster",
+            Self::Fault { .. } => "fault",
             Self::Recover(_) => "recover",
+            Self::BareRecovery { .. } => "bare-recovery",
             Self::Sweep { .. } => "sweep",
             Self::Check { .. } => "check",
         }
@@ -284,9 +313,14 @@ impl Act {
             | Self::Crash { .. } => Stage::Backup,
             Self::Sql { on: Server::Primary | Server::Standby, .. } => Stage::Backup,
             Self::Capture { .. } => Stage::Capture,
+            Self::Fault { fault, .. } => match fault.site() {
+                Site::Server | Site::Taking => Stage::Backup,
+                Site::Backup | Site::Archive | Site::Restore => Stage::Disaster,
+                Site::Recovered => Stage::Check,
+            },
             Self::Disaster { .. } => Stage::Disaster,
             Self::Recover(_) | Self::Sweep { .. } => Stage::Recover,
-            Self::Sql { .. } | Self::Check { .. } => Stage::Check,
+            Self::Sql { .. } | Self::Check { .. } | Self::BareRecovery { .. } => Stage::Check,
         }
     }
 }

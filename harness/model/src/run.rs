@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::event::{Event, Header, PlannedStep, StepStatus, Teardown};
 use crate::evidence::{
-    BackupEvidence, BaselineEvidence, CheckRecord, CheckStatus, LoadEvidence, LossEvidence, MarkEvidence,
-    PlaceFacts, RecoveryEvidence, ServerEvidence, SweepEvidence, TallyEvidence, WorkEvidence,
+    BackupEvidence, BareEvidence, BaselineEvidence, CheckRecord, CheckStatus, FaultEvidence, LoadEvidence,
+    LossEvidence, MarkEvidence, MutantEvidence, PlaceFacts, RecoveryEvidence, ServerEvidence, SweepEvidence,
+    TallyEvidence, WorkEvidence,
 };
 use crate::finding::Finding;
 use crate::scenario::Rpo;
@@ -62,6 +63,15 @@ pub struct Run {
     /// Sweeps over recovery points.
     #[serde(default)]
     pub sweeps: Vec<SweepEvidence>,
+    /// What was damaged on purpose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultEvidence>,
+    /// What PostgreSQL alone said when it was to stop at a mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bare: Option<BareEvidence>,
+    /// Damaged copies of the drill's own backup and archive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mutants: Vec<MutantEvidence>,
     /// The recoveries.
     pub recoveries: Vec<RecoveryEvidence>,
     /// How each check of the plan ended.

@@ -244,6 +244,10 @@ pub enum Signal {
     Quit,
     /// SIGKILL: no shutdown at all.
     Kill,
+    /// SIGSTOP: it does nothing more until it is told to go on.
+    Stop,
+    /// SIGCONT: it goes on.
+    Continue,
 }
 
 /// Something that a dead run has left running.

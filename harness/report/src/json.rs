@@ -6,9 +6,12 @@
 //!
 //! Each of `runs` is a record as it is sealed, without the seal.
 
+use pgdrill_model::detection::Matrix;
 use pgdrill_model::run::Run;
 use pgdrill_model::verdict::Verdict;
 use serde_json::{Map, Value, json};
+
+use crate::detection;
 
 /// The name and version of the report's form.
 pub const SCHEMA: &str = "pgdrill.report/1";
@@ -20,6 +23,10 @@ pub fn runs(runs: &[Run], exit_code: u8) -> String {
     report.insert("schema".to_owned(), json!(SCHEMA));
     report.insert("verdict".to_owned(), json!(verdict.name()));
     report.insert("exit_code".to_owned(), json!(exit_code));
+    let matrix = Matrix::of(runs);
+    if !matrix.rows.is_empty() {
+        report.insert("detection".to_owned(), detection::value(&matrix));
+    }
     report.insert("runs".to_owned(), runs.iter().map(value).collect());
     format!("{:#}\n", Value::Object(report))
 }

@@ -6,6 +6,7 @@
 //! - [`junit`]: for a CI server
 //! - [`record`]: the sealed record, which every other face can be rendered from again
 
+mod detection;
 pub mod json;
 pub mod junit;
 mod page;

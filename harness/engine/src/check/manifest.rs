@@ -12,6 +12,7 @@ use std::time::Duration;
 use pgdrill_backup::inspect::{self, Summary};
 use pgdrill_backup::parts::{self, Part};
 use pgdrill_model::code::Code;
+use pgdrill_model::detection::BY_PROGRAM;
 use pgdrill_model::event::Happening;
 use pgdrill_model::evidence::Evidence;
 use pgdrill_model::finding::{Finding, Unable};
@@ -135,7 +136,7 @@ async fn unpack(
     }
     let words = format!("{} cannot be unpacked: {}", backup.name, exit.last_words());
     could_not(&exit, &words)?;
-    Ok(Some(finding(Code::ManifestMismatch, words).about(backup.name)))
+    Ok(Some(complaint(words).about(backup.name)))
 }
 
 async fn verify_backup(
@@ -174,7 +175,7 @@ async fn read_wal(bench: &Bench<'_>, backup: &Backup<'_>, scratch: &Path) -> Res
                 Lsn(wal.end),
                 exit.last_words()
             );
-            found.push(finding(Code::ManifestMismatch, message).about(backup.name));
+            found.push(complaint(message).about(backup.name));
         }
     }
     Ok(found)
@@ -190,14 +191,19 @@ fn complaints(exit: &Exit, backup: &Backup<'_>) -> Vec<Finding> {
     let found: Vec<Finding> = lines
         .map(|words| {
             let file = words.split('"').nth(1).unwrap_or(backup.name).to_owned();
-            finding(Code::ManifestMismatch, format!("{}: {words}", backup.name)).about(file)
+            complaint(format!("{}: {words}", backup.name)).about(file)
         })
         .collect();
     if found.is_empty() {
         let words = format!("{}: pg_verifybackup ended with {}", backup.name, exit.describe());
-        return vec![finding(Code::ManifestMismatch, words).about(backup.name)];
+        return vec![complaint(words).about(backup.name)];
     }
     found
+}
+
+/// What PostgreSQL's own program said: it is told apart from what only pgdrill knows.
+fn complaint(words: String) -> Finding {
+    finding(Code::ManifestMismatch, words).with(BY_PROGRAM, "pg_verifybackup")
 }
 
 /// What kept a program from looking is no complaint about the backup.

@@ -30,6 +30,7 @@ mod read_all;
 mod row_counts;
 mod sequences;
 mod server_log;
+mod verify;
 
 /// Runs `checks`. Each is taken down when it ends, so that what it found counts whatever becomes of the others.
 ///
@@ -82,6 +83,7 @@ async fn side_by_side(drill: &Drill<'_>, checks: &[Check], of: Name) -> Result<(
             Check::Amcheck => Box::pin(bench.timed(check, amcheck::run(bench))),
             Check::PageChecksums => Box::pin(bench.timed(check, page_checksums::run(bench))),
             Check::Manifest => Box::pin(bench.timed(check, manifest::run(bench))),
+            Check::Verify => Box::pin(bench.timed(check, verify::run(bench))),
             Check::FirstWrite => Box::pin(bench.timed(check, first_write::run(bench))),
             Check::ArchiveUntouched => Box::pin(bench.timed(check, archive_untouched::run(bench))),
             // Measured together above, or read when all others are done.

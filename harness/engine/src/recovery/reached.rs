@@ -105,9 +105,26 @@ fn not_given(evidence: &RecoveryEvidence) -> Option<Finding> {
 /// Judges the recovery point: it must be the one that the WAL says, and where everything was wanted, the WAL must not
 /// break before its end.
 pub fn judge(drill: &Drill<'_>, aim: &Aim, evidence: &RecoveryEvidence) -> Vec<Finding> {
+    if let Some(skipped) = skipped(aim, evidence) {
+        return vec![skipped];
+    }
     let broken = why(aim, evidence);
     let short = if broken.is_none() && aim.to_the_end { short_of_the_capture(drill, evidence) } else { None };
     broken.into_iter().chain(missed(aim, evidence)).chain(short).collect()
+}
+
+/// A server that did not recover at all: it is on the timeline that the backup was taken on. Whoever recovers begins a new
+/// one.
+fn skipped(aim: &Aim, evidence: &RecoveryEvidence) -> Option<Finding> {
+    let old = aim.stop.timeline;
+    if evidence.timeline.is_some_and(|timeline| timeline > old) {
+        return None;
+    }
+    let message = format!(
+        "the server did not recover: it is still on timeline {old}, and has used neither restore_command nor a target"
+    );
+    let hint = "recovery.signal was not there when it started; what the archive has is not in this server";
+    Some(Finding::new(Code::TargetMissed, Stage::Recover, message).hint(hint))
 }
 
 /// A server that stopped at another point than the WAL says.

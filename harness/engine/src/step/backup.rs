@@ -18,6 +18,7 @@ use tokio::time::sleep;
 
 use super::{create_standby, switch_wal};
 use crate::drill::{Drill, disk_full, on_a_thread};
+use crate::fault;
 use crate::session::Session;
 use crate::tablespaces;
 use crate::tool::pg_basebackup::{self, Way};
@@ -62,10 +63,15 @@ pub(super) async fn run(
     };
     let command = pg_basebackup::command(way, name, how, manifest.as_deref(), major);
     let began = clock.elapsed();
-    let taking = server.place().run(&command);
-    let exit = tokio::select! {
-        exit = taking => exit?,
-        never = watch(&watcher, recorder) => match never {},
+    let exit = if let Some(fault) = fault::taking::armed(drill) {
+        let place = drill.servers.get(&from).ok_or_else(|| Unable::bug("a backup of no server"))?.place();
+        fault::taking::kill(drill, fault, place, command, &target, &watcher).await?
+    } else {
+        let taking = drill.server(from)?.place().run(&command);
+        tokio::select! {
+            exit = taking => exit?,
+            never = watch(&watcher, recorder) => match never {},
+        }
     };
     let took_us = clock.elapsed().saturating_sub(began).as_micros() as u64;
     let ended_unix_us = clock.unix_micros();

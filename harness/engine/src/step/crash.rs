@@ -17,7 +17,12 @@ use crate::session::{Door, SUPERUSER};
 /// `src/backend/utils/init/miscinit.c`; `PGSharedMemoryCreate`, `src/backend/port/sysv_shmem.c`).
 const STILL_DYING: &str = "is still in use";
 
-pub(super) async fn run(drill: &mut Drill<'_>, crash: Crash, on: Name) -> Result<Vec<Finding>, Unable> {
+/// Kills a server and starts it again.
+///
+/// # Errors
+///
+/// `TIME_LIMIT`, `SERVER_START_FAILED`: it did not come back.
+pub async fn run(drill: &mut Drill<'_>, crash: Crash, on: Name) -> Result<Vec<Finding>, Unable> {
     let (clock, workspace) = (drill.clock, drill.workspace);
     let until = clock.elapsed() + crash.within;
     let server = drill.server(on)?;

@@ -46,6 +46,8 @@ pub(super) async fn run(
     if let Some(standby) = drill.servers.get_mut(&Name::Standby) {
         standby.stop(clock).await;
     }
+    // Those of a recovery before are over with it.
+    drill.armed.clear();
     let at = clock.elapsed();
     let lost_files = match disaster {
         Disaster::BadSql(sql) => {

@@ -4,8 +4,10 @@ use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::Act;
 
 use crate::drill::Drill;
+use crate::fault;
 
 mod backup;
+mod bare_recovery;
 mod capture;
 mod check;
 mod crash;
@@ -20,6 +22,7 @@ mod sweep;
 mod switch_wal;
 mod work;
 
+pub use crash::run as crash;
 pub use work::leave as leave_work;
 
 /// Does what a step says. What was seen comes back as findings; `Unable` means that the step could not be done.
@@ -51,6 +54,8 @@ pub async fn run(drill: &mut Drill<'_>, act: &Act) -> Result<Vec<Finding>, Unabl
         Act::SwitchWal { switch, on } => switch_wal::run(drill, *switch, *on).await,
         Act::Capture { checks, on } => capture::run(drill, checks, *on).await,
         Act::Disaster { disaster, on } => disaster::run(drill, disaster, *on).await,
+        Act::Fault { fault, on, backups } => fault::run(drill, *fault, *on, backups).await,
+        Act::BareRecovery { mark } => bare_recovery::run(drill, mark).await,
         Act::Recover(recovery) => recover::run(drill, recovery).await,
         Act::Sweep { sweep, backups } => sweep::run(drill, *sweep, backups).await,
         Act::Check { checks, of } => check::run(drill, checks, *of).await,

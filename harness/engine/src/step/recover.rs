@@ -18,6 +18,7 @@ use pgdrill_model::world::Place;
 use crate::archiving;
 use crate::baseline::{Written, choose};
 use crate::drill::{Drill, Recovered, on_a_thread};
+use crate::fault;
 use crate::receiver;
 use crate::recovery::aim::{self, Aim};
 use crate::recovery::phases::Clocked;
@@ -127,7 +128,9 @@ pub(super) async fn recover(
             return Ok(findings);
         }
     };
+    fault::restore::files(drill, name)?;
     drill.server(name)?.start(workspace, &as_asked).await?;
+    fault::restore::replaying(drill, name).await?;
     let waited =
         replay::Wait { server: name, action: recovery.action, archives: archives(drill, recovery), until };
     let mut replayed = replay::wait(drill, waited, evidence, clocked).await;
@@ -154,6 +157,7 @@ pub(super) async fn recover(
     let recovered = drill.recovered()?;
     recovered.reached = evidence.reached_lsn;
     recovered.base = base;
+    fault::restore::promoted(drill, name).await?;
     findings.extend(first_write::write(drill, name, clocked, evidence).await?);
     drill.settle(name, Written::Unrecorded).await;
     if recovery.serves {
@@ -227,7 +231,7 @@ async fn refuse_wal_of_data(drill: &mut Drill<'_>, wal: &Path, server: Name) -> 
 
 /// Makes the unpacked files ready for a start on our own configuration. Gives that as it is asked for, and one that
 /// promotes.
-fn configure(
+pub(super) fn configure(
     drill: &Drill<'_>,
     recovery: &Recovery,
     aim: &Aim,
@@ -251,7 +255,8 @@ fn configure(
     // It would be read after our own configuration, and say what production says.
     workspace.write(format!("{}/postgresql.auto.conf", name.name()), "", 0o600)?;
     workspace.write(format!("{}/recovery.signal", name.name()), "", 0o600)?;
-    let restore_command = archiving::restore_command(workspace, &drill.made.archive, name)?;
+    let archive = fault::restore::archive(drill, &aim.chain)?;
+    let restore_command = archiving::restore_command(workspace, &archive, name)?;
     let archiving = if recovery.serves { archiving::archiving(workspace, &drill.made.archive) } else { None };
     let asked = Restoring {
         socket: &workspace.socket(name),
@@ -265,5 +270,7 @@ fn configure(
         archiving: archiving.as_ref(),
     };
     let to_promote = Restoring { action: Action::Promote, ..asked.clone() };
-    Ok(Ok((settings::restored(&asked), settings::restored(&to_promote))))
+    let configuration =
+        |asked: &Restoring<'_>| fault::restore::configuration(drill, settings::restored(asked));
+    Ok(Ok((configuration(&asked)?, configuration(&to_promote)?)))
 }

@@ -151,7 +151,9 @@ fn lacks_recovery(run: &Run) -> bool {
         let server = Server::Restored(u8::try_from(number).unwrap_or(u8::MAX)).name();
         opened(run, server) && run.recoveries.iter().any(|recovery| recovery.server == server)
     };
-    !(1..=done(run, "recover")).all(shows) || distinct(&run.sweeps) < done(run, "sweep")
+    !(1..=done(run, "recover")).all(shows)
+        || (done(run, "bare-recovery") > 0 && run.bare.is_none())
+        || distinct(&run.sweeps) < done(run, "sweep")
 }
 
 /// A check is made of a server that says what it is, and one of the ledger counts what it saw.

@@ -3,6 +3,7 @@
 use super::{Act, Member, Plan, Planned, Recovery, Server, majors};
 use crate::check::Check;
 use crate::code::Code;
+use crate::fault::Site;
 use crate::finding::Unable;
 use crate::scenario::{Backup, BackupFrom, Origins, Placed, Point, Recover, Scenario, Step};
 use crate::units::Major;
@@ -155,6 +156,12 @@ impl<'s> Walk<'s> {
                 }
                 Act::Disaster { disaster: disaster.clone(), on }
             }
+            Step::Fault(fault) => {
+                // What is made on the live server is part of what it holds.
+                self.unknown |= fault.site() == Site::Server;
+                let newest = self.backups.iter().rev().filter_map(|chain| chain.last().cloned());
+                Act::Fault { fault: *fault, on, backups: newest.collect() }
+            }
             Step::Recover(recover) => self.recover(index, *line, recover)?,
             Step::Sweep(sweep) => Act::Sweep { sweep: *sweep, backups: self.backups.clone() },
             Step::Check(checks) => {
@@ -229,8 +236,28 @@ impl<'s> Walk<'s> {
             let checks = Check::all_of(self.works);
             self.steps.push(Planned { line: None, act: Act::Check { checks, of: self.server } });
         }
+        if let Some(mark) = bare(self.scenario) {
+            self.steps.push(Planned { line: None, act: Act::BareRecovery { mark } });
+        }
         self.steps
     }
+}
+
+/// The mark to which PostgreSQL alone is sent, where a fault could keep it from there: the last that stands between a
+/// backup and the last disaster.
+fn bare(scenario: &Scenario) -> Option<String> {
+    let steps = || scenario.steps.iter().map(|step| &step.what);
+    steps().find(|step| matches!(step, Step::Fault(fault) if fault.site() != Site::Recovered))?;
+    steps().rfind(|step| matches!(step, Step::Recover(_)))?;
+    let lost = steps().collect::<Vec<_>>();
+    let lost = &lost[..lost
+        .iter()
+        .rposition(|step| matches!(step, Step::Disaster(disaster) if disaster.loses_the_server()))?];
+    let backup = lost.iter().position(|step| matches!(step, Step::Backup(_)))?;
+    lost[backup..].iter().rev().find_map(|step| match step {
+        Step::Mark(name) => Some(name.clone()),
+        _ => None,
+    })
 }
 
 /// Whether a check stands below the last recovery.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Act, Member, Recovery, Server};
+use crate::fault::Site;
 use crate::scenario::{
     Action, Archive, Backup, BackupFrom, CheckpointMode, Cluster, Disaster, ManifestChecksums, Method, Point,
     RecoverBy, Side, Tablespace, WalMethod,
@@ -69,7 +70,19 @@ impl fmt::Display for Act {
                 write!(f, "content of the quiet {}, with its position in the WAL", on.name())
             }
             Self::Disaster { disaster, on } => lose(f, disaster, on.name()),
+            Self::Fault { fault, .. } => {
+                let when = match fault.site() {
+                    Site::Taking => "while the next backup is taken, ",
+                    Site::Restore => "in the next recovery, ",
+                    _ => "",
+                };
+                write!(f, "{when}{}: {}", fault.name(), fault.entry().doc.trim_end_matches('.'))
+            }
             Self::Recover(recovery) => recover(f, recovery),
+            Self::BareRecovery { mark } => write!(
+                f,
+                "restore the same backup again, tell PostgreSQL alone to stop at {mark}, and hear what it says"
+            ),
             Self::Sweep { sweep, .. } => write!(
                 f,
                 "move a standby through {} recovery points of the archive, check each, and repeat {} of them as \

@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::backup::Switch;
-use super::fault::Words;
 use super::mistake::{Note, quote};
 use super::slot::Slot;
 use super::value::{FromText, Span, read_from_text};
+use super::wrong::Words;
 use crate::units::show_duration;
 
 /// Bytes of a command. 13 and 14 cut what is longer than 1 023 with all that belongs to it (`MAXPGPATH`,

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::compress::{Compress, Method, Side};
-use super::fault::Words;
 use super::file::BackupArguments;
 use super::mistake::{Note, Span};
 use super::value::{FromText, read_from_text, whole_number};
+use super::wrong::Words;
 
 /// A base backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,12 +2,12 @@
 
 use super::Placed;
 use super::backup::Switch;
-use super::fault::Words;
 use super::file::{ClusterArguments, Entries};
 use super::mistake::{Lines, Note, Span, instead, quote};
 use super::slot::{At, Slot};
 use super::tree::found_text;
 use super::value::{FromText, read_from_text, whole_number};
+use super::wrong::Words;
 
 /// How the primary's cluster is made.
 #[derive(Clone, Debug, PartialEq, Eq)]

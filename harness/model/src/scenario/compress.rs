@@ -3,10 +3,10 @@
 
 use std::fmt;
 
-use super::fault::Words;
 use super::mistake::{nearest, quote};
 use super::tree::found_text;
 use super::value::{FromText, read_from_text};
+use super::wrong::Words;
 
 /// How a base backup is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

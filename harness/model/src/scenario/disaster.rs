@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::fault::Words;
 use super::mistake::{instead, quote};
 use super::slot::{Slot, TextOr, text_or};
 use super::value::Statement;
+use super::wrong::Words;
 
 /// What is lost, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,92 +1,211 @@
-//! What is wrong with a value, on its way from the reader of the value to where its place is known.
+//! Where a fault may stand, and what it must have: one that cannot be made is told before anything is done.
 
-use std::fmt;
-
-use serde::de::{self, Unexpected};
-
+use super::file::Step as Written;
 use super::mistake::{Note, Span};
-use super::tree::found_text;
+use super::slot::{At, Slot};
+use super::{ArchiveBy, BackupFormat, MarkBy, Method, Point, Scenario, Step, WalMethod};
+use crate::fault::{Fault, Need, Site};
 
-/// A value that was found to be wrong, on its way to where its place is known.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// Already among the notes.
-    Noted,
-    /// Not yet among the notes.
-    Fresh(Words),
+/// Where the faults stand, in order.
+pub(super) fn places(written: &[Slot<Written>]) -> Vec<Span> {
+    let place = |step: &Slot<Written>| match &step.0 {
+        Some(At { span, what: Written::Fault(_) }) => Some(*span),
+        _ => None,
+    };
+    written.iter().filter_map(place).collect()
 }
 
-/// What is wrong with a value. Travels through serde, whose errors are texts, as its own `Display`.
-#[derive(Clone, Debug)]
-pub(super) struct Words {
-    /// Whether `message` is a sentence of its own; otherwise the name of the value comes before it.
-    whole: bool,
-    message: String,
-    hint: String,
-}
-
-impl Words {
-    /// A message that goes on after the name of the value: "`orders` " + "must be a whole number".
-    pub(super) fn predicate(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { whole: false, message: message.into(), hint: hint.into() }
-    }
-
-    /// A message that stands alone.
-    pub(super) fn sentence(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { whole: true, message: message.into(), hint: hint.into() }
-    }
-
-    /// The mistake, about the value with this name.
-    pub(super) fn note(self, span: Span, name: &str) -> Note {
-        let Self { whole, message, hint } = self;
-        let note = Note::new(span, if whole { message } else { format!("{name} {message}") });
-        if hint.is_empty() { note } else { note.hint(hint) }
-    }
-
-    /// The mistake in one line, about the value with this name.
-    pub(super) fn line(self, name: &str) -> String {
-        let Self { whole, message, hint } = self;
-        let message = if whole { message } else { format!("{name} {message}") };
-        if hint.is_empty() { message } else { format!("{message}: {hint}") }
-    }
-}
-
-impl fmt::Display for Words {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n{}\n{}", if self.whole { "!" } else { "" }, self.message, self.hint)
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Noted => f.write_str("noted"),
-            Self::Fresh(words) => f.write_str(&words.message),
+/// Tells of each fault that cannot be made where it stands.
+pub(super) fn check(scenario: &Scenario, places: &[Span], notes: &mut Vec<Note>) {
+    let faults = scenario.steps.iter().enumerate().filter_map(|(at, step)| match step.what {
+        Step::Fault(fault) => Some((at, fault)),
+        _ => None,
+    });
+    for ((at, fault), place) in faults.zip(places) {
+        let around = Around { scenario, at };
+        if let Some((message, hint)) = around.misplaced(fault).or_else(|| around.missing(fault)) {
+            notes.push(Note::new(*place, message).hint(hint));
         }
     }
 }
 
-impl std::error::Error for Fault {}
+/// What a scenario lacks for a fault, in words; none when it may be made at the step `at`.
+pub(crate) fn lacks(scenario: &Scenario, at: usize, fault: Fault) -> Option<String> {
+    Around { scenario, at }.missing(fault).map(|(message, _)| message)
+}
 
-impl de::Error for Fault {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        let text = message.to_string();
-        let mut lines = text.splitn(3, '\n');
-        Self::Fresh(match (lines.next(), lines.next(), lines.next()) {
-            (Some("!"), Some(message), Some(hint)) => Words::sentence(message, hint),
-            (Some(""), Some(message), Some(hint)) => Words::predicate(message, hint),
-            _ => Words::predicate(format!("cannot be read: {text}"), ""),
-        })
+/// A step of a scenario, and what stands above and below it.
+struct Around<'s> {
+    scenario: &'s Scenario,
+    at: usize,
+}
+
+impl Around<'_> {
+    fn above(&self) -> impl DoubleEndedIterator<Item = &Step> {
+        self.scenario.steps[..self.at].iter().map(|step| &step.what)
     }
 
-    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        let found = match unexpected {
-            Unexpected::Unit | Unexpected::Option => "nothing".to_owned(),
-            Unexpected::Seq => "a list".to_owned(),
-            Unexpected::Map => "a mapping".to_owned(),
-            Unexpected::Str(text) => found_text(text),
-            other => other.to_string(),
+    fn below(&self) -> impl Iterator<Item = &Step> {
+        self.scenario.steps[self.at..].iter().map(|step| &step.what)
+    }
+
+    /// Whether the server is lost here, and nothing recovered yet.
+    fn lost(&self) -> bool {
+        let last = self.above().rev().find(|step| loses(step) || matches!(step, Step::Recover(_)));
+        last.is_some_and(loses)
+    }
+
+    /// Why a fault cannot stand here.
+    fn misplaced(&self, fault: Fault) -> Option<(String, String)> {
+        let name = fault.name();
+        let lost = self.lost();
+        let recovered = !lost && self.above().any(|step| matches!(step, Step::Recover(_)));
+        let will_be_lost = self.below().any(loses);
+        let told = |where_: &str, hint: &str| Some((format!("`{name}` {where_}"), hint.to_owned()));
+        match fault.site() {
+            Site::Server if lost || !will_be_lost => told(
+                "is done to a server that will be lost, and there is none here",
+                "move it above the disaster",
+            ),
+            Site::Taking if lost || !self.takes_a_backup() => {
+                told("is done to the backup that is taken next, and none is", "move it above a `- backup`")
+            }
+            Site::Backup | Site::Archive | Site::Restore if !lost => told(
+                "is done between a disaster and the recovery from it",
+                "move it below the disaster and above `- recover`",
+            ),
+            Site::Recovered if !recovered || will_be_lost => told(
+                "is done to the server that is recovered last, and there is none here",
+                "move it below the last `- recover`, and above its checks",
+            ),
+            Site::Recovered if self.above().any(|step| matches!(step, Step::Check(_))) => {
+                told("stands below the checks that should notice it", "move it above them")
+            }
+            _ => None,
+        }
+    }
+
+    fn takes_a_backup(&self) -> bool {
+        self.below().take_while(|step| !loses(step)).any(|step| matches!(step, Step::Backup(_)))
+    }
+
+    /// What the scenario lacks for a fault.
+    fn missing(&self, fault: Fault) -> Option<(String, String)> {
+        let needs = fault.entry().needs;
+        let (lacks, hint) = needs.iter().find_map(|need| self.lacks(*need))?;
+        Some((format!("`{}` does not apply: {lacks}", fault.name()), hint.to_owned()))
+    }
+
+    fn lacks(&self, need: Need) -> Option<(&'static str, &'static str)> {
+        let backups = || {
+            self.above().filter_map(|step| match step {
+                Step::Backup(backup) => Some(backup),
+                _ => None,
+            })
         };
-        Self::Fresh(Words::predicate(format!("must be {expected}; found {found}"), ""))
+        let newest = backups().last();
+        let scenario = self.scenario;
+        let archive = &scenario.archive;
+        let (there, lacks, hint) = match need {
+            Need::Full => (
+                newest.is_some_and(|backup| !backup.incremental),
+                "the newest backup is incremental",
+                "take a full one",
+            ),
+            Need::Tar => (
+                newest.is_some_and(|backup| backup.format == BackupFormat::Tar),
+                "the newest backup is plain, and has no tar",
+                "write `format: tar`",
+            ),
+            Need::Plain => (
+                newest.is_some_and(|backup| backup.format == BackupFormat::Plain),
+                "the newest backup is in tar format",
+                "write `format: plain`",
+            ),
+            Need::Compressed => (
+                newest.is_some_and(|backup| backup.compress.method != Method::None),
+                "the newest backup is not compressed",
+                "write `compress: gzip`",
+            ),
+            Need::OwnWal => (
+                newest.is_some_and(|backup| backup.wal == WalMethod::Stream),
+                "the newest backup has no WAL of its own",
+                "write `wal: stream`",
+            ),
+            Need::OlderBackup => (
+                backups().filter(|backup| !backup.incremental).count() > 1,
+                "there is no older backup",
+                "take a full backup above it",
+            ),
+            Need::Tablespace => (
+                !scenario.tablespaces.is_empty(),
+                "the scenario has no tablespace",
+                "write `tablespaces: { history: [AuditLog] }`",
+            ),
+            Need::Checksums => (
+                scenario.cluster.checksums,
+                "the cluster has no page checksums, so nobody can notice",
+                "leave `checksums: off` out",
+            ),
+            Need::Work => (
+                self.above().any(|step| matches!(step, Step::Work(work) if !work.behind)),
+                "no writers have ended above it",
+                "write `- work: { for: 1s }` above it",
+            ),
+            Need::PlainArchive => (
+                archive.command.is_none(),
+                "the archive is what the scenario's own archive_command makes of it",
+                "leave `archive: { command: ... }` out",
+            ),
+            Need::ArchiveCommand => (
+                archive.by == ArchiveBy::Command && archive.command.is_none(),
+                "the server does not archive by pgdrill's archive_command",
+                "leave `archive` out",
+            ),
+            Need::Receiver => (
+                archive.by == ArchiveBy::Receivewal,
+                "there is no pg_receivewal",
+                "write `archive: { by: receivewal }`",
+            ),
+            Need::OwnFetch => (
+                archive.restore.is_none(),
+                "the scenario has a restore_command of its own",
+                "leave `archive: { restore: ... }` out",
+            ),
+            Need::Timeline => (
+                self.above().any(|step| matches!(step, Step::Recover(_))),
+                "nothing was recovered before, so there is one timeline",
+                "recover above it, and lose the server again",
+            ),
+            Need::TimeTarget => (
+                self.goes_to_a_time(),
+                "the next recovery does not go to a time",
+                "write `recover: { to: { mark: ..., by: time } }`",
+            ),
+            Need::Collation => (
+                scenario.cluster.locale.as_ref().is_some_and(|locale| has_versions(&locale.what))
+                    || scenario.cluster.icu_locale.is_some(),
+                "the cluster orders text as C does, which has no versions",
+                "write `cluster: { locale: en_US.UTF-8 }`",
+            ),
+        };
+        (!there).then_some((lacks, hint))
     }
+
+    fn goes_to_a_time(&self) -> bool {
+        let next = self.below().find_map(|step| match step {
+            Step::Recover(recover) => Some(&recover.to.at),
+            _ => None,
+        });
+        matches!(next, Some(Point::Time(_) | Point::Mark(_, MarkBy::Time)))
+    }
+}
+
+fn loses(step: &Step) -> bool {
+    matches!(step, Step::Disaster(disaster) if disaster.loses_the_server())
+}
+
+/// Whether the C library gives a version for a locale (`get_collation_actual_version`, `pg_locale.c`).
+fn has_versions(locale: &str) -> bool {
+    !["C", "POSIX"].iter().any(|plain| locale == *plain || locale.starts_with(&format!("{plain}.")))
 }

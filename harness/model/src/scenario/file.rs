@@ -13,16 +13,17 @@ use super::archive::ArchiveArguments;
 use super::backup::{MaxRate, Switch};
 use super::cluster::{FixtureTable, IcuLocale, Locale, SegmentSize, TablespaceName};
 use super::disaster::DisasterArguments;
-use super::fault::Words;
 use super::mistake::quote;
 use super::objectives::ObjectivesArguments;
 use super::slot::{Slot, TextOr, text_or};
 use super::sweep::SweepArguments;
 use super::target::{MarkName, TargetArguments, TimelineWord};
 use super::value::{
-    CheckName, Database, FindingCode, Majors, Orders, Seed, SettingName, SettingValue, Span, Statement, Title,
+    CheckName, Database, FaultName, FindingCode, Majors, Orders, Seed, SettingName, SettingValue, Span,
+    Statement, Title,
 };
 use super::work::WorkArguments;
+use super::wrong::Words;
 use super::{
     Action, BackupFormat, BackupFrom, BackupTool, CheckpointMode, Compress, ManifestChecksums, RecoverBy,
     WalMethod,
@@ -119,6 +120,10 @@ pub(super) enum Step {
     SwitchWal(SwitchWalArguments),
     /// Loses the server, or makes that it will be lost.
     Disaster(DisasterArguments),
+    /// Damages something on purpose, at a place that the seed chooses: the server before it is lost, a backup while it is
+    /// taken, the stored backup or the archive between the disaster and the recovery, the next recovery, or the recovered
+    /// server.
+    Fault(FaultName),
     /// Restores the newest backup that ends before the target, and recovers.
     Recover(RecoverArguments),
     /// Proves many recovery points for the price of about one replay.
@@ -138,6 +143,7 @@ impl Step {
             Self::Crash(_) => "crash",
             Self::SwitchWal(_) => "switch-wal",
             Self::Disaster(_) => "disaster",
+            Self::Fault(_) => "fault",
             Self::Recover(_) => "recover",
             Self::Sweep(_) => "sweep",
             Self::Check(_) => "check",

@@ -9,7 +9,9 @@ use super::objectives::ObjectivesArguments;
 use super::setting::settings;
 use super::slot::At;
 use super::walkthrough::Walkthrough;
-use super::{Archive, Data, Disaster, Expect, Objectives, Placed, Rpo, Scenario, Step, archive, cluster};
+use super::{
+    Archive, Data, Disaster, Expect, Objectives, Placed, Rpo, Scenario, Step, archive, cluster, fault,
+};
 use crate::check::{CHECKS, Check};
 use crate::code::{Code, Weight};
 use crate::finding::Stage;
@@ -39,6 +41,7 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
             Vec::new()
         }
     };
+    let faults = fault::places(&written);
     let steps = Walkthrough::new(lines).take(written, &mut notes);
     let objectives = file.objectives.what().unwrap_or_default();
     measured(&objectives, &steps, &mut notes);
@@ -86,6 +89,7 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
         expect: file.expect.0.and_then(|expect| expectation(expect, rto, rpo, &mut notes)),
         time_limit: file.time_limit.what().map_or(TIME_LIMIT, |limit| limit.0),
     };
+    fault::check(&scenario, &faults, &mut notes);
     if notes.is_empty() { Ok(scenario) } else { Err(notes) }
 }
 

@@ -27,6 +27,7 @@ mod value;
 mod walk;
 mod walkthrough;
 mod work;
+mod wrong;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,6 +38,7 @@ use sha2::{Digest, Sha256};
 
 use crate::check::Check;
 use crate::code::Code;
+use crate::fault::Fault;
 use crate::finding::Stage;
 use crate::units::MajorRange;
 use crate::verdict::Verdict;
@@ -156,6 +158,8 @@ pub enum Step {
     SwitchWal(SwitchWal),
     /// Lose the server.
     Disaster(Disaster),
+    /// Damage something on purpose.
+    Fault(Fault),
     /// Restore a backup and recover.
     Recover(Recover),
     /// Prove many recovery points.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::fault::Words;
 use super::slot::Slot;
 use super::tree::found_text;
 use super::value::{FromText, Span, read_from_text, whole_number};
+use super::wrong::Words;
 use crate::units::{show_bytes, show_count, show_duration};
 
 /// What recovery must achieve.

@@ -23,12 +23,13 @@ use super::target::{
     Instant, MarkName, Position, RestorePoint, TargetArguments, TargetMapping, TimelineWord, Xid,
 };
 use super::value::{
-    Database, FindingCode, MOST_ORDERS, Majors, Orders, Seed, SettingName, SettingValue, Span, Statement,
-    Title,
+    Database, FaultName, FindingCode, MOST_ORDERS, Majors, Orders, Seed, SettingName, SettingValue, Span,
+    Statement, Title,
 };
 use super::work::{MOST_WRITERS, Rate, Transactions, WorkArguments, WorkMapping, Writers};
 use crate::check::CHECKS;
 use crate::code::CODES;
+use crate::fault::FAULTS;
 use crate::units::Major;
 
 /// A duration as humantime reads it, with a digit that is not zero. Months and years are longer than any
@@ -274,6 +275,11 @@ value_schemas! {
         "type": "string",
         "enum": CODES.iter().map(|entry| entry.name).collect::<Vec<_>>(),
         "enumDescriptions": CODES.iter().map(|entry| entry.meaning).collect::<Vec<_>>(),
+    });
+    FaultName => json_schema!({
+        "type": "string",
+        "enum": FAULTS.iter().map(|entry| entry.name).collect::<Vec<_>>(),
+        "enumDescriptions": FAULTS.iter().map(|entry| entry.doc).collect::<Vec<_>>(),
     });
     NoArguments => json_schema!({
         "type": ["string", "object", "null"],

@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
-use super::fault::Words;
 use super::mistake::Span;
+use super::wrong::Words;
 
 /// The names by which the types of the file ask this deserializer for what serde has no word for.
 pub(super) const SLOT: &str = "pgdrill slot";

@@ -5,10 +5,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::fault::Words;
 use super::mistake::Note;
 use super::slot::Slot;
 use super::value::{FromText, Span, read_from_text, whole_number};
+use super::wrong::Words;
 
 /// A sweep over recovery points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,11 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::backup::Switch;
-use super::fault::Words;
 use super::mistake::{Note, Span as Place, quote};
 use super::slot::{At as Placed, Slot, TextOr, text_or};
 use super::tree::found_text;
 use super::value::{FromText, read_from_text, whole_number};
+use super::wrong::Words;
 use crate::units::{Lsn, show_time};
 
 /// Where a recovery stops.

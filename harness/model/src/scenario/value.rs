@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde::de::{self, Deserializer, Visitor};
 
-use super::fault::Words;
 use super::mistake::{nearest, quote};
 use super::tree::found_text;
+use super::wrong::Words;
 use crate::check::{CHECKS, Check};
 use crate::code::{CODES, Code};
+use crate::fault::{FAULTS, Fault};
 use crate::units::{Major, MajorRange, show_count};
 
 /// The most rows of `"Order"` that may be loaded.
@@ -85,7 +86,8 @@ read_from_text!(
     SettingName,
     SettingValue,
     CheckName,
-    FindingCode
+    FindingCode,
+    FaultName
 );
 
 /// One line for people.
@@ -383,6 +385,25 @@ impl FromText for CheckName {
                 format!("unknown check {}", quote(text)),
                 super::mistake::instead(text, "the checks are", names),
             )
+        })
+    }
+}
+
+/// The name of a fault.
+#[derive(Clone, Debug)]
+pub(super) struct FaultName(pub(super) Fault);
+
+impl FromText for FaultName {
+    const WANTED: &'static str = "the name of a fault, as in segment-missing";
+    const HINT: &'static str = "write `fault: segment-missing`; `pgdrill explain` lists the faults";
+
+    fn from_text(text: &str) -> Result<Self, Words> {
+        text.parse().map(Self).map_err(|_| {
+            let hint = match nearest(text, FAULTS.iter().map(|entry| entry.name)) {
+                Some(name) => format!("did you mean '{name}'?"),
+                None => "`pgdrill explain` lists the faults".to_owned(),
+            };
+            Words::sentence(format!("unknown fault {}", quote(text)), hint)
         })
     }
 }

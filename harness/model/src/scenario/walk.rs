@@ -14,10 +14,10 @@ use serde::Deserialize;
 use serde::de::value::{StrDeserializer, UsizeDeserializer};
 use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
 
-use super::fault::{Fault, Words};
 use super::mistake::{MOST, Note, Span, instead, list, nearest, quote};
 use super::slot::{SLOT, TEXT_OR};
 use super::tree::{Kind, Node};
+use super::wrong::{Words, Wrong};
 
 /// The name of the enum of steps: the only one whose variants hold something.
 pub(super) const STEP: &str = "Step";
@@ -82,33 +82,33 @@ impl<'de> Walk<'de> {
     }
 
     /// Reads the node; what is wrong with it is noted here, where its place and its name are known.
-    fn read<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Fault> {
+    fn read<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Wrong> {
         seed.deserialize(self.clone()).map_err(|fault| {
-            if let Fault::Fresh(words) = fault {
+            if let Wrong::Fresh(words) = fault {
                 self.note(self.span(), words);
             }
-            Fault::Noted
+            Wrong::Noted
         })
     }
 
-    fn wanted(&self, wanted: &str) -> Fault {
-        Fault::Fresh(Words::predicate(format!("must be {wanted}; found {}", self.node.found()), ""))
+    fn wanted(&self, wanted: &str) -> Wrong {
+        Wrong::Fresh(Words::predicate(format!("must be {wanted}; found {}", self.node.found()), ""))
     }
 
     /// A unit variant of a plain enum.
-    fn word<V: Visitor<'de>>(self, words: &'static [&'static str], visitor: V) -> Result<V::Value, Fault> {
+    fn word<V: Visitor<'de>>(self, words: &'static [&'static str], visitor: V) -> Result<V::Value, Wrong> {
         let wanted = match words {
             [only] => format!("'{only}', which is all there is so far"),
             _ => format!("one of {}", list(words.iter().copied())),
         };
         match &self.node.kind {
             Kind::Scalar(text) if words.contains(&text.as_str()) => {
-                visitor.visit_enum(StrDeserializer::<Fault>::new(text))
+                visitor.visit_enum(StrDeserializer::<Wrong>::new(text))
             }
             Kind::Scalar(text) => {
                 let hint = nearest(text, words.iter().copied());
                 let hint = hint.map(|word| format!("did you mean '{word}'?")).unwrap_or_default();
-                Err(Fault::Fresh(Words::predicate(
+                Err(Wrong::Fresh(Words::predicate(
                     format!("must be {wanted}; found {}", self.node.found()),
                     hint,
                 )))
@@ -118,13 +118,13 @@ impl<'de> Walk<'de> {
     }
 
     /// A step: one property, or its bare name.
-    fn step<V: Visitor<'de>>(self, steps: &'static [&'static str], visitor: V) -> Result<V::Value, Fault> {
+    fn step<V: Visitor<'de>>(self, steps: &'static [&'static str], visitor: V) -> Result<V::Value, Wrong> {
         const NOTHING: &Node = &Node { span: Span { start: 0, end: 0 }, kind: Kind::Null };
         let (name, span, arguments) = match &self.node.kind {
             Kind::Scalar(text) => (text.as_str(), self.node.span, NOTHING),
             Kind::Mapping(entries) => match entries.as_slice() {
                 [(key, arguments)] => (key.text(), key.span(), arguments),
-                [] => return Err(Fault::Fresh(Words::predicate("is empty", one_of(steps)))),
+                [] => return Err(Wrong::Fresh(Words::predicate("is empty", one_of(steps)))),
                 [(first, arguments), (second, _), ..] => {
                     let hint = if matches!(arguments.kind, Kind::Null) && !steps.contains(&second.text()) {
                         format!("what belongs to `{}` is indented further than it", first.text())
@@ -142,23 +142,23 @@ impl<'de> Walk<'de> {
                             hint,
                         ),
                     );
-                    return Err(Fault::Noted);
+                    return Err(Wrong::Noted);
                 }
             },
             _ => {
-                return Err(Fault::Fresh(match self.node.kind {
+                return Err(Wrong::Fresh(match self.node.kind {
                     Kind::Null => Words::predicate("is empty", one_of(steps)),
                     _ => Words::predicate(format!("is {}", self.node.found()), one_of(steps)),
                 }));
             }
         };
         if !steps.contains(&name) && self.full() {
-            return Err(Fault::Noted);
+            return Err(Wrong::Noted);
         }
         if !steps.contains(&name) {
             let hint = instead(name, "the steps are", steps.iter().copied());
             self.note(span, Words::sentence(format!("unknown step {}", quote(name)), hint));
-            return Err(Fault::Noted);
+            return Err(Wrong::Noted);
         }
         visitor.visit_enum(Variant { name, walk: Walk { lenient: true, ..self.at(arguments, name, span) } })
     }
@@ -169,9 +169,9 @@ fn one_of(steps: &[&str]) -> String {
 }
 
 impl<'de> Deserializer<'de> for Walk<'de> {
-    type Error = Fault;
+    type Error = Wrong;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match &self.node.kind {
             Kind::Null => visitor.visit_unit(),
             Kind::Scalar(text) => visitor.visit_str(text),
@@ -186,7 +186,7 @@ impl<'de> Deserializer<'de> for Walk<'de> {
         self,
         name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, Wrong> {
         match (name, &self.node.kind) {
             (SLOT, _) => visitor.visit_seq(Parts { walk: self, part: 0 }),
             (TEXT_OR, Kind::Mapping(_)) => visitor.visit_newtype_struct(self),
@@ -195,14 +195,14 @@ impl<'de> Deserializer<'de> for Walk<'de> {
         }
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match &self.node.kind {
             Kind::List(_) => self.deserialize_any(visitor),
             _ => Err(self.wanted("a list, each entry of which starts with '- '")),
         }
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match &self.node.kind {
             Kind::Mapping(_) => self.deserialize_any(visitor),
             _ => Err(self.wanted("a mapping of names to values")),
@@ -214,13 +214,13 @@ impl<'de> Deserializer<'de> for Walk<'de> {
         name: &'static str,
         known: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, Wrong> {
         match &self.node.kind {
             Kind::Mapping(_) => visitor.visit_map(Entries { walk: self, next: 0, known: Some(known) }),
             Kind::Null if self.lenient => {
                 visitor.visit_map(de::value::MapDeserializer::new(std::iter::empty::<(&str, &str)>()))
             }
-            _ if name == WHOLE => Err(Fault::Fresh(Words::sentence(
+            _ if name == WHOLE => Err(Wrong::Fresh(Words::sentence(
                 format!(
                     "this is no scenario: entries such as `title: ...` are wanted; found {}",
                     self.node.found()
@@ -236,7 +236,7 @@ impl<'de> Deserializer<'de> for Walk<'de> {
                 let leave = if matches!(kind, Kind::Null) { "leave it out, or write" } else { "write" };
                 let name = self.owner.name.trim_matches('`');
                 let hint = format!("{leave} `{name}: {{ {}: ... }}`", known.first().unwrap_or(&""));
-                Err(Fault::Fresh(Words::predicate(
+                Err(Wrong::Fresh(Words::predicate(
                     format!("must be {wanted}; found {}", self.node.found()),
                     hint,
                 )))
@@ -249,7 +249,7 @@ impl<'de> Deserializer<'de> for Walk<'de> {
         name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, Wrong> {
         if name == STEP { self.step(variants, visitor) } else { self.word(variants, visitor) }
     }
 
@@ -266,12 +266,12 @@ struct Parts<'de> {
 }
 
 impl<'de> de::SeqAccess<'de> for Parts<'de> {
-    type Error = Fault;
+    type Error = Wrong;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Wrong> {
         let span = self.walk.span();
         self.part += 1;
-        let number = |number: usize| -> UsizeDeserializer<Fault> { number.into_deserializer() };
+        let number = |number: usize| -> UsizeDeserializer<Wrong> { number.into_deserializer() };
         match self.part {
             1 => seed.deserialize(number(span.start)).map(Some),
             2 => seed.deserialize(number(span.end)).map(Some),
@@ -289,9 +289,9 @@ struct Items<'de> {
 }
 
 impl<'de> de::SeqAccess<'de> for Items<'de> {
-    type Error = Fault;
+    type Error = Wrong;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Wrong> {
         let Some(node) = self.rest.next() else {
             return Ok(None);
         };
@@ -328,9 +328,9 @@ impl<'de> Entries<'de> {
 }
 
 impl<'de> de::MapAccess<'de> for Entries<'de> {
-    type Error = Fault;
+    type Error = Wrong;
 
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Wrong> {
         while let Some((key, _)) = self.entries().get(self.next) {
             self.next += 1;
             match self.known {
@@ -338,7 +338,7 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
                     return self.walk.at(key.node(), key.text(), key.span()).read(seed).map(Some);
                 }
                 Some(known) if known.contains(&key.text()) => {
-                    return seed.deserialize(StrDeserializer::<Fault>::new(key.text())).map(Some);
+                    return seed.deserialize(StrDeserializer::<Wrong>::new(key.text())).map(Some);
                 }
                 Some(_) if self.walk.full() => {}
                 Some(known) => {
@@ -356,10 +356,10 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
         Ok(None)
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Wrong> {
         match self.entries().get(self.next.saturating_sub(1)) {
             Some((key, node)) => self.walk.at(node, key.text(), key.span()).read(seed),
-            None => Err(Fault::Noted),
+            None => Err(Wrong::Noted),
         }
     }
 }
@@ -371,27 +371,27 @@ struct Variant<'de> {
 }
 
 impl<'de> de::EnumAccess<'de> for Variant<'de> {
-    type Error = Fault;
+    type Error = Wrong;
     type Variant = Walk<'de>;
 
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Walk<'de>), Fault> {
-        let variant = seed.deserialize(StrDeserializer::<Fault>::new(self.name))?;
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Walk<'de>), Wrong> {
+        let variant = seed.deserialize(StrDeserializer::<Wrong>::new(self.name))?;
         Ok((variant, self.walk))
     }
 }
 
 impl<'de> de::VariantAccess<'de> for Walk<'de> {
-    type Error = Fault;
+    type Error = Wrong;
 
-    fn unit_variant(self) -> Result<(), Fault> {
+    fn unit_variant(self) -> Result<(), Wrong> {
         Ok(())
     }
 
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Fault> {
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Wrong> {
         self.read(seed)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Fault> {
+    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Wrong> {
         self.deserialize_any(visitor)
     }
 
@@ -399,7 +399,7 @@ impl<'de> de::VariantAccess<'de> for Walk<'de> {
         self,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, Wrong> {
         self.deserialize_struct("", fields, visitor)
     }
 }

@@ -255,6 +255,7 @@ impl<'l> Walkthrough<'l> {
             Written::Crash(arguments) => {
                 Step::Crash(Crash { within: arguments.within.what().map_or(CRASH_WITHIN, |within| within.0) })
             }
+            Written::Fault(fault) => Step::Fault(fault.0),
             Written::Disaster(disaster) => self.lose(disaster, span, notes),
             Written::Recover(arguments) => self.recover(arguments, span, notes),
             Written::Sweep(arguments) => {

@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::backup::Switch;
-use super::fault::Words;
 use super::mistake::{Note, quote};
 use super::slot::{Slot, TextOr, text_or};
 use super::value::{FromText, Span, read_from_text, whole_number};
+use super::wrong::Words;
 use crate::units::{show_count, show_duration};
 
 /// Seeded writers that place orders, each on its own connection.

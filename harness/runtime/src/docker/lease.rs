@@ -81,6 +81,8 @@ impl Lease {
             Signal::Int => "INT",
             Signal::Quit => "QUIT",
             Signal::Kill => "KILL",
+            Signal::Stop => "STOP",
+            Signal::Continue => "CONT",
         };
         // So short a line goes into a FIFO whole or not at all.
         (&self.fifo).write_all(format!("{name} {pid}\n").as_bytes())

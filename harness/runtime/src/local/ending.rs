@@ -208,6 +208,8 @@ pub(super) fn signal(pid: u32, signal: Signal) -> rustix::io::Result<()> {
             Signal::Int => Os::INT,
             Signal::Quit => Os::QUIT,
             Signal::Kill => Os::KILL,
+            Signal::Stop => Os::STOP,
+            Signal::Continue => Os::CONT,
         },
     )
 }

@@ -89,6 +89,8 @@ pub fn header() -> Header {
             })
             .collect(),
         checks: Check::all_of(false),
+        faults: Vec::new(),
+        mutants: Vec::new(),
         archive: "archive_command".to_owned(),
         rto_us: Some(30_000_000),
         rpo: None,

@@ -1,0 +1,1 @@
+DROP INDEX "Order_createdAt_idx"

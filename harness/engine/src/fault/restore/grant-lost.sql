@@ -1,0 +1,1 @@
+REVOKE INSERT ON "Order" FROM trading_app
