@@ -55,9 +55,9 @@ pub enum Command {
     Doctor(Doctor),
     /// Remove what dead or kept drills have left, and seal the records of dead ones
     Clean(Clean),
-    /// Explain a finding code or a check; without one, list them all
+    /// Explain a finding code, a check or a fault; without one, list them all
     Explain {
-        /// For example ROW_COUNT_MISMATCH, or row-counts
+        /// For example ROW_COUNT_MISMATCH, row-counts, or segment-missing
         name: Option<String>,
     },
     /// Print the scenario schema, shell completions or the manual page
@@ -88,6 +88,10 @@ pub struct Run {
     #[arg(long, help_heading = "What to run")]
     pub seed: Option<u64>,
 
+    /// When a drill is proven, damage copies of its backup and archive, and see whether its checks notice each
+    #[arg(long, help_heading = "What to run")]
+    pub mutants: bool,
+
     /// Show what would be done, and do nothing
     #[arg(long, conflicts_with = "list", help_heading = "What to run")]
     pub plan: bool,
@@ -103,6 +107,10 @@ pub struct Run {
     /// Write a JUnit report
     #[arg(long, value_name = "PATH", help_heading = "Output")]
     pub junit: Option<PathBuf>,
+
+    /// Write a report in Markdown
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    pub markdown: Option<PathBuf>,
 
     /// The directory of sealed records
     #[arg(

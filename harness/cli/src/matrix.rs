@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use pgdrill_model::finding::Unable;
-use pgdrill_model::plan::{Plan, compile};
+use pgdrill_model::plan::{Plan, compile, with_mutants};
 use pgdrill_model::scenario::Scenario;
 use pgdrill_model::units::Major;
 
@@ -35,6 +35,19 @@ pub fn cells<'a>(
             })
         })
         .collect()
+}
+
+/// Lets each plan end with mutants; tells of those that can have none.
+pub fn add_mutants(cells: &mut [Cell<'_>]) -> Vec<String> {
+    let mut told = Vec::new();
+    for cell in cells {
+        let Ok(plan) = &cell.plan else { continue };
+        cell.plan = Ok(with_mutants(plan.clone(), cell.scenario).unwrap_or_else(|(plan, why)| {
+            told.push(format!("no mutants of {} on PostgreSQL {}: {why}", cell.scenario.id, cell.postgres));
+            plan
+        }));
+    }
+    told
 }
 
 /// The majors to run a scenario on: those that were asked for and make sense; when none was asked for, the newest

@@ -158,6 +158,7 @@ fn progress(what: &str, done: u64, total: Option<u64>, unit: Unit) -> String {
         Unit::Segments => format!("{} segments", show_count(amount)),
         Unit::Transactions => format!("{} transactions", show_count(amount)),
         Unit::Points => format!("{} recovery points", show_count(amount)),
+        Unit::Mutants => format!("{} mutants", show_count(amount)),
     };
     match total {
         Some(total) if total > 0 => {

@@ -86,6 +86,8 @@ pub struct Drill<'a> {
     pub shifts: u64,
     /// Faults that are to be made while the next backup is taken, or in the next recovery.
     pub armed: Vec<Fault>,
+    /// The timeline of the server that is there.
+    pub timeline: u32,
     /// When the last server was lost, and when that was noticed.
     pub lost: Option<Lost>,
     /// The ending of what is left of it, while it goes on.
@@ -114,6 +116,8 @@ pub struct Lost {
     pub at: Duration,
     /// When a client could tell.
     pub noticed: Duration,
+    /// On which timeline the server was.
+    pub timeline: u32,
 }
 
 /// A recovery, as far as it came.
@@ -133,6 +137,8 @@ pub struct Recovered {
     pub reached: Option<Lsn>,
     /// Which of the drill's baselines it is compared with.
     pub base: Option<usize>,
+    /// Whether it ended in a server that can be asked.
+    pub promoted: bool,
 }
 
 /// The drill's own first write.

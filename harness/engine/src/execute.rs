@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgdrill_model::code::Code;
+use pgdrill_model::code::{Code, Weight};
 use pgdrill_model::event::{Event, Happening, Header, Host, StepStatus, Teardown};
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::judge::fold;
@@ -128,7 +128,7 @@ fn header(plan: &Plan, id: &str, world: &World<'_>) -> Header {
         plan: plan.outline(),
         checks: plan.checks(),
         faults: plan.faults(),
-        mutants: Vec::new(),
+        mutants: plan.mutants(),
         archive: plan.archive.to_string(),
         rto_us: plan.rto.map(|rto| rto.as_micros() as u64),
         rpo: plan.rpo,
@@ -177,6 +177,7 @@ async fn in_workspace(
         ledger: Ledger::of(&workspace),
         behind: None,
         armed: Vec::new(),
+        timeline: 1,
         shifts: 0,
         lost: None,
         losing: None,
@@ -209,6 +210,9 @@ fn would_be_proven(recorder: &Recorder<'_>) -> bool {
 /// Does the steps; tells whether a person ended the drill.
 async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
     for (index, planned) in plan.steps.iter().enumerate() {
+        if matches!(planned.act, Act::Mutants(_)) && !holds_so_far(drill) {
+            return false;
+        }
         drill.recorder.happened(Happening::StepStarted { step: index });
         let began = world.clock.elapsed();
         let outcome = tokio::select! {
@@ -226,7 +230,7 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
         };
         match outcome {
             Ok(findings) => {
-                let fatal = findings.iter().any(|finding| ends_the_drill(&planned.act, finding));
+                let fatal = leaves_nothing(&planned.act, drill);
                 findings.into_iter().for_each(|finding| drill.recorder.found(finding));
                 end_step(drill, index, if fatal { StepStatus::Failed } else { StepStatus::Done }, began);
                 if fatal {
@@ -246,14 +250,21 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
     false
 }
 
-/// Whether a finding of a step leaves nothing to go on with: a recovery that did not end in a server that can be
-/// asked.
-fn ends_the_drill(act: &Act, finding: &Finding) -> bool {
-    matches!(act, Act::Recover(_))
-        && matches!(
-            finding.code,
-            Code::UnpackFailed | Code::RecoveryFailed | Code::QuarantineBroken | Code::TargetBeyondArchive
-        )
+/// Whether nothing speaks against the drill so far, but that it is not yet at its end.
+fn holds_so_far(drill: &Drill<'_>) -> bool {
+    let judged = fold(&drill.recorder.so_far());
+    let ending = |code: Code| {
+        matches!(code, Code::RunDied | Code::EvidenceMissing | Code::CleanupFailed | Code::MutantUndecided)
+    };
+    judged.is_some_and(|run| {
+        run.findings.iter().all(|finding| finding.weight == Weight::Notes || ending(finding.code))
+    })
+}
+
+/// Whether a step leaves nothing to go on with: a recovery that did not end in a server that can be asked. What it found
+/// says why.
+fn leaves_nothing(act: &Act, drill: &Drill<'_>) -> bool {
+    matches!(act, Act::Recover(_)) && drill.recovered.as_ref().is_none_or(|recovered| !recovered.promoted)
 }
 
 fn end_step(drill: &Drill<'_>, step: usize, status: StepStatus, began: Duration) {

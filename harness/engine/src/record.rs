@@ -22,6 +22,28 @@ pub struct Recorder<'a> {
 struct Taken {
     events: Vec<Event>,
     journal: Option<Journal>,
+    /// What is taken down apart, while it is.
+    aside: Option<Vec<Event>>,
+}
+
+/// While it is there, what happens is taken down apart: it is neither journaled nor told to anybody.
+pub struct Aside<'r> {
+    taken: &'r Mutex<Taken>,
+}
+
+impl Aside<'_> {
+    /// What happened meanwhile.
+    pub fn end(self) -> Vec<Event> {
+        self.taken.lock().ok().and_then(|mut taken| taken.aside.take()).unwrap_or_default()
+    }
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut taken) = self.taken.lock() {
+            taken.aside = None;
+        }
+    }
 }
 
 impl<'a> Recorder<'a> {
@@ -32,7 +54,12 @@ impl<'a> Recorder<'a> {
         redactor: &'a Redactor,
         journal: Option<Journal>,
     ) -> Self {
-        Self { clock, listener, redactor, taken: Mutex::new(Taken { events: Vec::new(), journal }) }
+        Self {
+            clock,
+            listener,
+            redactor,
+            taken: Mutex::new(Taken { events: Vec::new(), journal, aside: None }),
+        }
     }
 
     /// Takes down that something happened.
@@ -40,6 +67,14 @@ impl<'a> Recorder<'a> {
         let event =
             Event { at_us: self.clock.elapsed().as_micros() as u64, unix_us: self.clock.unix_micros(), what };
         let event = if event.what.lasting() { self.clean(event) } else { event };
+        if let Ok(mut taken) = self.taken.lock()
+            && let Some(aside) = &mut taken.aside
+        {
+            if event.what.lasting() {
+                aside.push(event);
+            }
+            return;
+        }
         if event.what.lasting()
             && let Ok(mut taken) = self.taken.lock()
         {
@@ -69,9 +104,18 @@ impl<'a> Recorder<'a> {
         self.happened(Happening::Progress { what: what.to_owned(), done, total, unit });
     }
 
-    /// The events so far.
+    /// Takes down apart what happens from now on, for as long as the result is there.
+    pub fn aside(&self) -> Aside<'_> {
+        if let Ok(mut taken) = self.taken.lock() {
+            taken.aside = Some(Vec::new());
+        }
+        Aside { taken: &self.taken }
+    }
+
+    /// The events so far; of what is taken down apart only those.
     pub fn so_far(&self) -> Vec<Event> {
-        self.taken.lock().map(|taken| taken.events.clone()).unwrap_or_default()
+        let taken = self.taken.lock();
+        taken.map(|taken| taken.aside.as_ref().unwrap_or(&taken.events).clone()).unwrap_or_default()
     }
 
     /// Ends the recording: the events, and the journal that must be ended once the record is stored.

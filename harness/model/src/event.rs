@@ -161,6 +161,8 @@ pub enum Unit {
     Transactions,
     /// Recovery points.
     Points,
+    /// Damaged copies.
+    Mutants,
 }
 
 /// How a step ended.

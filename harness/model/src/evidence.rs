@@ -11,7 +11,7 @@ use crate::units::Lsn;
 mod fault;
 mod point_in_time;
 
-pub use fault::{BareEvidence, FaultEvidence, MutantEvidence};
+pub use fault::{BareEvidence, FaultEvidence, MutantEvidence, MutantOutcome};
 pub use point_in_time::{
     LossEvidence, MarkEvidence, PointEvidence, SweepEvidence, TallyEvidence, WalEndEvidence, WorkEvidence,
 };

@@ -150,7 +150,7 @@ faults! {
     CommitLogBitFlip "commit-log-bit-flip" Backup [Full] Well Check [ManifestMismatch]
         "One bit of pg_xact is another, so that a transaction has another end than it had."
         "Starts and promotes. Nothing is said; rows may be there that were rolled back, or not there that were committed.";
-    ControlBitFlip "control-bit-flip" Backup [Full] Absent Recover [UnpackFailed, RecoveryFailed, BackupUnfit]
+    ControlBitFlip "control-bit-flip" Backup [Full] Absent Recover [RecoveryFailed, UnpackFailed, BackupUnfit]
         "One bit of global/pg_control is another."
         "Does not start: incorrect checksum in control file.";
     FilenodeMapBitFlip "filenode-map-bit-flip" Backup [Full] Ill Recover [RecoveryFailed]
@@ -222,7 +222,7 @@ faults! {
         "One bit of a record in a segment is another."
         "Starts and promotes: one LOG line about an incorrect checksum in a record.";
     SegmentOfNeighbour "segment-of-neighbour" Archive [PlainArchive] Well Recover [WalDamaged]
-        "A segment has the content of the one before it."
+        "A segment has the content of the one behind it."
         "Starts and promotes: one LOG line about an unexpected page address.";
     SegmentOfAnother "segment-of-another" Archive [PlainArchive] Well Recover [WalDamaged]
         "A segment comes from another cluster: two servers archive into one directory."
@@ -233,18 +233,18 @@ faults! {
     SegmentCompressed "segment-compressed" Archive [PlainArchive] Well Recover [WalGap]
         "A segment is there only as SEGMENT.gz, which restore_command does not look for."
         "Starts and promotes: the segment is not there.";
-    HistoryGarbage "history-garbage" Archive [PlainArchive] Ill Recover [WalDamaged, RecoveryFailed]
+    HistoryGarbage "history-garbage" Archive [PlainArchive] Absent Recover [WalDamaged, RecoveryFailed]
         "The archive has a timeline history file that is garbage."
         "FATAL: syntax error in history file.";
-    HistoryMissing "history-missing" Archive [PlainArchive, Timeline] Well Check [TimelineUnrelated, WalGap, TransactionsLost, RowCountMismatch, FingerprintMismatch]
+    HistoryMissing "history-missing" Archive [PlainArchive, Timeline] Well Recover [WalGap, TransactionsLost, RowCountMismatch, FingerprintMismatch]
         "The history file of a timeline is not in the archive, and its segments are."
         "Starts and promotes along the timeline before: what came after the last recovery is not there.";
     ForeignTimeline "foreign-timeline" Archive [PlainArchive] Well Check [WalDamaged, WalGap, TransactionsLost, RowCountMismatch, FingerprintMismatch]
         "Another server restored from this archive wrote its own timeline into it."
         "Starts and promotes: it follows the newest timeline, which left the right one long ago.";
-    ArchiveNotMounted "archive-not-mounted" Archive [PlainArchive] Ill Recover [RecoveryFailed]
+    ArchiveNotMounted "archive-not-mounted" Archive [PlainArchive] Absent Recover [TargetBeyondArchive, RecoveryFailed]
         "The archive is an empty directory: it is not mounted where the backup is restored."
-        "FATAL, since pgdrill's restore_command knows its archive; with one that ends with 1 it starts and promotes with what came with the backup.";
+        "With a restore_command that ends with 1 it starts and promotes with what came with the backup. pgdrill starts none: the archive does not even hold what makes the backup consistent.";
     ArchiveForbidden "archive-forbidden" Archive [PlainArchive, OwnFetch] Ill Recover [RecoveryFailed]
         "A segment may not be read by who restores: it belongs to another account."
         "FATAL, since pgdrill's restore_command tells this from a segment that is not there; to one that ends with 1 it is the end of the archive.";
@@ -288,9 +288,9 @@ faults! {
         "Starts: it sees that nobody has that number, and removes the file.";
 
     // The server before it is lost.
-    HeapPageDamaged "heap-page-damaged" Server [Checksums] Well Backup [PageChecksumFailed]
+    HeapPageDamaged "heap-page-damaged" Server [Checksums] Absent Backup [PageChecksumFailed]
         "A page of a table is damaged on the disk of the live server before the backup is taken."
-        "pg_basebackup tells of it, ends with an error, and leaves the backup there. The restored server starts and promotes.";
+        "pg_basebackup tells of it and ends with an error; from 15 on it leaves the backup without its manifest.";
     IndexOutOfOrder "index-out-of-order" Server [] Well Check [RelationCorrupt]
         "Two entries of an index are in the wrong order on the live server, with right page checksums, as after a change of the C library."
         "Starts and promotes; searches do not find what is there.";
@@ -298,7 +298,7 @@ faults! {
         "An indexed value of a row was changed on the live server's disk, with right page checksums, and its index was not."
         "Starts and promotes; searches find the wrong row, or none.";
     CommitsForgotten "commits-forgotten" Server [Work] Well Check [TransactionsLost, LedgerMismatch, ConservationBroken]
-        "pg_xact of the live server forgot that the last transactions were committed, before anybody reads what they wrote."
+        "pg_xact of the live server forgot that the last transactions were committed, before the backup was taken and before anybody read what they wrote."
         "Goes on as if they had never been. Restored, it starts and promotes.";
     ArchiverFails "archiver-fails" Server [ArchiveCommand] Well Check [TransactionsLost, RowCountMismatch, FingerprintMismatch]
         "archive_command fails from a moment on, and nobody looks at pg_stat_archiver."
@@ -392,6 +392,11 @@ impl Fault {
     /// What it is done to.
     pub fn site(self) -> Site {
         self.entry().site
+    }
+
+    /// Whether it is done to copies of a proven drill's backup and archive.
+    pub fn makes_mutants(self) -> bool {
+        matches!(self.site(), Site::Backup | Site::Archive) && !self.is_harmless()
     }
 
     /// Whether it must not alarm anybody: a negative control.

@@ -16,9 +16,11 @@ use crate::units::Major;
 
 mod compile;
 mod majors;
+mod mutants;
 mod words;
 
 pub use compile::compile;
+pub use mutants::with_mutants;
 
 /// What one drill will do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +153,8 @@ pub enum Act {
     },
     /// Restore a backup and recover.
     Recover(Recovery),
+    /// Recover and check damaged copies of what the drill stored.
+    Mutants(Mutants),
     /// See what PostgreSQL alone says when it is to stop at a mark.
     BareRecovery {
         /// The mark.
@@ -192,6 +196,19 @@ pub struct Recovery {
     pub server: Server,
     /// Whether that server goes on as the primary did, with an archive, since the drill loses it again.
     pub serves: bool,
+}
+
+/// Damaged copies of what a drill stored, each recovered and checked as the drill was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mutants {
+    /// How each is recovered.
+    pub recovery: Recovery,
+    /// By what each is checked.
+    pub checks: Vec<Check>,
+    /// What is done to them.
+    pub faults: Vec<Fault>,
+    /// Those that may survive, each with the reason why.
+    pub survivors: BTreeMap<Fault, String>,
 }
 
 /// A backup of a drill.
@@ -262,17 +279,30 @@ impl Plan {
         self.steps.iter().filter_map(fault).collect()
     }
 
+    /// The faults by which damaged copies are made, in the catalogue's order.
+    pub fn mutants(&self) -> Vec<Fault> {
+        let mutants = |step: &Planned| match &step.act {
+            Act::Mutants(mutants) => mutants.faults.clone(),
+            _ => Vec::new(),
+        };
+        self.steps.iter().flat_map(mutants).collect()
+    }
+
     /// Its steps as the record keeps them.
     pub fn outline(&self) -> Vec<PlannedStep> {
-        self.steps
-            .iter()
-            .map(|step| PlannedStep {
-                name: step.act.name().to_owned(),
-                stage: step.act.stage(),
-                line: step.line,
-                does: step.act.to_string(),
-            })
-            .collect()
+        self.steps.iter().map(Planned::outline).collect()
+    }
+}
+
+impl Planned {
+    /// The step as the record keeps it.
+    pub fn outline(&self) -> PlannedStep {
+        PlannedStep {
+            name: self.act.name().to_owned(),
+            stage: self.act.stage(),
+            line: self.line,
+            does: self.act.to_string(),
+        }
     }
 }
 
@@ -295,6 +325,7 @@ impl Act {
             Self::Fault { .. } => "fault",
             Self::Recover(_) => "recover",
             Self::BareRecovery { .. } => "bare-recovery",
+            Self::Mutants(_) => "mutants",
             Self::Sweep { .. } => "sweep",
             Self::Check { .. } => "check",
         }
@@ -320,7 +351,9 @@ impl Act {
             },
             Self::Disaster { .. } => Stage::Disaster,
             Self::Recover(_) | Self::Sweep { .. } => Stage::Recover,
-            Self::Sql { .. } | Self::Check { .. } | Self::BareRecovery { .. } => Stage::Check,
+            Self::Sql { .. } | Self::Check { .. } | Self::BareRecovery { .. } | Self::Mutants(_) => {
+                Stage::Check
+            }
         }
     }
 }

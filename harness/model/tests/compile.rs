@@ -26,13 +26,16 @@ fn server(act: &Act) -> Option<Server> {
         | Act::Crash { on, .. }
         | Act::SwitchWal { on, .. }
         | Act::Capture { on, .. }
-        | Act::Disaster { on, .. } => Some(*on),
+        | Act::Disaster { on, .. }
+        | Act::Fault { on, .. } => Some(*on),
         Act::Check { of, .. } => Some(*of),
         Act::Recover(recovery) => Some(recovery.server),
         Act::CreateCluster { .. }
         | Act::LoadData(_)
         | Act::CreateStandby
         | Act::StopWork
+        | Act::BareRecovery { .. }
+        | Act::Mutants(_)
         | Act::Sweep { .. } => None,
     }
 }

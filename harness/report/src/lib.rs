@@ -4,11 +4,13 @@
 //! - [`text`]: for a person, at the end of a run
 //! - [`json`]: for a program, exactly one object
 //! - [`junit`]: for a CI server
+//! - [`markdown`]: for a merge request, a ticket, a wiki
 //! - [`record`]: the sealed record, which every other face can be rendered from again
 
 mod detection;
 pub mod json;
 pub mod junit;
+pub mod markdown;
 mod page;
 pub mod record;
 pub mod text;

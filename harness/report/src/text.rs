@@ -9,7 +9,9 @@ use pgdrill_model::verdict::Verdict;
 use crate::page::{Cell, Column, Page, Style, TIE, Tone};
 use crate::words;
 
+mod detection;
 mod differences;
+pub(crate) mod faults;
 mod findings;
 mod points;
 mod recovery;
@@ -21,6 +23,7 @@ pub fn drill(run: &Run, style: Style) -> String {
     page.blank();
     identity(&mut page, run);
     steps(&mut page, run);
+    faults::faults(&mut page, run);
     recovery::backups(&mut page, run);
     points::work(&mut page, run);
     recovery::recoveries(&mut page, run);
@@ -28,6 +31,7 @@ pub fn drill(run: &Run, style: Style) -> String {
     points::ledger(&mut page, run);
     points::sweeps(&mut page, run);
     checks(&mut page, run);
+    faults::mutants(&mut page, run);
     not_tested(&mut page, run);
     findings::all(&mut page, run);
     page.blank();
@@ -64,6 +68,7 @@ pub fn summary(runs: &[Run], style: Style) -> String {
         page.table(&columns, &rows);
         differences::all(&mut page, runs);
         points::losses(&mut page, runs);
+        detection::all(&mut page, runs);
         page.blank();
     }
     let mut counts: Vec<(Tone, String)> = [Verdict::Proven, Verdict::Disproven, Verdict::Unverified]

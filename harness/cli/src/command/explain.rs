@@ -1,10 +1,11 @@
-//! `pgdrill explain`: what a finding code or a check means.
+//! `pgdrill explain`: what a finding code, a check or a fault means.
 
 use std::fmt::Write;
 
 use anyhow::bail;
 use pgdrill_model::check::{CHECKS, Check};
 use pgdrill_model::code::{CODES, Code, Weight};
+use pgdrill_model::fault::{FAULTS, Fault, Site};
 
 use crate::exit::Exit;
 use crate::printer;
@@ -12,11 +13,17 @@ use crate::printer;
 pub(super) fn run(name: Option<&str>) -> anyhow::Result<Exit> {
     let text = match name {
         None => all(),
-        Some(name) => match (name.parse::<Code>(), name.parse::<Check>()) {
-            (Ok(code), _) => explain_code(code),
-            (_, Ok(check)) => explain_check(check),
-            _ => bail!("there is no finding code and no check '{name}'; `pgdrill explain` lists them all"),
-        },
+        // Of what has one name, as a code and a fault, both are told.
+        Some(name) => {
+            let code = name.parse::<Code>().ok().map(explain_code);
+            let check = name.parse::<Check>().ok().map(explain_check);
+            let fault = name.parse::<Fault>().ok().map(explain_fault);
+            let found: Vec<String> = [code, check, fault].into_iter().flatten().collect();
+            if found.is_empty() {
+                bail!("there is no finding code, check or fault '{name}'; `pgdrill explain` lists them all");
+            }
+            found.join("\n")
+        }
     };
     printer::out(&text)?;
     Ok(Exit::Proven)
@@ -60,6 +67,30 @@ fn explain_check(check: Check) -> String {
     )
 }
 
+fn explain_fault(fault: Fault) -> String {
+    let entry = fault.entry();
+    let done_to = match entry.site {
+        Site::Server => "the live server, above the disaster",
+        Site::Taking => "the backup that is taken next",
+        Site::Backup => {
+            "the newest stored backup, between the disaster and the recovery; everything else is spared"
+        }
+        Site::Archive => "the WAL archive, between the disaster and the recovery; everything else is spared",
+        Site::Restore => "the next recovery",
+        Site::Recovered => "the recovered server, above its checks",
+    };
+    let codes: Vec<&str> = entry.codes.iter().map(|code| code.name()).collect();
+    let noticed = if codes.is_empty() {
+        "Nobody may be alarmed.".to_owned()
+    } else {
+        format!("Noticed by: {}, at {} at the latest", codes.join(" or "), entry.stage.name())
+    };
+    format!(
+        "{}\n\n{}\nPostgreSQL: {}\nDone to: {done_to}\n{noticed}\nIn a scenario: `- fault: {}`\n",
+        entry.name, entry.doc, entry.provokes, entry.name
+    )
+}
+
 fn all() -> String {
     let mut text = "Finding codes:\n".to_owned();
     for entry in CODES {
@@ -67,6 +98,10 @@ fn all() -> String {
     }
     text.push_str("\nChecks:\n");
     for entry in CHECKS {
+        let _ = writeln!(text, "  {:<22} {}", entry.name, entry.doc);
+    }
+    text.push_str("\nFaults:\n");
+    for entry in FAULTS {
         let _ = writeln!(text, "  {:<22} {}", entry.name, entry.doc);
     }
     text

@@ -7,7 +7,7 @@ use pgdrill_engine::execute::{Files, Keep};
 use pgdrill_model::run::Run;
 use pgdrill_model::scenario::Scenario;
 use pgdrill_model::world::Listener;
-use pgdrill_report::{json, junit, text};
+use pgdrill_report::{json, junit, markdown, text};
 
 use super::clean::sweep;
 use crate::args;
@@ -39,12 +39,19 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
     let base = args.workspace.workspace.clone().unwrap_or_else(files::default_base);
     let Chosen { runtime, majors, why } = choose(&args.place, &args.postgres, &base, !args.plan).await;
     let runtime = runtime.as_ref();
-    let cells = matrix::cells(scenarios, &args.postgres, &majors, runtime.name(), args.seed);
+    let mut cells = matrix::cells(scenarios, &args.postgres, &majors, runtime.name(), args.seed);
+    if args.mutants {
+        for line in matrix::add_mutants(&mut cells) {
+            printer::say(&format!("pgdrill: {line}"));
+        }
+    }
     if args.plan {
         printer::out(&matrix::plans(&cells))?;
         return Ok(Exit::Proven);
     }
-    for path in [&args.json, &args.junit].into_iter().flatten().filter(|path| *path != Path::new("-")) {
+    for path in
+        [&args.json, &args.junit, &args.markdown].into_iter().flatten().filter(|path| *path != Path::new("-"))
+    {
         files::expect_report(path)?;
     }
     let interrupt = interrupt::listen().context("cannot listen for signals")?;
@@ -120,6 +127,9 @@ fn tell(args: &args::Run, runs: &[Run], mode: u32, least: Exit) -> anyhow::Resul
     if let Some(path) = &args.junit {
         let report = junit::runs(runs).context("cannot render the JUnit report")?;
         files::write_report(path, report.as_bytes(), mode)?;
+    }
+    if let Some(path) = &args.markdown {
+        files::write_report(path, markdown::runs(runs).as_bytes(), mode)?;
     }
     Ok(exit)
 }

@@ -1,5 +1,6 @@
 //! What the checks of one server share: where it is, what is known of it, and a measurement that serves several.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use pgdrill_backup::archive::Snapshot;
 use pgdrill_model::check::Check;
 use pgdrill_model::code::Code;
-use pgdrill_model::evidence::Evidence;
+use pgdrill_model::evidence::{BackupEvidence, Evidence};
 use pgdrill_model::finding::{Stage, Unable};
 use pgdrill_model::plan::{Member, Server as Name};
 use pgdrill_model::scenario::Rpo;
@@ -48,6 +49,8 @@ pub(super) struct Bench<'a> {
     /// Whether the server itself adds to the archive.
     pub(super) archives: bool,
     pub(super) restored_from: &'a [Member],
+    /// The drill's backups as they were when they were taken.
+    pub(super) backups: &'a BTreeMap<String, BackupEvidence>,
     /// The ledger, where writers kept one.
     pub(super) ledger: Option<&'a Path>,
     pub(super) run_id: &'a str,
@@ -74,6 +77,7 @@ impl<'a> Bench<'a> {
             archive: recovered.and_then(|recovered| recovered.archive.as_ref()),
             archived_in: archiving::directory(&drill.made.archive),
             archives: recovered.is_some_and(|recovered| recovered.archives),
+            backups: &drill.backups,
             restored_from: recovered.map_or(&[], |recovered| &recovered.from),
             ledger: drill.ledger.file(),
             run_id: drill.run_id,

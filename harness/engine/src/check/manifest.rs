@@ -13,8 +13,6 @@ use pgdrill_backup::inspect::{self, Summary};
 use pgdrill_backup::parts::{self, Part};
 use pgdrill_model::code::Code;
 use pgdrill_model::detection::BY_PROGRAM;
-use pgdrill_model::event::Happening;
-use pgdrill_model::evidence::Evidence;
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::Member;
 use pgdrill_model::scenario::WalMethod;
@@ -74,13 +72,8 @@ fn digest(backup: &Path) -> Option<String> {
 
 /// A manifest that lists what is there proves nothing if somebody wrote it anew.
 fn changed(bench: &Bench<'_>, backup: &Backup<'_>, digest: Option<String>) -> Option<Finding> {
-    let known = bench.recorder.so_far().into_iter().find_map(|event| match event.what {
-        Happening::Measured(Evidence::Backup(known)) if known.name == backup.name => {
-            Some(known.manifest_sha256)
-        }
-        _ => None,
-    })?;
-    let digest = digest.filter(|digest| *digest != known)?;
+    let known = &bench.backups.get(backup.name)?.manifest_sha256;
+    let digest = digest.filter(|digest| digest != known)?;
     let message = format!("the manifest of {} is not what it was when the backup ended", backup.name);
     let finding = finding(Code::ManifestMismatch, message).about(format!("{}/backup_manifest", backup.name));
     Some(finding.with("expected", known).with("found", digest))

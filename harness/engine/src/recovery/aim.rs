@@ -15,7 +15,7 @@ use pgdrill_model::code::Code;
 use pgdrill_model::evidence::{BackupEvidence, MarkEvidence, PointEvidence, RecoveryEvidence};
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::{Member, Recovery};
-use pgdrill_model::scenario::{ArchiveBy, BackupFrom, MarkBy, Point, Target};
+use pgdrill_model::scenario::{ArchiveBy, BackupFrom, MarkBy, Point, Target, Timeline};
 use pgdrill_model::units::Lsn;
 use pgdrill_ondisk::control::Minima;
 use pgdrill_ondisk::segment;
@@ -33,6 +33,8 @@ pub struct Aim {
     pub settings: Vec<(&'static str, String)>,
     /// Whether everything is wanted that the archive holds.
     pub to_the_end: bool,
+    /// Whether it goes along the newest timeline, whichever that is.
+    pub newest: bool,
     /// The timelines that recovery follows.
     pub lineage: Lineage,
     /// What the WAL says, from the beginning of the backup to its end.
@@ -85,7 +87,16 @@ pub async fn take(
                 evidence.archive_end = Some(wal_end::evidence(drill, &store, &lineage, &chronicle));
                 evidence.wanted = Some(point(drill, &stop));
                 let to_the_end = recovery.to.at == Point::Latest;
-                let aim = Aim { chain, settings, to_the_end, lineage, chronicle: Arc::new(chronicle), stop };
+                let newest = recovery.timeline == Timeline::Latest;
+                let aim = Aim {
+                    chain,
+                    settings,
+                    to_the_end,
+                    newest,
+                    lineage,
+                    chronicle: Arc::new(chronicle),
+                    stop,
+                };
                 return match aim.stop.ambiguity(&recovery.to) {
                     None => Ok(Ok(aim)),
                     Some(message) => Err(Unable::new(Code::TargetAmbiguous, message)),

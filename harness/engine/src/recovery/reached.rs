@@ -8,6 +8,7 @@ use pgdrill_model::evidence::{NotGivenEvidence, PointEvidence, RecoveryEvidence}
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Server as Name;
 use pgdrill_model::units::Lsn;
+use pgdrill_ondisk::wal::Lineage;
 use pgdrill_ondisk::{history, segment};
 
 use crate::archiving;
@@ -108,9 +109,29 @@ pub fn judge(drill: &Drill<'_>, aim: &Aim, evidence: &RecoveryEvidence) -> Vec<F
     if let Some(skipped) = skipped(aim, evidence) {
         return vec![skipped];
     }
-    let broken = why(aim, evidence);
+    let broken = why(aim, evidence).or_else(|| abandoned(drill, aim));
     let short = if broken.is_none() && aim.to_the_end { short_of_the_capture(drill, evidence) } else { None };
     broken.into_iter().chain(missed(aim, evidence)).chain(short).collect()
+}
+
+/// A recovery that was to bring everything back, and goes along timelines on which the lost server was not: the archive does
+/// not know of the one that it was on, and to PostgreSQL there is none then.
+fn abandoned(drill: &Drill<'_>, aim: &Aim) -> Option<Finding> {
+    (aim.to_the_end && aim.newest).then(|| off_the_way(drill, &aim.lineage)).flatten()
+}
+
+/// That a lineage does not lead to where the lost server was.
+pub fn off_the_way(drill: &Drill<'_>, lineage: &Lineage) -> Option<Finding> {
+    let lost = drill.lost?.timeline;
+    if lineage.contains(lost) {
+        return None;
+    }
+    let message = format!(
+        "the lost server was on timeline {lost}, and the archive has no history of it that can be followed: replay goes \
+         along timeline {}, and what came after timeline {lost} left it is not there",
+        lineage.timeline()
+    );
+    Some(Finding::new(Code::WalGap, Stage::Recover, message).about(format!("{lost:08X}.history")))
 }
 
 /// A server that did not recover at all: it is on the timeline that the backup was taken on. Whoever recovers begins a new

@@ -116,6 +116,8 @@ fn reads_no_further(words: &str) -> bool {
         "error in WAL record at",
         "could not find a valid record after",
         "could not find file",
+        // What the account of the server may not read, the server does not replay.
+        "could not open file",
         "could not read from file",
         "could not read file",
     ]

@@ -86,7 +86,15 @@ pub(super) async fn run(
     if how.wal == WalMethod::None && !waited {
         switch_wal::run(drill, SwitchWal { within: ARCHIVED_WITHIN }, on).await?;
     }
-    let measured = measure(&target, name, how, from, upon, took_us).await?;
+    let measured = match measure(&target, name, how, from, upon, took_us).await {
+        Ok(measured) => measured,
+        Err(unable) => {
+            // From 15 on a backup with damaged pages is left without its manifest: what is wrong with it is known all the
+            // same.
+            damaged.into_iter().for_each(|finding| drill.recorder.found(finding));
+            return Err(unable);
+        }
+    };
     let evidence = BackupEvidence { ended_unix_us, ..measured };
     drill.backups.insert(name.to_owned(), evidence.clone());
     recorder.measured(Evidence::Backup(evidence));

@@ -16,6 +16,7 @@ mod create_standby;
 mod disaster;
 mod load_data;
 mod mark;
+mod mutants;
 mod recover;
 mod sql;
 mod sweep;
@@ -55,6 +56,7 @@ pub async fn run(drill: &mut Drill<'_>, act: &Act) -> Result<Vec<Finding>, Unabl
         Act::Capture { checks, on } => capture::run(drill, checks, *on).await,
         Act::Disaster { disaster, on } => disaster::run(drill, disaster, *on).await,
         Act::Fault { fault, on, backups } => fault::run(drill, *fault, *on, backups).await,
+        Act::Mutants(mutants) => mutants::run(drill, mutants).await,
         Act::BareRecovery { mark } => bare_recovery::run(drill, mark).await,
         Act::Recover(recovery) => recover::run(drill, recovery).await,
         Act::Sweep { sweep, backups } => sweep::run(drill, *sweep, backups).await,

@@ -16,7 +16,7 @@ use pgdrill_model::units::Lsn;
 use pgdrill_ondisk::wal::{Lineage, Segments};
 
 use crate::drill::{Drill, on_a_thread};
-use crate::recovery::{aim, wal_end};
+use crate::recovery::{aim, reached, wal_end};
 
 /// What a backup and the archive give for a sweep.
 #[derive(Clone, Debug)]
@@ -55,7 +55,10 @@ pub async fn survey(
     let timelines = Timelines::of(&store).map_err(|error| aim::unreadable(&error))?;
     let origin = aim::candidate(drill, chain)?.origin;
     let lineage = match timelines.resolve(Timeline::Latest, origin.begin, origin.end) {
-        Ok(lineage) => lineage,
+        Ok(lineage) => match reached::off_the_way(drill, &lineage) {
+            None => lineage,
+            Some(finding) => return Ok(Err(finding)),
+        },
         Err(why) => return aim::unrelated(&why, &timelines).map(Err),
     };
     let archive_end = archive_end(&store, &lineage)?;

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::code::Code;
 use crate::fault::Fault;
-use crate::verdict::Verdict;
 
 /// A fault that was made. That it is there means that something is not what it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +33,20 @@ pub struct BareEvidence {
     pub took_us: u64,
 }
 
+/// What came of a mutant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MutantOutcome {
+    /// The recovery or a check of the scenario noticed it.
+    Killed,
+    /// It was recovered, checked, and found good.
+    Survived,
+    /// Nobody could tell.
+    Undecided,
+    /// There was nothing that it could be done to.
+    NotHere,
+}
+
 /// A damaged copy of the drill's own backup or archive, recovered and checked as the drill was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MutantEvidence {
@@ -41,8 +54,8 @@ pub struct MutantEvidence {
     pub fault: Fault,
     /// What exactly was done, and where.
     pub done: String,
-    /// What came of it: disproven, the mutant is killed; proven, it survived.
-    pub observed: Verdict,
+    /// What came of it.
+    pub outcome: MutantOutcome,
     /// By what it was killed first: the code of the finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub killed_by: Option<Code>,

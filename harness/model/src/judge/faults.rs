@@ -3,10 +3,9 @@
 use crate::check::Check;
 use crate::code::Code;
 use crate::event::StepStatus;
-use crate::evidence::MutantEvidence;
+use crate::evidence::{MutantEvidence, MutantOutcome};
 use crate::finding::{Finding, Stage};
 use crate::run::Run;
-use crate::verdict::Verdict;
 
 /// Adds what follows from the faults and mutants of a run.
 pub(super) fn judge(run: &mut Run) {
@@ -44,10 +43,10 @@ fn survivors(run: &mut Run) {
     let found: Vec<Finding> = run
         .mutants
         .iter()
-        .filter_map(|mutant| match mutant.observed {
-            Verdict::Disproven => None,
-            Verdict::Unverified => Some(undecided(mutant)),
-            Verdict::Proven => (mutant.allowed.is_none()).then(|| survived(mutant)),
+        .filter_map(|mutant| match mutant.outcome {
+            MutantOutcome::Killed | MutantOutcome::NotHere => None,
+            MutantOutcome::Undecided => Some(undecided(mutant)),
+            MutantOutcome::Survived => (mutant.allowed.is_none()).then(|| survived(mutant)),
         })
         .collect();
     run.findings.extend(found);

@@ -79,6 +79,16 @@ impl fmt::Display for Act {
                 write!(f, "{when}{}: {}", fault.name(), fault.entry().doc.trim_end_matches('.'))
             }
             Self::Recover(recovery) => recover(f, recovery),
+            Self::Mutants(mutants) => {
+                let checks: Vec<&str> = mutants.checks.iter().map(|check| check.name()).collect();
+                write!(
+                    f,
+                    "when all held: damage {} copies of the backup and the archive, recover each again, and see whether \
+                     it is noticed by the recovery, {}",
+                    mutants.faults.len(),
+                    checks.join(", ")
+                )
+            }
             Self::BareRecovery { mark } => write!(
                 f,
                 "restore the same backup again, tell PostgreSQL alone to stop at {mark}, and hear what it says"

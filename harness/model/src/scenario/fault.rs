@@ -1,8 +1,11 @@
 //! Where a fault may stand, and what it must have: one that cannot be made is told before anything is done.
 
-use super::file::Step as Written;
+use std::collections::BTreeMap;
+
+use super::file::{MutantsArguments, Step as Written};
 use super::mistake::{Note, Span};
 use super::slot::{At, Slot};
+use super::value::FaultName;
 use super::{ArchiveBy, BackupFormat, MarkBy, Method, Point, Scenario, Step, WalMethod};
 use crate::fault::{Fault, Need, Site};
 
@@ -29,9 +32,30 @@ pub(super) fn check(scenario: &Scenario, places: &[Span], notes: &mut Vec<Note>)
     }
 }
 
-/// What a scenario lacks for a fault, in words; none when it may be made at the step `at`.
-pub(crate) fn lacks(scenario: &Scenario, at: usize, fault: Fault) -> Option<String> {
-    Around { scenario, at }.missing(fault).map(|(message, _)| message)
+/// Whether a fault can be done to what a scenario has stored before its step `at`.
+pub(crate) fn applies(scenario: &Scenario, at: usize, fault: Fault) -> bool {
+    Around { scenario, at }.missing(fault).is_none()
+}
+
+/// The mutants that may survive, each with the reason why.
+pub(super) fn survivors(written: Option<MutantsArguments>, notes: &mut Vec<Note>) -> BTreeMap<Fault, String> {
+    let mut survivors = BTreeMap::new();
+    let entries =
+        written.and_then(|mutants| mutants.survivors.what()).map(|entries| entries.0).unwrap_or_default();
+    for (name, why) in entries {
+        let (Some(At { span, what: FaultName(fault) }), Some(why)) = (name.0, why.what()) else { continue };
+        if !fault.makes_mutants() {
+            notes.push(
+                Note::new(
+                    span,
+                    format!("`{fault}` makes no mutant: it is not done to a stored backup or archive"),
+                )
+                .hint("leave it out; `pgdrill explain` lists the faults with what they are done to"),
+            );
+        }
+        survivors.insert(fault, why.0);
+    }
+    survivors
 }
 
 /// A step of a scenario, and what stands above and below it.

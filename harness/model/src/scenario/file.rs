@@ -61,6 +61,9 @@ pub(super) struct File {
     pub(super) steps: Slot<Vec<Slot<Step>>>,
     /// What the recovery must achieve.
     pub(super) objectives: Slot<ObjectivesArguments>,
+    /// What `pgdrill run --mutants` may find: damaged copies of the drill's own backup and archive that its checks do not
+    /// notice.
+    pub(super) mutants: Slot<MutantsArguments>,
     /// How the drill must end, when that is not `proven`.
     pub(super) expect: Slot<ExpectArguments>,
 }
@@ -85,6 +88,14 @@ pub(super) struct ClusterArguments {
     pub(super) checksums: Slot<Switch>,
     /// The size of a WAL segment, as in 16MB. Default: 16MB.
     pub(super) wal_segment_size: Slot<SegmentSize>,
+}
+
+/// What the mutants of a drill may come to.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct MutantsArguments {
+    /// Mutants that may survive, each by its fault and with the reason why, as in { file-extra: we copy whole directories }.
+    pub(super) survivors: Slot<Entries<FaultName, Title>>,
 }
 
 /// How the drill must end, when that is not `proven`.

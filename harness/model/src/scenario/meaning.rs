@@ -86,6 +86,7 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
             .unwrap_or_default(),
         steps,
         objectives: Objectives { rto, rpo },
+        survivors: fault::survivors(file.mutants.what(), &mut notes),
         expect: file.expect.0.and_then(|expect| expectation(expect, rto, rpo, &mut notes)),
         time_limit: file.time_limit.what().map_or(TIME_LIMIT, |limit| limit.0),
     };
@@ -205,8 +206,8 @@ fn expectation(
 /// The first stage at which a finding can come.
 fn earliest(code: Code) -> Stage {
     match code {
-        Code::BackupFailed | Code::ArchiveStalled => Stage::Backup,
-        Code::BaselineUnstable => Stage::Capture,
+        Code::BackupFailed | Code::ArchiveStalled | Code::PageChecksumFailed => Stage::Backup,
+        Code::BaselineUnstable | Code::TableUnreadable => Stage::Capture,
         Code::TargetBeforeBackup
         | Code::TargetBeyondArchive
         | Code::TargetAmbiguous

@@ -50,6 +50,7 @@ pub use backup::{
 pub use cluster::{Cluster, FIXTURE_TABLES, Tablespace};
 pub use compress::{Compress, Method, Side};
 pub use disaster::Disaster;
+pub(crate) use fault::applies;
 pub use mistake::{Mistake, Mistakes};
 pub use objectives::{Objectives, Rpo};
 pub(crate) use origins::Origins;
@@ -108,6 +109,8 @@ pub struct Scenario {
     pub steps: Vec<Placed<Step>>,
     /// What recovery must achieve.
     pub objectives: Objectives,
+    /// The mutants that may survive, each with the reason why.
+    pub survivors: BTreeMap<Fault, String>,
     /// How the drill must end, when that is not `proven`.
     pub expect: Option<Expect>,
     /// How long the whole drill may take.

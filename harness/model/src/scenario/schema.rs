@@ -125,6 +125,22 @@ impl<V: JsonSchema> JsonSchema for Entries<TablespaceName, V> {
     }
 }
 
+impl<V: JsonSchema> JsonSchema for Entries<FaultName, V> {
+    fn schema_name() -> Cow<'static, str> {
+        "Faults".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let names: Vec<&str> =
+            FAULTS.iter().filter(|entry| entry.fault.makes_mutants()).map(|entry| entry.name).collect();
+        json_schema!({
+            "type": "object",
+            "propertyNames": { "enum": names },
+            "additionalProperties": V::json_schema(generator),
+        })
+    }
+}
+
 macro_rules! value_schemas {
     ($($value:ty => $schema:expr;)+) => {
         $(impl JsonSchema for $value {

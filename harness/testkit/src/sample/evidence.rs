@@ -47,12 +47,12 @@ const PLAN: [(&str, Stage, Option<usize>, &str); 9] = [
         Stage::Check,
         Some(13),
         "row-counts, fingerprints, read-all, catalog, sequences, collations, conservation, amcheck, page-checksums, \
-         manifest, server-log, first-write, archive-untouched",
+         manifest, verify, server-log, first-write, archive-untouched",
     ),
 ];
 
 /// What each check of the samples looks at, how much of it, and for how many milliseconds.
-const CHECKS: [(Check, u64, u64, &str); 13] = [
+const CHECKS: [(Check, u64, u64, &str); 14] = [
     (Check::RowCounts, 5, 310, "401 500 rows in 5 tables, as on the primary"),
     (Check::Fingerprints, 401_500, 1_420, "401 500 rows in 5 tables have the primary's fingerprints"),
     (Check::ReadAll, 73, 980, "5 tables and 68 system tables read to the last row"),
@@ -63,6 +63,7 @@ const CHECKS: [(Check, u64, u64, &str); 13] = [
     (Check::Amcheck, 811, 3_120, "811 relations, indexes against their tables"),
     (Check::PageChecksums, 13_204, 2_610, "13 204 pages in 311 files match their checksums"),
     (Check::Manifest, 1_287, 890, "1 287 files of backup-1, its WAL from 0/6000028 to 0/6000138"),
+    (Check::Verify, 1_287, 210, "1 287 files, 12 741 pages, 5 records of WAL"),
     (Check::ServerLog, 24, 4, "24 lines, none worse than LOG"),
     (Check::FirstWrite, 1, 12, "order 200 001 written and read back as trading_app"),
     (Check::ArchiveUntouched, 9, 380, "9 files have the names, times and contents of before"),

@@ -1,0 +1,50 @@
+//! The mutants of a drill: once it is proven, damaged copies of its own backup and archive are recovered and checked in the
+//! same way. What survives shows what its checks would not have noticed.
+
+use super::{Act, Mutants, Plan, Planned};
+use crate::check::Check;
+use crate::fault::FAULTS;
+use crate::scenario::{Scenario, Step, applies};
+use crate::verdict::Verdict;
+
+/// The plan with mutants as its last step; or why it has none, in words.
+pub fn with_mutants(mut plan: Plan, scenario: &Scenario) -> Result<Plan, (Plan, String)> {
+    let none = |plan: Plan, why: &str| Err((plan, why.to_owned()));
+    if scenario.expect.is_some_and(|expect| expect.verdict != Verdict::Proven) {
+        return none(plan, "the scenario says that it must not be proven");
+    }
+    if !plan.faults().is_empty() {
+        return none(plan, "the scenario makes faults of its own");
+    }
+    let recovery = plan.steps.iter().rev().find_map(|step| match &step.act {
+        Act::Recover(recovery) => Some(recovery.clone()),
+        _ => None,
+    });
+    let checks = plan.steps.iter().rev().find_map(|step| match &step.act {
+        Act::Check { checks, .. } => Some(checks.clone()),
+        _ => None,
+    });
+    let at = scenario.steps.iter().rposition(|step| matches!(step.what, Step::Recover(_)));
+    let (Some(recovery), Some(checks), Some(at)) = (recovery, checks, at) else {
+        return none(plan, "the scenario recovers nothing that it checks");
+    };
+    // What survives is tried on every other check, which need to know what was there.
+    let works = scenario.steps.iter().any(|step| matches!(step.what, Step::Work(_)));
+    for step in &mut plan.steps {
+        if let Act::Capture { checks, .. } = &mut step.act {
+            *checks = Check::all_of(works);
+        }
+    }
+    let mutants = Mutants {
+        recovery,
+        checks,
+        faults: FAULTS
+            .iter()
+            .map(|entry| entry.fault)
+            .filter(|fault| fault.makes_mutants() && applies(scenario, at, *fault))
+            .collect(),
+        survivors: scenario.survivors.clone(),
+    };
+    plan.steps.push(Planned { line: None, act: Act::Mutants(mutants) });
+    Ok(plan)
+}

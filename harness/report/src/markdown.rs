@@ -1,0 +1,141 @@
+//! The report as Markdown, for where people talk about it: a merge request, a ticket, a wiki.
+
+use std::fmt::Write;
+
+use pgdrill_model::code::Weight;
+use pgdrill_model::detection::{Detector, Matrix, Sight};
+use pgdrill_model::run::Run;
+use pgdrill_model::verdict::Verdict;
+
+use crate::text::faults::{score, why};
+use crate::words;
+
+/// The report of all drills of one command.
+pub fn runs(runs: &[Run]) -> String {
+    let mut text = String::from("# Restore drills\n\n");
+    let counts: Vec<String> = [Verdict::Proven, Verdict::Disproven, Verdict::Unverified]
+        .into_iter()
+        .map(|verdict| (verdict, runs.iter().filter(|run| run.verdict == verdict).count()))
+        .filter(|(_, count)| *count > 0)
+        .map(|(verdict, count)| format!("{count} {}", words::verdict(verdict).1.to_lowercase()))
+        .collect();
+    let drills = words::untied(&words::count(runs.len() as u64, "drills"));
+    let _ = writeln!(
+        text,
+        "{drills}: {}\n",
+        if counts.is_empty() { "nothing was run".to_owned() } else { counts.join(", ") }
+    );
+    text.push_str("| scenario | PostgreSQL | verdict | took | reason |\n|---|---:|---|---:|---|\n");
+    for run in runs {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} |",
+            cell(&run.header.scenario),
+            run.header.postgres,
+            words::verdict(run.verdict).1,
+            cell(&words::time(run.took_us)),
+            cell(&run.reason)
+        );
+    }
+    detection(&mut text, &Matrix::of(runs));
+    runs.iter().for_each(|run| mutants(&mut text, run));
+    runs.iter().filter(|run| run.verdict != Verdict::Proven).for_each(|run| findings(&mut text, run));
+    text
+}
+
+/// Who noticed which fault: a column per detector that had anything to do.
+fn detection(text: &mut String, matrix: &Matrix) {
+    if matrix.rows.is_empty() {
+        return;
+    }
+    let all = Detector::all();
+    let used: Vec<usize> = (0..all.len())
+        .filter(|at| matrix.rows.iter().any(|row| row.sights[*at] != Sight::NotApplicable))
+        .collect();
+    text.push_str("\n## Who notices what\n\n● noticed, ◐ in some runs, · looked and noticed nothing, blank: did not come to look\n\n| fault |");
+    used.iter().for_each(|at| _ = write!(text, " {} |", all[*at]));
+    text.push_str("\n|---|");
+    used.iter().for_each(|_| text.push_str(":-:|"));
+    text.push('\n');
+    for row in &matrix.rows {
+        let harmless = if row.fault.is_harmless() { " (harmless)" } else { "" };
+        let _ = write!(text, "| {}{harmless} |", row.fault);
+        for at in &used {
+            let symbol = match row.sights[*at] {
+                Sight::NotApplicable => "",
+                Sight::Blind => "·",
+                Sight::Sometimes => "◐",
+                Sight::Seen => "●",
+            };
+            let _ = write!(text, " {symbol} |");
+        }
+        text.push('\n');
+    }
+    let only = matrix.only_seen_by();
+    if !only.is_empty() {
+        text.push_str("\nWithout one of these, nobody would have noticed:\n\n");
+    }
+    for (detector, faults) in only {
+        let names: Vec<&str> = faults.iter().map(|fault| fault.name()).collect();
+        let _ = writeln!(text, "- {detector}: {}", names.join(", "));
+    }
+}
+
+fn mutants(text: &mut String, run: &Run) {
+    if run.mutants.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "\n## Mutants of {} on PostgreSQL {}: {}\n",
+        run.header.scenario,
+        run.header.postgres,
+        score(run)
+    );
+    text.push_str("| damage to a copy | outcome | by what, or why |\n|---|---|---|\n");
+    for mutant in &run.mutants {
+        let outcome = format!("{:?}", mutant.outcome).to_lowercase();
+        let _ = writeln!(text, "| {} | {outcome} | {} |", mutant.fault, cell(&why(mutant)));
+    }
+}
+
+fn findings(text: &mut String, run: &Run) {
+    let told: Vec<_> = run.findings.iter().filter(|finding| finding.weight > Weight::Notes).collect();
+    if told.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\n## {} on PostgreSQL {}\n", run.header.scenario, run.header.postgres);
+    for finding in told {
+        let _ =
+            writeln!(text, "- **{}** at {}: {}", finding.code, finding.stage.name(), cell(&finding.message));
+    }
+}
+
+/// A text as a cell of a table: in one line, and with nothing that Markdown or HTML would take for its own.
+fn cell(text: &str) -> String {
+    let mut clean = String::new();
+    for c in words::untied(text).chars() {
+        match c {
+            '\n' | '\r' | '\t' => clean.push(' '),
+            '&' => clean.push_str("&amp;"),
+            '<' => clean.push_str("&lt;"),
+            '>' => clean.push_str("&gt;"),
+            '|' | '\\' | '`' | '*' | '_' | '[' | ']' => {
+                clean.push('\\');
+                clean.push(c);
+            }
+            c => clean.push(c),
+        }
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_cell_is_markup() {
+        assert_eq!(cell("a|b\n<b>_x_</b>"), "a\\|b &lt;b&gt;\\_x\\_&lt;/b&gt;");
+    }
+}
