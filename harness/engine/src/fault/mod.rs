@@ -40,7 +40,7 @@ pub async fn run(
             drill.armed.push(fault);
             return Ok(Vec::new());
         }
-        Site::Backup | Site::Archive => match make(drill, fault, backups, u64::MAX).await? {
+        Site::Backup | Site::Archive => match make(drill, fault, backups, None).await? {
             Made::Done(evidence) => {
                 drill.recorder.measured(Evidence::Fault(evidence));
                 return Ok(Vec::new());

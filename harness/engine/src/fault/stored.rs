@@ -59,13 +59,18 @@ pub(super) fn not_here<T>(why: impl Into<String>) -> Result<T, Trouble> {
     Err(Trouble::NotHere(why.into()))
 }
 
-/// Makes a fault of what is stored: of the first of `backups`, or of the WAL in the archive behind its end and before
-/// `until`.
+/// Makes a fault of what is stored: of the first of `backups`, or of the WAL in the archive behind its end, where a
+/// recovery stops before all of it is read: before `until`.
 ///
 /// # Errors
 ///
 /// `FAULT_NOT_INJECTED`: it changed nothing, or more than it was to.
-pub async fn make(drill: &Drill<'_>, fault: Fault, backups: &[Member], until: u64) -> Result<Made, Unable> {
+pub async fn make(
+    drill: &Drill<'_>,
+    fault: Fault,
+    backups: &[Member],
+    until: Option<u64>,
+) -> Result<Made, Unable> {
     let stored = Stored::of(drill, fault, backups, until)?;
     let root = drill.workspace.root().to_owned();
     on_a_thread(move || proven(fault, stored, &root)).await?
@@ -130,8 +135,8 @@ pub(super) struct Stored {
     pub(super) archive: PathBuf,
     /// Bytes of a WAL segment.
     pub(super) segment_size: u64,
-    /// WAL from here on is not needed.
-    until: u64,
+    /// WAL from here on is not needed; none where all of it is.
+    until: Option<u64>,
     chance: ChaCha8Rng,
 }
 
@@ -153,7 +158,7 @@ impl Stored {
         drill: &Drill<'_>,
         fault: Fault,
         backups: &[Member],
-        until: u64,
+        until: Option<u64>,
     ) -> Result<Self, Unable> {
         let [newest, older @ ..] = backups else { return Err(not_made(fault, "there is no backup")) };
         let taken = drill.backups.get(&newest.name);
@@ -221,7 +226,8 @@ impl Stored {
         let all = self.archived()?;
         let mut newest: BTreeMap<u64, Segment> = BTreeMap::new();
         for segment in all {
-            let needed = segment.number > last_of_backup && segment.number * self.segment_size < self.until;
+            let start = segment.number * self.segment_size;
+            let needed = segment.number > last_of_backup && self.until.is_none_or(|until| start < until);
             if needed && newest.get(&segment.number).is_none_or(|other| other.timeline < segment.timeline) {
                 newest.insert(segment.number, segment);
             }
@@ -244,15 +250,17 @@ impl Stored {
         Ok(all)
     }
 
-    /// One of the segments that a recovery reads, by chance; one that others follow.
+    /// One of the segments that a recovery reads, by chance. Where it reads all there is, one that others follow: without
+    /// the last nobody would know that there was more.
     pub(super) fn segment(&mut self) -> Result<Segment, Trouble> {
         let mut segments = self.segments()?;
-        let all = segments.len();
-        segments.pop();
+        if self.until.is_none() {
+            segments.pop();
+        }
         match self.one_of(&segments) {
             Some(segment) => Ok(segment.clone()),
             None => not_here(format!(
-                "the archive has {all} segments behind the end of {} that a recovery reads, and two are needed",
+                "a recovery from {} reads no segment of the archive that is not in the backup, too, and that others follow",
                 self.name
             )),
         }

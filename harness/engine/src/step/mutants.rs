@@ -40,7 +40,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, mutants: &Mutants) -> Result<Vec<
     let workspace = drill.workspace;
     // The WAL that the recovered server had to replay: what lies behind it, no mutant is made of.
     let recovered = drill.recovered()?;
-    let until = recovered.aim.stop.replayed_to;
+    let until = (!recovered.aim.to_the_end).then_some(recovered.aim.stop.replayed_to);
     let backups = newest_first(&recovered.from, &mutants.recovery.backups);
     clear(drill, mutants).await?;
     workspace.make_dir(Path::new(ASIDE))?;
@@ -105,7 +105,7 @@ async fn one(
     mutants: &Mutants,
     fault: Fault,
     backups: &[Member],
-    until: u64,
+    until: Option<u64>,
 ) -> Result<MutantEvidence, Unable> {
     let began = drill.clock.elapsed();
     copy(drill).await?;

@@ -21,7 +21,7 @@ pub(super) fn command(
         }
         Fault::FetchFails => {
             let newest: Vec<Member> = chain.iter().rev().take(1).cloned().collect();
-            let mut stored = Stored::of(drill, fault, &newest, u64::MAX)?;
+            let mut stored = Stored::of(drill, fault, &newest, None)?;
             let last = stored.segment().map_err(|trouble| match trouble {
                 Trouble::NotHere(why) | Trouble::Failed(why) => not_made(fault, &why),
             })?;
