@@ -32,5 +32,6 @@ mod tool;
 pub mod clock;
 pub mod execute;
 pub mod journal;
+pub mod soak;
 pub mod workload;
 pub mod workspace;
