@@ -88,6 +88,10 @@ pub struct Run {
     #[arg(long, help_heading = "What to run")]
     pub seed: Option<u64>,
 
+    /// Make every cluster anew: start none from a kept copy, and keep none
+    #[arg(long, help_heading = "What to run")]
+    pub no_cache: bool,
+
     /// Show what would be done, and do nothing
     #[arg(long, conflicts_with = "list", help_heading = "What to run")]
     pub plan: bool,

@@ -59,6 +59,13 @@ pub fn host() -> Host {
     }
 }
 
+/// This program, by its version and its file: one that was built anew is another. None where the file cannot be told.
+pub fn program() -> Option<String> {
+    let file = std::env::current_exe().and_then(std::fs::metadata).ok()?;
+    let changed = file.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(format!("pgdrill {}, {} bytes of {}", env!("CARGO_PKG_VERSION"), file.len(), changed.as_nanos()))
+}
+
 /// A fresh run id: ten characters that no other run has, on this host or, as good as certainly, on another.
 pub fn run_id() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);

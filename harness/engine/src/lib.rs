@@ -31,5 +31,6 @@ mod tool;
 pub mod clock;
 pub mod execute;
 pub mod journal;
+pub mod template;
 pub mod workload;
 pub mod workspace;

@@ -61,7 +61,12 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
         runtime,
         redactor: &place::redactor(),
         interrupt,
-        files: &Files { base, evidence: Some(args.evidence.clone()), keep: keep(args.keep) },
+        files: &Files {
+            base,
+            evidence: Some(args.evidence.clone()),
+            keep: keep(args.keep),
+            templates_by: if args.no_cache { None } else { place::program() },
+        },
         mode,
         seed: args.seed,
         jobs,

@@ -149,7 +149,8 @@ impl Stage {
             jobs: 1,
             version: "test",
         };
-        let files = Files { base: self.base(), evidence: Some(self.evidence()), keep: self.keep };
+        let files =
+            Files { base: self.base(), evidence: Some(self.evidence()), keep: self.keep, templates_by: None };
         let (events, journal) = execute(plan, &self.id, &world, &files).await;
         let run = fold(&events).expect("a drill begins with its header");
         let left = self.left(&script, &run, &before);
