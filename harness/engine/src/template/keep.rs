@@ -18,6 +18,7 @@ use pgdrill_ondisk::segment;
 use super::key::Key;
 use super::store::{Cluster, LIMIT, Store};
 use super::{cluster, copying};
+use crate::clock::within;
 use crate::drill::Drill;
 use crate::session::describe;
 
@@ -58,9 +59,17 @@ async fn stop(drill: &mut Drill<'_>) -> Result<(), Unable> {
         })?;
     }
     drop(session);
+    let clock = drill.clock;
     let server = drill.server(Name::Primary)?;
-    server.signal(Signal::Int).await?;
-    server.gone(STOP_LIMIT).await
+    let stopping = async {
+        server.signal(Signal::Int).await?;
+        server.end().await;
+        Ok(())
+    };
+    within(clock, STOP_LIMIT, stopping).await.unwrap_or_else(|| {
+        let message = format!("the primary did not stop within {} s", STOP_LIMIT.as_secs());
+        Err(Unable::new(Code::TimeLimit, message))
+    })
 }
 
 /// Who makes a template, and what must stay free beside it.
