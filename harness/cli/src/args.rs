@@ -80,7 +80,8 @@ pub struct Run {
     #[command(flatten)]
     pub place: Place,
 
-    /// How many drills run at the same time; with more than one, times are taken but objectives not judged
+    /// How many drills run at the same time, as far as memory and processors allow; drills with a recovery time
+    /// objective run alone all the same
     #[arg(long, short, value_name = "N", default_value = "1", help_heading = "What to run")]
     pub jobs: NonZeroUsize,
 

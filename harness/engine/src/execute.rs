@@ -334,7 +334,7 @@ fn not_closed(what: &str) -> Finding {
 
 /// About how many bytes a drill needs: two clusters, a backup of one, and the WAL of the load, kept twice; and as much
 /// again as a backup for every further cluster or backup, and for what is unpacked only to be combined.
-fn space(plan: &Plan) -> u64 {
+pub fn space(plan: &Plan) -> u64 {
     const OF_EVERY_DRILL: u64 = 400 << 20;
     const PER_ORDER: u64 = 2_600;
     const OF_FURTHER: u64 = 60 << 20;
