@@ -80,7 +80,8 @@ pub struct Run {
     #[command(flatten)]
     pub place: Place,
 
-    /// How many drills run at the same time; with more than one, times are taken but objectives not judged
+    /// How many drills run at the same time, as far as memory and processors allow; drills with a recovery time
+    /// objective run alone all the same
     #[arg(long, short, value_name = "N", default_value = "1", help_heading = "What to run")]
     pub jobs: NonZeroUsize,
 
@@ -91,6 +92,10 @@ pub struct Run {
     /// When a drill is proven, damage copies of its backup and archive, and see whether its checks notice each
     #[arg(long, help_heading = "What to run")]
     pub mutants: bool,
+
+    /// Make every cluster anew: start none from a kept copy, and keep none
+    #[arg(long, help_heading = "What to run")]
+    pub no_cache: bool,
 
     /// Show what would be done, and do nothing
     #[arg(long, conflicts_with = "list", help_heading = "What to run")]

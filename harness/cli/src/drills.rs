@@ -1,4 +1,4 @@
-//! Runs the cells of a matrix, some of them at the same time, and stores their records.
+//! Runs the cells of a matrix, each when its turn comes, and stores their records.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::matrix::Cell;
 use crate::place;
+use crate::schedule::Schedule;
 
 /// What all drills of one command have in common.
 pub struct Drills<'a> {
@@ -32,8 +33,8 @@ pub struct Drills<'a> {
     pub mode: u32,
     /// The scenarios' seeds give way to this one.
     pub seed: Option<u64>,
-    /// How many drills run at the same time.
-    pub jobs: usize,
+    /// When each of them begins.
+    pub schedule: &'a Schedule,
 }
 
 /// A drill that has ended, and where its record is.
@@ -43,8 +44,8 @@ pub struct Ended {
 }
 
 impl Drills<'_> {
-    /// Runs the cells, `jobs` at a time, tells of each as it ends, and gives all in the order of the cells. After an
-    /// interruption nothing more is begun.
+    /// Runs the cells as the schedule has them, tells of each as it ends, and gives all in the order of the cells. After
+    /// an interruption nothing more is begun.
     ///
     /// # Errors
     ///
@@ -55,16 +56,20 @@ impl Drills<'_> {
         listener: impl Fn(&Cell<'_>) -> Box<dyn Listener>,
         mut ended: impl FnMut(&Ended) -> anyhow::Result<()>,
     ) -> anyhow::Result<Vec<Ended>> {
-        let drills = cells.iter().enumerate().map(|(index, cell)| {
+        let order = self.schedule.order().into_iter();
+        let drills = order.filter_map(|index| Some((index, cells.get(index)?))).map(|(index, cell)| {
             let listener = &listener;
             async move {
+                let _turn = self.schedule.turn(index).await;
                 if self.interrupt.is_cancelled() {
                     return None;
                 }
-                Some((index, self.drill(cell, listener(cell).as_ref()).await))
+                let jobs = self.schedule.jobs(index);
+                Some((index, self.drill(cell, jobs, listener(cell).as_ref()).await))
             }
         });
-        let mut drills = stream::iter(drills).buffer_unordered(self.jobs);
+        // All of them wait at once, so that who came first is first.
+        let mut drills = stream::iter(drills).buffer_unordered(cells.len().max(1));
         let mut all = Vec::new();
         while let Some(drill) = drills.next().await {
             let Some((index, drill)) = drill else { continue };
@@ -76,7 +81,7 @@ impl Drills<'_> {
         Ok(all.into_iter().map(|(_, drill)| drill).collect())
     }
 
-    async fn drill(&self, cell: &Cell<'_>, listener: &dyn Listener) -> anyhow::Result<Ended> {
+    async fn drill(&self, cell: &Cell<'_>, jobs: usize, listener: &dyn Listener) -> anyhow::Result<Ended> {
         let clock = Arc::new(SystemClock::start());
         let world = World {
             runtime: self.runtime,
@@ -85,7 +90,7 @@ impl Drills<'_> {
             redactor: self.redactor,
             interrupt: self.interrupt.clone(),
             host: place::host(),
-            jobs: self.jobs as u64,
+            jobs: jobs as u64,
             version: env!("CARGO_PKG_VERSION"),
         };
         let id = place::run_id();

@@ -8,11 +8,13 @@ mod exit;
 mod files;
 mod interrupt;
 mod matrix;
+mod memory;
 mod place;
 mod printer;
 mod progress;
 mod runtimes;
 mod scenarios;
+mod schedule;
 mod window;
 
 use std::panic;

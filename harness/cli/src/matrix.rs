@@ -86,6 +86,12 @@ pub fn plans(cells: &[Cell<'_>]) -> String {
                 }
                 let _ =
                     writeln!(text, "      teardown: stop the servers, remove the workspace, seal the record");
+                if plan.rto.is_some() {
+                    let _ = writeln!(
+                        text,
+                        "      drills with a recovery time objective run alone, whatever --jobs says"
+                    );
+                }
             }
             Err(unable) => {
                 let _ = writeln!(text, "  cannot be run: {unable}");

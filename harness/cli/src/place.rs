@@ -9,6 +9,8 @@ use pgdrill_model::world::Runtime;
 use pgdrill_runtime::docker::{DockerRuntime, DockerSettings};
 use pgdrill_runtime::local::{LocalRuntime, LocalSettings};
 
+use crate::memory;
+
 /// The local runtime, with what the environment says about it.
 pub fn local_runtime() -> LocalRuntime {
     LocalRuntime::new(LocalSettings::from_env(|name| std::env::var_os(name)))
@@ -47,16 +49,19 @@ pub fn redactor() -> Redactor {
 
 /// The machine.
 pub fn host() -> Host {
-    let memory = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok()
-    });
     Host {
         os: std::env::consts::OS.to_owned(),
         arch: std::env::consts::ARCH.to_owned(),
         cpus: std::thread::available_parallelism().map_or(1, |count| count.get() as u64),
-        memory_bytes: memory.unwrap_or(0) * 1024,
+        memory_bytes: memory::now().total,
     }
+}
+
+/// This program, by its version and its file: one that was built anew is another. None where the file cannot be told.
+pub fn program() -> Option<String> {
+    let file = std::env::current_exe().and_then(std::fs::metadata).ok()?;
+    let changed = file.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(format!("pgdrill {}, {} bytes of {}", env!("CARGO_PKG_VERSION"), file.len(), changed.as_nanos()))
 }
 
 /// A fresh run id: ten characters that no other run has, on this host or, as good as certainly, on another.

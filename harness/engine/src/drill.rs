@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pgdrill_backup::archive::Snapshot;
 use pgdrill_model::code::Code;
-use pgdrill_model::evidence::{BackupEvidence, MarkEvidence};
+use pgdrill_model::evidence::{BackupEvidence, LoadEvidence, MarkEvidence};
 use pgdrill_model::fault::Fault;
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::{Member, Server as Name};
@@ -25,6 +25,8 @@ use crate::recovery::aim::Aim;
 use crate::server::Server;
 use crate::session::{Door, Session, describe};
 use crate::tablespaces;
+use crate::template::Templates;
+use crate::template::key::Key;
 use crate::workload::Running;
 use crate::workspace::Workspace;
 
@@ -66,6 +68,8 @@ pub struct Drill<'a> {
     pub servers: BTreeMap<Name, Server>,
     /// The receiver of the WAL of the server that is there, where the drill archives by one.
     pub receiver: Option<Receiver>,
+    /// Templates of clusters, where they are used.
+    pub templates: Option<Templates>,
     /// What the primary's cluster was made with.
     pub made: Made,
     /// What was there at quiet moments, the latest last.
@@ -107,6 +111,22 @@ pub struct Made {
     pub wal_segment_megabytes: u32,
     /// The part of its configuration that a standby of it needs too.
     pub shared_settings: String,
+    /// Whether it is a copy, or is to be copied.
+    pub template: Template,
+}
+
+/// What a primary's cluster has to do with a template.
+#[derive(Debug, Default)]
+pub enum Template {
+    /// Nothing.
+    #[default]
+    None,
+    /// It becomes the template of this key when its data is loaded; until then it archives nothing.
+    Wanted(Key),
+    /// It has become one.
+    Kept,
+    /// It is a copy of one, with this data.
+    Copied(LoadEvidence),
 }
 
 /// The loss of the primary.

@@ -24,6 +24,7 @@ use crate::receiver::Receiver;
 use crate::record::Recorder;
 use crate::server::Server;
 use crate::step;
+use crate::template::{self, Templates};
 use crate::workspace::Workspace;
 
 /// When a workspace is kept for a person to look at.
@@ -69,6 +70,9 @@ pub struct Files {
     pub evidence: Option<PathBuf>,
     /// When the workspace is kept.
     pub keep: Keep,
+    /// The program that makes clusters, so exactly that no other is called the same: what it made is kept beside the
+    /// workspaces and used again. None makes each cluster anew and keeps none.
+    pub templates_by: Option<String>,
 }
 
 /// Executes a plan as run `id`. Always gives events that make a record; the journal, where there is one, must be
@@ -146,6 +150,7 @@ async fn in_workspace(
     files: &Files,
     recorder: &Recorder<'_>,
 ) -> bool {
+    template::give_way(&files.base, space(plan));
     let made = world.runtime.owner().and_then(|owner| Workspace::create(&files.base, id, owner, space(plan)));
     let workspace = match made {
         Ok(workspace) => workspace,
@@ -168,6 +173,7 @@ async fn in_workspace(
         rpo: plan.rpo,
         servers: BTreeMap::new(),
         receiver: None,
+        templates: Templates::of(plan, files.templates_by.as_deref(), workspace.base(), space(plan)),
         made: Made::default(),
         baselines: Vec::new(),
         settled: Lsn(0),
@@ -342,7 +348,7 @@ fn not_closed(what: &str) -> Finding {
 
 /// About how many bytes a drill needs: two clusters, a backup of one, and the WAL of the load, kept twice; and as much
 /// again as a backup for every further cluster or backup, and for what is unpacked only to be combined.
-fn space(plan: &Plan) -> u64 {
+pub fn space(plan: &Plan) -> u64 {
     const OF_EVERY_DRILL: u64 = 400 << 20;
     const PER_ORDER: u64 = 2_600;
     const OF_FURTHER: u64 = 60 << 20;

@@ -33,5 +33,6 @@ pub mod clock;
 pub mod execute;
 pub mod journal;
 pub mod soak;
+pub mod template;
 pub mod workload;
 pub mod workspace;

@@ -177,7 +177,7 @@ async fn start(drill: &mut Drill<'_>) -> Result<(), Unable> {
 }
 
 /// Lets the server's commits wait for the receiver. Not before it streams, or nothing could be committed; and before
-/// the data is loaded, so that there is no commit of the drill's that did not wait.
+/// there are writers, so that there is no commit of theirs that did not wait.
 async fn wait_for_it(drill: &mut Drill<'_>, of: Name) -> Result<(), Unable> {
     let part = PathBuf::from(format!("conf/{}.conf", of.name()));
     let path = drill.workspace.path(&part);

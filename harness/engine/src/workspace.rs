@@ -19,6 +19,8 @@ use pgdrill_model::plan::Server;
 use pgdrill_model::units::show_bytes;
 use pgdrill_model::world::Owner;
 
+use crate::template;
+
 /// The longest path of a Unix socket is 107 bytes on Linux and 103 elsewhere (`sun_path`); the longest name that
 /// PostgreSQL puts into our socket directories is this.
 const LONGEST_SOCKET_PATH: usize = 103;
@@ -34,8 +36,8 @@ pub const SAVED_WAL: &str = "saved-wal";
 /// A file by which a kept workspace is known.
 const KEPT: &str = "KEPT";
 
-/// Removes the workspace when its pipe closes without a word. Servers that are being ended at the same time may
-/// still make files, so it tries until the directory is gone.
+/// Removes the workspace when its pipe closes without a word, and the template that was being made of it. Servers that are
+/// being ended at the same time may still make files, so it tries until the directory is gone.
 const GUARDIAN: &str = r#"
 trap '' INT TERM HUP QUIT
 read -r word && [ "$word" = keep ] && exit 0
@@ -45,6 +47,8 @@ while [ -e "$1" ] && [ "$tries" -lt 200 ]; do
     tries=$((tries + 1))
     [ -e "$1" ] && sleep 0.05
 done
+rm -rf -- "$3" 2>/dev/null
+rmdir -- "${3%/*}" 2>/dev/null
 rmdir -- "$2" 2>/dev/null
 exit 0
 "#;
@@ -85,7 +89,7 @@ impl Workspace {
         let failed =
             |error: &io::Error| unusable(format!("cannot make the workspace {}: {error}", root.display()));
         make_root(&base, &root)?.map_err(|error| failed(&error))?;
-        let guardian = start_guardian(&root, &base);
+        let guardian = start_guardian(&root, &base, &template::half_made(&base, id));
         let lock = File::open(&root).and_then(|directory| directory.lock().map(|()| directory));
         let (guardian, lock) = match (guardian, lock) {
             (Ok(guardian), Ok(lock)) => (guardian, lock),
@@ -172,6 +176,11 @@ impl Workspace {
     /// A path within the workspace.
     pub fn path(&self, part: impl AsRef<Path>) -> PathBuf {
         self.root.join(part)
+    }
+
+    /// The directory in which it was made.
+    pub fn base(&self) -> &Path {
+        &self.base
     }
 
     /// The workspace itself.
@@ -337,10 +346,10 @@ fn make_base(base: &Path) -> Result<(), Unable> {
     Ok(())
 }
 
-fn start_guardian(root: &Path, base: &Path) -> io::Result<Child> {
+fn start_guardian(root: &Path, base: &Path, half_made: &Path) -> io::Result<Child> {
     Command::new("sh")
         .args(["-c", GUARDIAN, "pgdrill-guardian"])
-        .args([root, base])
+        .args([root, base, half_made])
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -122,8 +122,12 @@ pub struct LoadEvidence {
     /// SHA-256 over the COPY streams, table by table in the order of `rows`: the same for the same seed and size
     /// on every machine and version.
     pub sha256: String,
-    /// How long COPY took, indexes and constraints included.
+    /// How long COPY took, indexes and constraints included; where the cluster was copied, how long that took.
     pub took_us: u64,
+    /// The template that the cluster was copied from with its data, by the first characters of its key: then nothing was
+    /// loaded in this run, and the rest is from the run that did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
 }
 
 /// A base backup that was taken.

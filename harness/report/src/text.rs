@@ -133,10 +133,11 @@ fn identity(page: &mut Page, run: &Run) {
     if let Some(load) = &run.load {
         let rows = words::count(load.rows.values().sum(), "rows");
         let tables = words::count(load.rows.len() as u64, "tables");
+        let how = if load.template.is_some() { "copied from a template" } else { "loaded" };
         page.fact(
             "data",
             &format!(
-                "{rows} in {tables}, {} loaded in {}",
+                "{rows} in {tables}, {} {how} in {}",
                 words::bytes(load.bytes),
                 words::time(load.took_us)
             ),

@@ -45,6 +45,15 @@ fn the_report_of_a_drill_in_wide_narrow_and_coloured_terminals() {
 }
 
 #[test]
+fn a_report_says_that_nothing_was_loaded() {
+    let mut run = sample::proven();
+    let load = run.load.as_mut().unwrap();
+    (load.template, load.took_us) = (Some("0123456789ab".to_owned()), 52_000);
+    let text = text::drill(&run, AT_80);
+    assert!(text.contains("401 500 rows in 5 tables, 54.8 MiB copied from a template in 52 ms\n"), "{text}");
+}
+
+#[test]
 fn the_summary_of_many_drills() {
     compare("summary.txt", &text::summary(&runs(), Style { color: false, width: 100 }));
     compare("summary-wide.txt", &text::summary(&runs(), Style { color: false, width: 160 }));

@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pgdrill_engine::{journal, workspace};
+use pgdrill_engine::{journal, template, workspace};
 use pgdrill_model::code::Code;
 use pgdrill_model::judge::fold;
 use pgdrill_model::redact::Redactor;
+use pgdrill_model::units::show_bytes;
 use pgdrill_model::world::Runtime;
 use pgdrill_report::record;
 
@@ -20,7 +21,8 @@ pub(super) fn run(args: &Clean) -> anyhow::Result<Exit> {
     let base = args.workspace.workspace.clone().unwrap_or_else(files::default_base);
     let mode = files::make_private();
     let swept = tokio.block_on(sweep(&base, &args.evidence, mode, true));
-    let Swept { done, failed } = swept;
+    let Swept { mut done, failed } = swept;
+    done.extend(templates(&base));
     let mut text = String::new();
     done.iter().for_each(|line| text.push_str(&format!("{line}\n")));
     if done.is_empty() && failed.is_empty() {
@@ -29,6 +31,23 @@ pub(super) fn run(args: &Clean) -> anyhow::Result<Exit> {
     printer::out(&text)?;
     failed.iter().for_each(|line| printer::say(&format!("pgdrill: {line}")));
     Ok(if failed.is_empty() { Exit::Proven } else { Exit::Unverified })
+}
+
+/// Removes the templates of clusters, and says so.
+fn templates(base: &Path) -> Vec<String> {
+    let template::Cleared { removed, bytes, used } = template::clear(base);
+    let mut said = Vec::new();
+    if removed > 0 {
+        said.push(format!("removed {} of clusters, {}", counted(removed, "template"), show_bytes(bytes)));
+    }
+    if used > 0 {
+        said.push(format!("left {} that a drill uses", counted(used, "template")));
+    }
+    said
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What a sweep did, in words.
@@ -64,6 +83,10 @@ pub(super) async fn sweep(base: &Path, evidence: &Path, mode: u32, kept: bool) -
             Ok(()) => swept.done.push(format!("removed {}", leftover.path.display())),
             Err(unable) => swept.failed.push(unable.message),
         }
+    }
+    let half = template::sweep(base);
+    if half > 0 {
+        swept.done.push(format!("removed {} of clusters", counted(half, "half-made template")));
     }
     for dead in journal::dead(evidence) {
         match seal(&dead, evidence, mode) {

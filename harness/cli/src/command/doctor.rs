@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use pgdrill_engine::workspace;
+use pgdrill_engine::{template, workspace};
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
 use pgdrill_model::units::{Major, show_bytes};
@@ -51,6 +51,7 @@ pub(super) fn run(args: &Doctor) -> anyhow::Result<Exit> {
     lines.push(directory("workspace", &base, "--workspace DIR"));
     lines.push(directory("evidence", &args.evidence, "--evidence DIR"));
     lines.push(left_behind(&base));
+    lines.push(templates(&base));
     let mut text = String::new();
     for line in &lines {
         let mark = match line.good {
@@ -188,6 +189,19 @@ fn directory(name: &'static str, path: &Path, flag: &str) -> Line {
     let small =
         (free < SMALL_DRILL).then(|| format!("a small drill needs about {}", show_bytes(SMALL_DRILL)));
     Line { good: if small.is_none() { Some(true) } else { None }, name, what, mend: small }
+}
+
+/// What is kept of clusters. It goes by itself where a drill needs the space.
+fn templates(base: &Path) -> Line {
+    let (count, bytes) = template::taken(base);
+    let what = match count {
+        0 => "no cluster is kept".to_owned(),
+        1 => format!("1 cluster is kept, which takes {}; pgdrill clean removes it", show_bytes(bytes)),
+        _ => {
+            format!("{count} clusters are kept, which take {}; pgdrill clean removes them", show_bytes(bytes))
+        }
+    };
+    Line { good: Some(true), name: "templates", what, mend: None }
 }
 
 fn left_behind(base: &Path) -> Line {

@@ -17,7 +17,8 @@ use crate::matrix::{self, Cell};
 use crate::progress::{Screen, Silent};
 use crate::runtimes::{Chosen, choose};
 use crate::scenarios::{Found, find};
-use crate::{files, interrupt, place, printer};
+use crate::schedule::{Machine, Schedule};
+use crate::{files, interrupt, memory, place, printer, schedule};
 
 pub(super) fn run(args: &args::Run) -> anyhow::Result<Exit> {
     let scenarios = match find(&args.paths)? {
@@ -63,19 +64,32 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
     }
     swept.failed.iter().for_each(|line| printer::say(&format!("pgdrill: {line}")));
 
-    let jobs = args.jobs.get().min(cells.len().max(1));
+    let machine = Machine {
+        processors: place::host().cpus as usize,
+        memory: memory::now(),
+        files_in_memory: schedule::is_in_memory(&base),
+    };
+    let schedule = Schedule::new(cells.iter().map(|cell| cell.plan.as_ref().ok()), args.jobs.get(), machine);
+    if !args.quiet {
+        schedule.why().iter().for_each(|why| printer::say(&format!("pgdrill: {why}")));
+    }
     let drills = Drills {
         runtime,
         redactor: &place::redactor(),
         interrupt,
-        files: &Files { base, evidence: Some(args.evidence.clone()), keep: keep(args.keep) },
+        files: &Files {
+            base,
+            evidence: Some(args.evidence.clone()),
+            keep: keep(args.keep),
+            templates_by: if args.no_cache { None } else { place::program() },
+        },
         mode,
         seed: args.seed,
-        jobs,
+        schedule: &schedule,
     };
     let screen = Screen::new();
     let listener = |cell: &Cell<'_>| -> Box<dyn Listener> {
-        let label = (jobs > 1).then(|| format!("{} on {}: ", cell.scenario.id, cell.postgres));
+        let label = schedule.shares().then(|| format!("{} on {}: ", cell.scenario.id, cell.postgres));
         if args.quiet { Box::new(Silent) } else { Box::new(screen.teller(label)) }
     };
     let mut unrecorded = false;

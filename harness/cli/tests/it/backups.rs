@@ -159,7 +159,7 @@ steps:
         assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
     };
     signal("STOP");
-    let workspace = fs::read_dir(desk.path("w")).unwrap().next().unwrap().unwrap().path();
+    let workspace = desk.workspace().unwrap();
     // Nothing of the restored server has been started yet.
     let started = workspace.join("conf/restored.conf").exists();
     let own = workspace.join("tablespaces/primary");
@@ -387,12 +387,7 @@ fn a_standby_goes_with_a_drill_that_is_killed(#[values(2, 3)] step: usize) {
     let mut child = desk.start(text);
     desk.wait_for_step(&mut child, step);
     if step == 2 {
-        let made = || {
-            fs::read_dir(desk.path("w")).is_ok_and(|mut runs| {
-                runs.next()
-                    .is_some_and(|run| run.is_ok_and(|run| run.path().join("log/standby.log").exists()))
-            })
-        };
+        let made = || desk.workspace().is_some_and(|run| run.join("log/standby.log").exists());
         wait_until("the standby to start", Duration::from_secs(120), made);
     }
     child.kill().unwrap();

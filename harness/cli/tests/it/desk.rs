@@ -168,6 +168,18 @@ impl Desk {
             .collect()
     }
 
+    /// The only workspace of this desk, once it is there.
+    pub fn workspace(&self) -> Option<PathBuf> {
+        let entries = fs::read_dir(self.path("w")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).find(|path| !path.ends_with("templates"))
+    }
+
+    /// The templates of clusters that this desk has.
+    pub fn templates(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path("w/templates")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    }
+
     /// Nothing runs, no workspace is there, no journal is there.
     pub fn assert_clean(&self) {
         self.assert_nothing_but("/containers/json?all=1");
@@ -187,7 +199,10 @@ impl Desk {
         let contained = || docker::get(containers).unwrap_or_default();
         wait_until("the processes, the containers and the workspace to go away", PATIENCE, || {
             processes_that_name(&base).is_empty()
-                && !base.exists()
+                && self.workspace().is_none()
+                // Templates stay, and nothing of them is half-made.
+                && base.exists() != self.templates().is_empty()
+                && self.templates().iter().all(|path| path.join("template.json").is_file())
                 && !contained().contains(base.to_str().unwrap())
         });
     }

@@ -16,5 +16,6 @@ mod proven;
 mod restore;
 mod sweep;
 mod tampered;
+mod templates;
 mod verify;
 mod wal;

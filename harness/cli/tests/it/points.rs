@@ -200,7 +200,7 @@ fn a_ledger_that_was_cut_proves_nothing() {
     // No server can reach it, so it is cut from outside, while the drill waits.
     let mut child = desk.start(&drill("  - sql: SELECT pg_sleep(4)", "latest", "SELECT 1"));
     desk.wait_for_step(&mut child, 8);
-    let workspace = fs::read_dir(desk.path("w")).unwrap().flatten().next().unwrap().path();
+    let workspace = desk.workspace().unwrap();
     let ledger = workspace.join("ledger/ledger");
     let bytes = fs::read(&ledger).unwrap();
     fs::write(&ledger, &bytes[..bytes.len() / 2]).unwrap();

@@ -78,6 +78,7 @@ pub async fn load(
         bytes: loaded.iter().map(|loaded| loaded.bytes).sum(),
         sha256: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
         took_us: 0,
+        template: None,
     })
 }
 

@@ -1,4 +1,5 @@
-//! `create-cluster`: makes the primary's cluster, starts it with archiving on, and makes its tablespaces.
+//! `create-cluster`: makes the primary's cluster, or copies it with its data from a template, starts it with archiving on,
+//! and makes its tablespaces. One that is to become a template archives from when it has done so.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,10 +14,10 @@ use pgdrill_model::units::Major;
 use pgdrill_model::world::{Command, Exit};
 
 use crate::archiving;
-use crate::drill::{Drill, Made, disk_full};
+use crate::drill::{Drill, Made, Template, disk_full};
 use crate::server::Server;
 use crate::session::{Door, SUPERUSER};
-use crate::{receiver, settings, tablespaces};
+use crate::{receiver, settings, tablespaces, template};
 
 /// A fresh cluster is up within seconds; this is for a machine that is drowning.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -25,12 +26,17 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 const CHECKSUMS_BY_DEFAULT: Major = Major(18);
 
 /// What the scenario says of the primary's cluster.
-pub(super) struct Wanted<'a> {
-    pub(super) cluster: &'a Cluster,
-    pub(super) tablespaces: &'a [Tablespace],
-    pub(super) archive: &'a Archive,
-    pub(super) summarize_wal: bool,
-    pub(super) settings: &'a BTreeMap<String, Setting>,
+pub struct Wanted<'a> {
+    /// How it is made.
+    pub cluster: &'a Cluster,
+    /// Its tablespaces.
+    pub tablespaces: &'a [Tablespace],
+    /// How its WAL is archived.
+    pub archive: &'a Archive,
+    /// Whether the server summarizes its WAL.
+    pub summarize_wal: bool,
+    /// The scenario's own settings.
+    pub settings: &'a BTreeMap<String, Setting>,
 }
 
 pub(super) async fn run(drill: &mut Drill<'_>, wanted: Wanted<'_>) -> Result<Vec<Finding>, Unable> {
@@ -47,35 +53,33 @@ pub(super) async fn run(drill: &mut Drill<'_>, wanted: Wanted<'_>) -> Result<Vec
     });
     // From here on teardown closes the place, whatever becomes of the rest.
     drill.servers.insert(Name::Primary, Server::new(Name::Primary, workspace, place));
-    let made = Made {
+    drill.made = Made {
         tablespaces: wanted.tablespaces.to_vec(),
         archive: by.clone(),
         wal_segment_megabytes: cluster.wal_segment_megabytes,
         shared_settings: settings::shared(wanted.summarize_wal, settings),
+        template: Template::None,
     };
-    let (clock, major) = (drill.clock, drill.postgres);
+    let key = template::key(drill, &wanted).await;
+    if let Some(key) = &key
+        && let Some(load) = template::take(drill, key).await?
+    {
+        drill.made.template = Template::Copied(load);
+        match serve(drill).await {
+            // Whatever a server does not start on is no template.
+            Err(unable) if unable.code == Code::ServerStartFailed => template::give_back(drill, key)?,
+            served => return served.map(|_| Vec::new()),
+        }
+    }
+    drill.made.template = key.map_or(Template::None, Template::Wanted);
+    let major = drill.postgres;
     let server = drill.server(Name::Primary)?;
     let exit = server.place().run(&initdb(&workspace.data(Name::Primary), cluster, major)).await?;
     if !exit.success() {
         return Err(not_made(&exit, cluster));
     }
-    let archiving = archiving::archiving(workspace, by);
-    let configuration = settings::primary(
-        &server.socket,
-        archiving.as_ref(),
-        made.wal_segment_megabytes,
-        &made.shared_settings,
-    );
-    drill.made = made;
-    let server = drill.server(Name::Primary)?;
-    server.start(workspace, &configuration).await?;
-    let door = Door::superuser(&server.socket, SUPERUSER);
-    match server.ready(&door, START_LIMIT, clock).await {
-        Ok(session) => {
-            tablespaces::create(workspace, &session, wanted.tablespaces).await?;
-            drop(session);
-            receiver::begin(drill, Name::Primary).await.map(|()| Vec::new())
-        }
+    match serve(drill).await {
+        Ok(()) => Ok(Vec::new()),
         Err(unable) if !settings.is_empty() && unable.code == Code::ServerStartFailed => {
             let lines: Vec<String> =
                 settings.iter().map(|(name, setting)| format!("{name} (line {})", setting.line)).collect();
@@ -83,6 +87,30 @@ pub(super) async fn run(drill: &mut Drill<'_>, wanted: Wanted<'_>) -> Result<Vec
         }
         Err(unable) => Err(unable),
     }
+}
+
+/// Starts the primary, with archiving on unless it is to become a template first, and makes its tablespaces where it is
+/// not a copy that has them.
+///
+/// # Errors
+///
+/// `SERVER_START_FAILED`, `TIME_LIMIT`, `SQL_FAILED`, and what the receiver cannot do.
+pub(super) async fn serve(drill: &mut Drill<'_>) -> Result<(), Unable> {
+    let (workspace, clock) = (drill.workspace, drill.clock);
+    let Made { tablespaces, archive, wal_segment_megabytes, shared_settings, template } = &drill.made;
+    let archives = !matches!(template, Template::Wanted(_));
+    let fresh = matches!(template, Template::None | Template::Wanted(_));
+    let archiving = if archives { archiving::archiving(workspace, archive) } else { None };
+    let socket = workspace.socket(Name::Primary);
+    let configuration =
+        settings::primary(&socket, archiving.as_ref(), *wal_segment_megabytes, shared_settings);
+    let tablespaces = if fresh { tablespaces.clone() } else { Vec::new() };
+    let server = drill.server(Name::Primary)?;
+    server.start(workspace, &configuration).await?;
+    let session = server.ready(&Door::superuser(&socket, SUPERUSER), START_LIMIT, clock).await?;
+    tablespaces::create(workspace, &session, &tablespaces).await?;
+    drop(session);
+    if archives { receiver::begin(drill, Name::Primary).await } else { Ok(()) }
 }
 
 fn initdb(data: &Path, cluster: &Cluster, major: Major) -> Command {

@@ -12,4 +12,5 @@ mod receiver;
 mod stage;
 mod surroundings;
 mod sweep;
+mod template;
 mod worse;

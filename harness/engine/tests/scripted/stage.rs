@@ -73,6 +73,8 @@ pub struct Stage {
     pub interrupt: CancellationToken,
     /// When the workspace is kept.
     pub keep: Keep,
+    /// By whom templates of clusters are kept; by default nobody keeps them.
+    pub templates_by: Option<String>,
     /// The run.
     pub id: String,
 }
@@ -103,6 +105,7 @@ impl Stage {
             clock: Arc::new(ManualClock::running()),
             interrupt: CancellationToken::new(),
             keep: Keep::Never,
+            templates_by: None,
             id,
         }
     }
@@ -149,7 +152,12 @@ impl Stage {
             jobs: 1,
             version: "test",
         };
-        let files = Files { base: self.base(), evidence: Some(self.evidence()), keep: self.keep };
+        let files = Files {
+            base: self.base(),
+            evidence: Some(self.evidence()),
+            keep: self.keep,
+            templates_by: self.templates_by.clone(),
+        };
         let (events, journal) = execute(plan, &self.id, &world, &files).await;
         let run = fold(&events).expect("a drill begins with its header");
         let left = self.left(&script, &run, &before);

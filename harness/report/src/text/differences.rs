@@ -91,7 +91,9 @@ fn of(cells: &[&Run]) -> Vec<(&'static str, String)> {
     note("backup", backup.filter(Spread::is_time).map(|spread| spread.shown(words::time)));
     let size = spread(cells, |run| run.backups.last().map(|backup| backup.bytes));
     note("size", size.map(|spread| spread.shown(words::bytes)));
-    let load = spread(cells, |run| run.load.as_ref().map(|load| load.took_us));
+    let load = spread(cells, |run| {
+        run.load.as_ref().filter(|load| load.template.is_none()).map(|load| load.took_us)
+    });
     note("load", load.filter(Spread::is_time).map(|spread| spread.shown(words::time)));
     facts
 }

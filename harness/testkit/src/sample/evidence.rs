@@ -125,6 +125,7 @@ pub fn load() -> LoadEvidence {
         bytes: 57_410_233,
         sha256: "a4e1900c6be5f7738d2f0db4b7c9e65a10f3d2c8975b64e0f1a82c3d4e5f6071".to_owned(),
         took_us: 4_610_000,
+        template: None,
     }
 }
 
