@@ -2,10 +2,11 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum};
-use pgdrill_model::units::Major;
+use pgdrill_model::units::{Major, parse_duration};
 
 use crate::runtimes::Where;
 
@@ -53,7 +54,7 @@ pub enum Command {
     Wal(Wal),
     /// Tell what of the machine pgdrill can use, what is missing, and how to mend it
     Doctor(Doctor),
-    /// Remove what dead or kept drills have left, and seal the records of dead ones
+    /// Remove what dead or kept drills have left, and kept clusters; seal the records of dead ones
     Clean(Clean),
     /// Explain a finding code, a check or a fault; without one, list them all
     Explain {
@@ -88,6 +89,12 @@ pub struct Run {
     /// Where all chance comes from, instead of the scenario's own
     #[arg(long, help_heading = "What to run")]
     pub seed: Option<u64>,
+
+    /// Draw drills from the seed, with faults, and run one after the other for so long, as in 1h; the first wrong verdict
+    /// ends it
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, conflicts_with_all = ["list", "plan", "mutants"],
+          help_heading = "What to run")]
+    pub lasting: Option<Duration>,
 
     /// When a drill is proven, damage copies of its backup and archive, and see whether its checks notice each
     #[arg(long, help_heading = "What to run")]

@@ -15,6 +15,7 @@ mod progress;
 mod runtimes;
 mod scenarios;
 mod schedule;
+mod soak;
 mod window;
 
 use std::panic;

@@ -78,6 +78,11 @@ pub fn run_id() -> String {
     (0..10).map(|place| char::from(DIGITS[(mixed >> (place * 5) & 31) as usize])).collect()
 }
 
+/// A number that nobody foresees.
+pub fn chance() -> u32 {
+    run_id().bytes().fold(0, |number: u32, byte| number.rotate_left(5) ^ u32::from(byte))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

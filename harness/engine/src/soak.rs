@@ -39,7 +39,8 @@ pub fn draw(seed: u64, number: u64, majors: &[Major]) -> Option<Drawn> {
     let own = chance.random_range(1..1_000_000_000);
     // What has nothing that a fault could be done to is drawn again; no fault always applies.
     loop {
-        let fault = chance.random_bool(0.7).then(|| FAULTS.choose(&mut chance).map(|entry| entry.fault)).flatten();
+        let fault =
+            chance.random_bool(0.7).then(|| FAULTS.choose(&mut chance).map(|entry| entry.fault)).flatten();
         let mut draft = Draft { chance: &mut chance, postgres, fault, text: String::new() };
         draft.write(number);
         let text = draft.text;
@@ -153,14 +154,18 @@ impl Draft<'_> {
             self.work();
         }
         self.lose();
-        if matches!(self.fault, Some(fault) if matches!(fault.site(), Site::Backup | Site::Archive | Site::Restore)) {
+        if matches!(self.fault, Some(fault) if matches!(fault.site(), Site::Backup | Site::Archive | Site::Restore))
+        {
             self.fault();
         }
         self.target(&marks)
     }
 
     fn backups(&mut self) {
-        if self.sometimes(0.3) || self.fault == Some(Fault::OldBackupAsNew) || self.fault == Some(Fault::OldSegmentDamaged) {
+        if self.sometimes(0.3)
+            || self.fault == Some(Fault::OldBackupAsNew)
+            || self.fault == Some(Fault::OldSegmentDamaged)
+        {
             self.backup(false);
             self.work();
             self.step("switch-wal");
@@ -181,7 +186,8 @@ impl Draft<'_> {
             format!("format: tar, compress: {}", self.one(packed, "none"))
         };
         let wal = self.one(&["stream", "stream", "fetch", "none"], "stream");
-        let _ = write!(how, ", wal: {wal}, manifest: {}", self.one(&["sha256", "crc32c", "sha512"], "sha256"));
+        let _ =
+            write!(how, ", wal: {wal}, manifest: {}", self.one(&["sha256", "crc32c", "sha512"], "sha256"));
         if incremental {
             how.push_str(", incremental: on");
         }
@@ -232,7 +238,8 @@ mod tests {
     #[test]
     fn every_fault_is_drawn_sooner_or_later() {
         let majors = [Major(15), Major(17)];
-        let drawn: BTreeSet<Fault> = (0..4_000).filter_map(|number| draw(1, number, &majors)?.fault).collect();
+        let drawn: BTreeSet<Fault> =
+            (0..4_000).filter_map(|number| draw(1, number, &majors)?.fault).collect();
         let never: Vec<&str> =
             FAULTS.iter().filter(|entry| !drawn.contains(&entry.fault)).map(|entry| entry.name).collect();
         // It needs a drill that is lost twice, which is not drawn.

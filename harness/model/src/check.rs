@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
+use crate::fault::Fault;
 
 /// One row of the catalogue of checks.
 #[derive(Clone, Copy, Debug)]
@@ -22,10 +23,12 @@ pub struct CheckEntry {
     pub codes: &'static [Code],
     /// The unit of what it examines, plural.
     pub unit: &'static str,
+    /// A fault that it catches, also where no other check is made.
+    pub catches: Fault,
 }
 
 macro_rules! checks {
-    ($($check:ident $name:literal $unit:literal [$($code:ident),+] $doc:literal $blind:literal;)+) => {
+    ($($check:ident $name:literal $unit:literal $catches:ident [$($code:ident),+] $doc:literal $blind:literal;)+) => {
         /// One way to compare the recovered server with what was there.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Check {
@@ -41,55 +44,56 @@ macro_rules! checks {
                 blind: $blind,
                 codes: &[$(Code::$code),+],
                 unit: $unit,
+                catches: Fault::$catches,
             },)+
         ];
     };
 }
 
 checks! {
-    RowCounts "row-counts" "tables" [DatabaseMissing, TableMissing, TableUnexpected, RowCountMismatch]
+    RowCounts "row-counts" "tables" RowDeleted [DatabaseMissing, TableMissing, TableUnexpected, RowCountMismatch]
         "Counts the rows of every table of every database and compares with the primary."
         "Changed values, as long as the number of rows stays the same.";
-    Fingerprints "fingerprints" "rows" [DatabaseMissing, TableMissing, TableUnexpected, FingerprintMismatch]
+    Fingerprints "fingerprints" "rows" ValuesSwapped [DatabaseMissing, TableMissing, TableUnexpected, FingerprintMismatch]
         "Sums two differently seeded 64-bit hashes of every row's text, per table, and compares with the primary."
         "Unlogged tables, indexes, the physical order of rows, and anything that is not in a row.";
-    Ledger "ledger" "transactions" [TransactionsLost, TransactionsUnexpected, LedgerMismatch, LedgerDisagrees, LedgerDamaged]
+    Ledger "ledger" "transactions" ArchiverFails [TransactionsLost, TransactionsUnexpected, LedgerMismatch, LedgerDisagrees, LedgerDamaged]
         "Every transaction that the server acknowledged to the drill's writers before the recovery point is there, whole and unchanged, and no other is: by the ledger kept outside the database, and independently by the commit records of the WAL."
         "What other clients than the drill's own writers did.";
-    ReadAll "read-all" "tables" [TableUnreadable]
+    ReadAll "read-all" "tables" HeapBitFlip [TableUnreadable]
         "Reads every row and every out-of-line value of every table, those of the system catalog too."
         "Indexes other than those the system uses, and values that are readable but wrong.";
-    Catalog "catalog" "definitions" [DatabaseMissing, CatalogMismatch]
+    Catalog "catalog" "definitions" IndexLost [DatabaseMissing, CatalogMismatch]
         "Compares every definition with the primary: of each database its schemas, tables, columns, indexes, constraints, sequences, views, functions, triggers, rules, policies, types, grants, extensions, foreign servers, publications and comments; of the cluster its roles, memberships, settings, databases and tablespaces."
         "A changed password or user mapping option, where a tablespace lies, planner statistics, and whether an index agrees with its table.";
-    Sequences "sequences" "sequences" [SequenceBehind]
+    Sequences "sequences" "sequences" SequenceBehind [SequenceBehind]
         "Every sequence that feeds a number column is ahead of the greatest value there, and none is behind where the primary's was."
         "Sequences that cycle or are unlogged, sequences that are too far ahead (WAL logs them 32 values ahead), and columns of other than number types.";
-    Collations "collations" "collations" [CollationMismatch]
+    Collations "collations" "collations" CollationChanged [CollationMismatch]
         "Compares the version of each collation that a database recorded with the version that the restored server's library has."
         "Collations without a version, such as C; an unused one is only mentioned; and an order that changed while the version stayed.";
-    Conservation "conservation" "positions" [ConservationBroken]
+    Conservation "conservation" "positions" TransactionTorn [ConservationBroken]
         "Every \"Position\" equals the sum of the fills of its \"Order\" rows, and every order has its audit row: true for every committed transaction, false for a torn one."
         "Whole transactions that are missing, and tables outside the trading fixture.";
-    Amcheck "amcheck" "relations" [RelationCorrupt]
+    Amcheck "amcheck" "relations" IndexOutOfOrder [RelationCorrupt]
         "Verifies the structure of every table and B-tree index of every database with PostgreSQL's own amcheck, and that each row is found in each of its indexes. PostgreSQL 13 has it for indexes alone."
         "Hash, GiST, GIN, SP-GiST and BRIN indexes, rows that are missing from table and index alike, and values that are possible but wrong.";
-    PageChecksums "page-checksums" "pages" [PageChecksumFailed, PageChecksumsOff]
+    PageChecksums "page-checksums" "pages" IndexBitFlip [PageChecksumFailed, PageChecksumsOff]
         "Reads every page of every relation file from disk and verifies its checksum and header."
         "Files that hold no pages (transaction status, control file), and damage from before the checksum was written.";
-    Manifest "manifest" "files" [ManifestMismatch]
+    Manifest "manifest" "files" ManifestRewritten [ManifestMismatch]
         "Verifies every file of the backup that was restored against the backup's manifest with PostgreSQL's own pg_verifybackup, the WAL that came with it, and the manifest against what it was when the backup ended."
         "The WAL archive, and damage from before the backup was taken.";
-    Verify "verify" "files" [ManifestMismatch, BackupUnfit, PageChecksumFailed, PageFromLater, WalDamaged, WalGap, BackupChainBroken, ManifestMissing, BackupUnreadable]
+    Verify "verify" "files" FileExtra [ManifestMismatch, BackupUnfit, PageChecksumFailed, PageFromLater, WalDamaged, WalGap, BackupChainBroken, ManifestMissing, BackupUnreadable]
         "Reads the backup that was restored as `pgdrill verify` does: every file against the manifest, every page, what a server needs to start on it, and the WAL that it needs."
         "The WAL archive, damage from before the backup was taken, and a manifest that was made anew.";
-    ServerLog "server-log" "lines" [ServerLogError]
+    ServerLog "server-log" "lines" StatementFails [ServerLogError]
         "Reads the restored server's log, after all other checks, and reports every ERROR, FATAL and PANIC line that the drill did not cause itself and no other finding tells already."
         "Trouble that the server does not log: recovery that ends early is only a LOG line.";
-    FirstWrite "first-write" "writes" [FirstWriteFailed]
+    FirstWrite "first-write" "writes" GrantLost [FirstWriteFailed]
         "Places an order on the recovered server with the application's own role, and reads it back."
         "Statements of the application other than this one.";
-    ArchiveUntouched "archive-untouched" "files" [ArchiveChanged]
+    ArchiveUntouched "archive-untouched" "files" ArchiveWritten [ArchiveChanged]
         "Names, sizes, times, inodes and content of every file in the WAL archive are the same before the restore and after."
         "Damage that was in the archive before the restore.";
 }

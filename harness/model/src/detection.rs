@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{CHECKS, Check};
-use crate::code::Code;
+use crate::code::{Code, Weight};
 use crate::evidence::CheckStatus;
 use crate::fault::Fault;
 use crate::finding::{Finding, Stage};
@@ -82,6 +82,10 @@ impl Detector {
 
     /// Whether a finding is this one's.
     fn made(self, finding: &Finding) -> bool {
+        // That a check did not run notices nothing.
+        if finding.weight == Weight::Notes || finding.code == Code::CheckNotRun {
+            return false;
+        }
         let program = finding.evidence.contains_key(BY_PROGRAM);
         match (self, finding.check, finding.code) {
             (Self::PgVerifybackup, Some(Check::Manifest), _) => program,

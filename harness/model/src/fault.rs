@@ -177,7 +177,7 @@ faults! {
     FileUnreadable "file-unreadable" Backup [Full, Plain] Absent Check [UnpackFailed, TableUnreadable, ManifestMismatch]
         "A table's file may be read by nobody: mode 0000."
         "There is no server: what copies the backup as its owner cannot read it.";
-    OldBackupAsNew "old-backup-as-new" Backup [Full, OlderBackup] Well Check [ManifestMismatch]
+    OldBackupAsNew "old-backup-as-new" Backup [Full, OlderBackup] Well Check [ManifestMismatch, UnpackFailed]
         "An older backup lies where the newest should be, whole and with its own manifest."
         "Starts and promotes: it has more to replay, and needs older WAL.";
     ManifestRewritten "manifest-rewritten" Backup [Full] Well Check [ManifestMismatch]

@@ -134,6 +134,16 @@ impl FromStr for MajorRange {
     }
 }
 
+/// Reads a duration, as in `30s`, `1h 30m`.
+///
+/// # Errors
+///
+/// What is wrong with it, in words.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if duration.is_zero() { Err("no time at all".to_owned()) } else { Ok(duration) }
+}
+
 /// A duration as people read it: `640 ms`, `12.3 s`, `4 min 05 s`.
 pub fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();

@@ -87,6 +87,13 @@ pub fn summary(runs: &[Run], style: Style) -> String {
     page.finish()
 }
 
+/// Who noticed which fault in these drills; nothing where none was made.
+pub fn detection(runs: &[Run], style: Style) -> String {
+    let mut page = Page::new(style);
+    detection::all(&mut page, runs);
+    page.finish()
+}
+
 fn headline(page: &mut Page, run: &Run) {
     let (tone, word) = words::verdict(run.verdict);
     page.labelled(0, (tone, &format!("{word}:")), (Tone::Strong, &run.reason));

@@ -59,11 +59,12 @@ fn explain_check(check: Check) -> String {
     let entry = check.entry();
     let codes: Vec<&str> = entry.codes.iter().map(|code| code.name()).collect();
     format!(
-        "{}\n\n{}\nWhat it does not see: {}\nReports: {}\n",
+        "{}\n\n{}\nWhat it does not see: {}\nReports: {}\nAlone it catches: {}\n",
         entry.name,
         entry.doc,
         entry.blind,
-        codes.join(", ")
+        codes.join(", "),
+        entry.catches
     )
 }
 

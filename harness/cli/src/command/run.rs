@@ -18,14 +18,20 @@ use crate::progress::{Screen, Silent};
 use crate::runtimes::{Chosen, choose};
 use crate::scenarios::{Found, find};
 use crate::schedule::{Machine, Schedule};
+use crate::soak::Soak;
 use crate::{files, interrupt, memory, place, printer, schedule};
 
 pub(super) fn run(args: &args::Run) -> anyhow::Result<Exit> {
-    let scenarios = match find(&args.paths)? {
-        Found::Good(scenarios) => scenarios,
-        Found::Bad(mistakes) => {
-            mistakes.iter().for_each(|mistakes| printer::say(mistakes.to_string().trim_end()));
-            return Ok(Exit::Usage);
+    // Those of a soak are drawn, unless some are named.
+    let scenarios = if args.lasting.is_some() && args.paths.is_empty() {
+        Vec::new()
+    } else {
+        match find(&args.paths)? {
+            Found::Good(scenarios) => scenarios,
+            Found::Bad(mistakes) => {
+                mistakes.iter().for_each(|mistakes| printer::say(mistakes.to_string().trim_end()));
+                return Ok(Exit::Usage);
+            }
         }
     };
     if args.list {
@@ -69,6 +75,18 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
         memory: memory::now(),
         files_in_memory: schedule::is_in_memory(&base),
     };
+    let files = Files {
+        base,
+        evidence: Some(args.evidence.clone()),
+        keep: keep(args.keep),
+        templates_by: if args.no_cache { None } else { place::program() },
+    };
+    if let Some(lasting) = args.lasting {
+        let soak =
+            Soak { args, scenarios, runtime, majors: &majors, machine, files: &files, interrupt, mode };
+        let (runs, least) = soak.run(lasting).await?;
+        return report(args, &runs, mode, least);
+    }
     let schedule = Schedule::new(cells.iter().map(|cell| cell.plan.as_ref().ok()), args.jobs.get(), machine);
     if !args.quiet {
         schedule.why().iter().for_each(|why| printer::say(&format!("pgdrill: {why}")));
@@ -77,12 +95,7 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
         runtime,
         redactor: &place::redactor(),
         interrupt,
-        files: &Files {
-            base,
-            evidence: Some(args.evidence.clone()),
-            keep: keep(args.keep),
-            templates_by: if args.no_cache { None } else { place::program() },
-        },
+        files: &files,
         mode,
         seed: args.seed,
         schedule: &schedule,
@@ -126,10 +139,15 @@ fn told(args: &args::Run, ended: &Ended) -> anyhow::Result<()> {
 
 /// Tells the result of all in every form that was asked for; the exit is at least `least`.
 fn tell(args: &args::Run, runs: &[Run], mode: u32, least: Exit) -> anyhow::Result<Exit> {
-    let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::Unverified).max(least);
     if runs.len() > 1 && for_people(args) {
         printer::out(&format!("\n{}", text::summary(runs, printer::style())))?;
     }
+    report(args, runs, mode, least)
+}
+
+/// Writes the reports that were asked for; the exit is at least `least`.
+fn report(args: &args::Run, runs: &[Run], mode: u32, least: Exit) -> anyhow::Result<Exit> {
+    let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::Unverified).max(least);
     if let Some(path) = &args.json {
         let object = json::runs(runs, exit.code());
         if path == Path::new("-") {

@@ -1,0 +1,173 @@
+//! Faults: each is noticed by the whole of the checks, no harmless change alarms anybody, and each check, run alone, catches
+//! the fault that its row of the catalogue names.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pgdrill_model::check::{CHECKS, Check};
+use pgdrill_model::detection::{Detector, Matrix};
+use pgdrill_model::fault::{FAULTS, Fault, Looks};
+use pgdrill_model::run::Run;
+use rstest::rstest;
+use serde_json::Value;
+
+use crate::desk::{Cell, Desk, findings};
+
+fn scenarios() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/fault")
+}
+
+/// The scenario of a fault.
+fn scenario(fault: Fault) -> String {
+    let directories = fs::read_dir(scenarios()).unwrap().flatten();
+    let mut paths = directories.map(|entry| entry.path().join(format!("{fault}.yaml")));
+    fs::read_to_string(paths.find(|path| path.is_file()).unwrap()).unwrap()
+}
+
+/// The runs that were written to `runs.json`.
+fn runs(desk: &Desk) -> (Vec<Run>, Value) {
+    let object: Value = serde_json::from_slice(&fs::read(desk.path("runs.json")).unwrap()).unwrap();
+    (serde_json::from_value(object["runs"].clone()).unwrap(), object)
+}
+
+/// Each fault is noticed by one of its codes and in time, which its scenario says; PostgreSQL looks as the catalogue says
+/// while it is so; and who noticed is told in the JSON report and in the Markdown.
+fn noticed_or_quiet(cell: Cell, directory: &str) {
+    if !cell.is_there() {
+        return;
+    }
+    let desk = Desk::new();
+    let path = scenarios().join(directory);
+    let arguments = ["run", path.to_str().unwrap(), "--json", "runs.json", "--markdown", "runs.md"];
+    let of_cell = cell.args();
+    let all: Vec<&str> = arguments.into_iter().chain(of_cell.iter().map(String::as_str)).collect();
+    let done = desk.pgdrill(&all);
+    done.ends_with(0);
+    desk.assert_clean();
+    let (runs, object) = runs(&desk);
+    for run in &runs {
+        let [made] = run.faults.as_slice() else { panic!("{}: {:?}", run.header.scenario, run.faults) };
+        let well = run.recoveries.last().is_some_and(|recovery| recovery.looks_well == Some(true));
+        let entry = made.fault.entry();
+        assert_eq!(well, entry.looks == Looks::Well, "{}: what the server looks like", made.fault);
+        assert!(!made.done.is_empty());
+    }
+    let matrix = Matrix::of(&runs);
+    assert_eq!(matrix.unnoticed().collect::<Vec<_>>(), []);
+    assert_eq!(matrix.false_alarms().collect::<Vec<_>>(), []);
+    assert_eq!(matrix.rows.len(), runs.len());
+    let rows = object["detection"]["rows"].as_array().unwrap();
+    let markdown = fs::read_to_string(desk.path("runs.md")).unwrap();
+    for row in &matrix.rows {
+        let found = rows.iter().find(|found| found["fault"] == row.fault.name()).unwrap();
+        let seen: Vec<&str> = row.seen_by().into_iter().map(Detector::name).collect();
+        assert_eq!(found["seen"], serde_json::json!(seen));
+        assert!(markdown.contains(&format!("| {}", row.fault)), "{markdown}");
+        assert!(done.stdout.contains(row.fault.name()));
+    }
+    assert!(done.stdout.contains("Who notices what"));
+}
+
+#[rstest]
+fn faults_are_noticed_and_harmless_changes_are_not(
+    #[values("archive", "backup", "control", "recovered", "restore", "server", "taking")] directory: &str,
+) {
+    noticed_or_quiet(Cell::LOCAL, directory);
+}
+
+#[rstest]
+fn faults_are_noticed_in_containers_too(#[values("taking", "server")] directory: &str) {
+    noticed_or_quiet(Cell::docker(17), directory);
+}
+
+#[test]
+fn every_fault_has_a_scenario_that_says_what_the_catalogue_says() {
+    for entry in FAULTS {
+        let text = scenario(entry.fault);
+        let scenario = pgdrill_model::scenario::parse(entry.name, entry.name, &text)
+            .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let expected = scenario.expect.map(|expect| (expect.finding.unwrap(), expect.stage.unwrap()));
+        match expected {
+            None => assert!(entry.codes.is_empty(), "{}", entry.name),
+            Some((code, stage)) => {
+                assert!(entry.codes.contains(&code) && stage == entry.stage, "{}", entry.name);
+            }
+        }
+    }
+}
+
+/// Run alone, each check catches the fault that its row names.
+#[test]
+fn each_check_alone_catches_its_fault() {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("alone")).unwrap();
+    for entry in CHECKS {
+        let all = scenario(entry.catches);
+        let text: String = all
+            .lines()
+            // Nobody needs to hear what PostgreSQL alone says of each.
+            .filter(|line| !line.starts_with("expect:") && !line.contains("mark: end-of-day"))
+            .map(|line| line.replace("- check", &format!("- check: {{ {}: all }}", entry.name)) + "\n")
+            .collect();
+        fs::write(desk.path(&format!("alone/{}.yaml", entry.name)), text).unwrap();
+    }
+    desk.pgdrill(&["run", "alone", "--json", "runs.json"]).ends_with(1);
+    desk.assert_clean();
+    for run in runs(&desk).0 {
+        let check: Check = run.header.scenario.parse().unwrap();
+        assert_eq!(run.header.checks, [check]);
+        let fault = check.entry().catches;
+        assert_eq!(run.faults.first().map(|made| made.fault), Some(fault), "{check}");
+        let caught = run
+            .findings
+            .iter()
+            .any(|finding| finding.check == Some(check) && check.entry().codes.contains(&finding.code));
+        assert!(caught, "{check} does not catch {fault}: {:?}", run.findings);
+        assert_eq!(run.observed, pgdrill_model::verdict::Verdict::Disproven, "{check}");
+    }
+}
+
+#[rstest]
+#[case::nothing_to_be_done_to("lose-primary", "segment-missing", "", 2, "FAULT_NOT_INJECTED")]
+#[case::noticed_in_another_way(
+    "lose-primary",
+    "backup-label-missing",
+    "expect: { verdict: disproven, finding: WAL_GAP }\n",
+    1,
+    "EXPECTATION_MISSED"
+)]
+#[case::never_come_to(
+    "lose-primary",
+    "tar-cut\n  - fault: grant-lost",
+    "expect: { verdict: disproven, finding: UNPACK_FAILED }\n",
+    2,
+    "FAULT_NOT_INJECTED"
+)]
+fn a_fault_that_was_not_made_or_not_noticed_so_proves_nothing(
+    #[case] disaster: &str,
+    #[case] fault: &str,
+    #[case] expect: &str,
+    #[case] code: i32,
+    #[case] finding: &str,
+) {
+    let desk = Desk::new();
+    let text = format!(
+        "title: t\ndata: {{ orders: 200 }}\nsteps:\n  - backup\n  - disaster: {disaster}\n  - fault: {fault}\n  - recover\n{expect}"
+    );
+    desk.drill(&text, &[]).ends_with(code);
+    let found = findings(&desk.record());
+    assert!(found.iter().any(|(code, ..)| code == finding), "{found:?}");
+}
+
+/// What is left on a timeline of which the archive has no history is lost, whatever PostgreSQL makes of it.
+#[test]
+fn a_sweep_along_a_timeline_that_the_lost_server_had_left_is_not_proven() {
+    let desk = Desk::new();
+    let text = scenario(Fault::HistoryMissing)
+        .replace("  - recover\n  - check\n", "  - sweep: { targets: 5 }\n")
+        .replace("stage: recover }", "stage: recover }\n");
+    let done = desk.drill(&text, &[]);
+    done.ends_with(0);
+    let found = findings(&desk.record());
+    assert!(found.iter().any(|(code, ..)| code == "WAL_GAP"), "{found:?}");
+}
