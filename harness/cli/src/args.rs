@@ -53,7 +53,7 @@ pub enum Command {
     Wal(Wal),
     /// Tell what of the machine pgdrill can use, what is missing, and how to mend it
     Doctor(Doctor),
-    /// Remove what dead or kept drills have left, and seal the records of dead ones
+    /// Remove what dead or kept drills have left, and kept clusters; seal the records of dead ones
     Clean(Clean),
     /// Explain a finding code or a check; without one, list them all
     Explain {
