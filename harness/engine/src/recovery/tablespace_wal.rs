@@ -16,6 +16,9 @@ use pgdrill_ondisk::segment::{self, ArchiveFile};
 
 use crate::drill::{disk_full, on_a_thread};
 
+/// How many characters the name of a segment has.
+const SEGMENT_NAME: usize = 24;
+
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// Where replay will begin.
@@ -61,9 +64,11 @@ pub fn start_of_data(data: &Path) -> Option<Start> {
 ///
 /// What the place cannot do. A refusal is in the result.
 pub async fn refuse(wal: &Path, place: &dyn Place, start: Start) -> Result<Option<Unable>, Unable> {
-    for (timeline, (begin, end)) in timelines(wal).range(start.timeline..) {
-        let begin = if *timeline == start.timeline { start.position } else { *begin };
-        let found = refuse_timeline(wal, place, Start { timeline: *timeline, position: begin }, *end).await?;
+    let (size, timelines) = timelines(wal);
+    for (timeline, (first, last)) in timelines.range(start.timeline..) {
+        let begin = if *timeline == start.timeline { start.position } else { first * size };
+        let start = Start { timeline: *timeline, position: begin };
+        let found = refuse_timeline(wal, place, start, (last + 1) * size, size).await?;
         if found.is_some() {
             return Ok(found);
         }
@@ -77,16 +82,24 @@ async fn refuse_timeline(
     place: &dyn Place,
     start: Start,
     end: u64,
+    size: u64,
 ) -> Result<Option<Unable>, Unable> {
+    if start.position >= end {
+        return Ok(None);
+    }
+    let name = |position: u64| segment::name(start.timeline, position, size);
     let command = Command::postgres(
         "pg_waldump",
         [
             "--rmgr=Tablespace".to_owned(),
             format!("--path={}", wal.display()),
-            format!("--timeline={}", start.timeline),
             format!("--start={}", Lsn(start.position)),
             // Without an end it would wait five seconds for the segment after the last one.
             format!("--end={}", Lsn(end)),
+            // Where no segment is named, it takes the size of all from any that is there, which may be damaged and not needed
+            // (`identify_target_directory`, `pg_waldump.c`).
+            name(start.position),
+            name(end - 1),
         ],
     )
     .within(LIMIT);
@@ -118,6 +131,7 @@ fn reads_no_further(words: &str) -> bool {
         "could not find file",
         // What the account of the server may not read, the server does not replay.
         "could not open file",
+        "WAL segment size",
         "could not read from file",
         "could not read file",
     ]
@@ -142,20 +156,23 @@ fn not_looked_through(exit: &Exit) -> Unable {
     Unable::new(code, message)
 }
 
-/// Where the segments of each timeline begin and end that lie in a directory, or that links in it lead to.
-fn timelines(wal: &Path) -> BTreeMap<u32, (u64, u64)> {
+/// The segments in a directory: the size of one in bytes, and the numbers of the first and the last of each timeline. One
+/// that is cut off is smaller than the others.
+fn timelines(wal: &Path) -> (u64, BTreeMap<u32, (u64, u64)>) {
+    let named = |path: &Path| path.file_name().is_some_and(|name| name.len() == SEGMENT_NAME);
+    let entries = || {
+        fs::read_dir(wal).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| named(path))
+    };
+    let size = entries().filter_map(|path| Some(fs::metadata(path).ok()?.len())).max().unwrap_or(0).max(1);
     let mut found = BTreeMap::new();
-    for entry in fs::read_dir(wal).into_iter().flatten().flatten() {
-        let Ok(size) = fs::metadata(entry.path()).map(|metadata| metadata.len().max(1)) else { continue };
-        if let Some(ArchiveFile::Segment { timeline, number }) =
-            segment::parse(&entry.file_name().to_string_lossy(), size)
-        {
-            let (begin, end) = found.entry(timeline).or_insert((u64::MAX, 0));
-            *begin = (number * size).min(*begin);
-            *end = ((number + 1) * size).max(*end);
+    for path in entries() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if let Some(ArchiveFile::Segment { timeline, number }) = segment::parse(&name, size) {
+            let (first, last) = found.entry(timeline).or_insert((number, number));
+            (*first, *last) = (number.min(*first), number.max(*last));
         }
     }
-    found
+    (size, found)
 }
 
 #[cfg(test)]
