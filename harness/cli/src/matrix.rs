@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use pgdrill_model::finding::Unable;
-use pgdrill_model::plan::{Plan, compile, with_mutants};
+use pgdrill_model::plan::{Plan, add_mutants as add_mutants_to, compile};
 use pgdrill_model::scenario::Scenario;
 use pgdrill_model::units::Major;
 
@@ -41,11 +41,10 @@ pub fn cells<'a>(
 pub fn add_mutants(cells: &mut [Cell<'_>]) -> Vec<String> {
     let mut told = Vec::new();
     for cell in cells {
-        let Ok(plan) = &cell.plan else { continue };
-        cell.plan = Ok(with_mutants(plan.clone(), cell.scenario).unwrap_or_else(|(plan, why)| {
+        let Ok(plan) = &mut cell.plan else { continue };
+        if let Err(why) = add_mutants_to(plan, cell.scenario) {
             told.push(format!("no mutants of {} on PostgreSQL {}: {why}", cell.scenario.id, cell.postgres));
-            plan
-        }));
+        }
     }
     told
 }

@@ -20,7 +20,7 @@ mod mutants;
 mod words;
 
 pub use compile::compile;
-pub use mutants::with_mutants;
+pub use mutants::add_mutants;
 
 /// What one drill will do.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -83,7 +83,7 @@ mod tests {
         fs::write(at("a/b/changed"), "contenT").unwrap();
         fs::remove_file(at("a/gone")).unwrap();
         fs::write(at("a/added"), "").unwrap();
-        fs::set_permissions(at("a/mode"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(at("a/mode"), fs::Permissions::from_mode(0o000)).unwrap();
         let after = Files::below(root.path(), &before).unwrap();
         assert_eq!(after.changed_since(&before), ["a/added", "a/b/changed", "a/gone", "a/mode"]);
     }

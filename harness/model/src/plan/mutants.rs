@@ -7,14 +7,17 @@ use crate::fault::FAULTS;
 use crate::scenario::{Scenario, Step, applies};
 use crate::verdict::Verdict;
 
-/// The plan with mutants as its last step; or why it has none, in words.
-pub fn with_mutants(mut plan: Plan, scenario: &Scenario) -> Result<Plan, (Plan, String)> {
-    let none = |plan: Plan, why: &str| Err((plan, why.to_owned()));
+/// Lets a plan end with mutants; or says why it can have none, and leaves it as it is.
+///
+/// # Errors
+///
+/// Why, in words.
+pub fn add_mutants(plan: &mut Plan, scenario: &Scenario) -> Result<(), &'static str> {
     if scenario.expect.is_some_and(|expect| expect.verdict != Verdict::Proven) {
-        return none(plan, "the scenario says that it must not be proven");
+        return Err("the scenario says that it must not be proven");
     }
     if !plan.faults().is_empty() {
-        return none(plan, "the scenario makes faults of its own");
+        return Err("the scenario makes faults of its own");
     }
     let recovery = plan.steps.iter().rev().find_map(|step| match &step.act {
         Act::Recover(recovery) => Some(recovery.clone()),
@@ -26,7 +29,7 @@ pub fn with_mutants(mut plan: Plan, scenario: &Scenario) -> Result<Plan, (Plan, 
     });
     let at = scenario.steps.iter().rposition(|step| matches!(step.what, Step::Recover(_)));
     let (Some(recovery), Some(checks), Some(at)) = (recovery, checks, at) else {
-        return none(plan, "the scenario recovers nothing that it checks");
+        return Err("the scenario recovers nothing that it checks");
     };
     // What survives is tried on every other check, which need to know what was there.
     let works = scenario.steps.iter().any(|step| matches!(step.what, Step::Work(_)));
@@ -46,5 +49,5 @@ pub fn with_mutants(mut plan: Plan, scenario: &Scenario) -> Result<Plan, (Plan, 
         survivors: scenario.survivors.clone(),
     };
     plan.steps.push(Planned { line: None, act: Act::Mutants(mutants) });
-    Ok(plan)
+    Ok(())
 }

@@ -127,7 +127,7 @@ impl Around<'_> {
                 _ => None,
             })
         };
-        let newest = backups().last();
+        let newest = backups().next_back();
         let scenario = self.scenario;
         let archive = &scenario.archive;
         let (there, lacks, hint) = match need {

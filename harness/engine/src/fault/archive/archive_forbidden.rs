@@ -14,6 +14,6 @@ pub(super) fn run(stored: &mut Stored) -> Done {
     let segment = stored.segment()?;
     // A file of its own: access rights belong to all names of a file.
     replace(&segment.path, &fs::read(&segment.path)?)?;
-    fs::set_permissions(&segment.path, fs::Permissions::from_mode(0))?;
+    fs::set_permissions(&segment.path, fs::Permissions::from_mode(0o000))?;
     Ok(format!("{} has mode 0000", segment.name))
 }

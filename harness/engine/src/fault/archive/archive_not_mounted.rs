@@ -9,9 +9,9 @@ pub(super) fn run(stored: &mut Stored) -> Done {
     for entry in fs::read_dir(&stored.archive)? {
         let path = entry?.path();
         if path.is_dir() {
-            fs::remove_dir_all(path)?
+            fs::remove_dir_all(path)?;
         } else {
-            fs::remove_file(path)?
+            fs::remove_file(path)?;
         }
         gone += 1;
     }
