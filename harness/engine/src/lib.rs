@@ -16,6 +16,7 @@ mod dialect;
 mod drill;
 mod fault;
 mod log;
+mod mounts;
 mod receiver;
 mod record;
 mod recovery;

@@ -114,6 +114,9 @@ impl Draft<'_> {
         if !archive.is_empty() {
             self.line(archive);
         }
+        if self.fault == Some(Fault::FetchSlow) {
+            self.line("objectives: { rto: 4s }");
+        }
         self.line("steps:");
         let to = self.steps();
         let _ = writeln!(self.text, "  - recover: {{ {to} }}");
@@ -132,7 +135,8 @@ impl Draft<'_> {
         if before {
             self.work();
         }
-        let of_the_end = matches!(self.fault, Some(Fault::ArchiverFails | Fault::ReceiverKilled));
+        let of_the_end =
+            matches!(self.fault, Some(Fault::ArchiverFails | Fault::ArchiveDiskFull | Fault::ReceiverKilled));
         // What is damaged on the live server must be in the backup.
         if (self.is(Site::Server) && !of_the_end) || self.is(Site::Taking) {
             self.fault();
@@ -202,7 +206,8 @@ impl Draft<'_> {
             &["lose-primary", "kill", "lose-data-keep-wal"]
         };
         let way = self.one(ways, "kill");
-        let way = if self.fault == Some(Fault::ArchiverFails) { "lose-primary" } else { way };
+        // One that is left with its WAL has lost nothing.
+        let way = if self.is(Site::Server) { "lose-primary" } else { way };
         self.step(&format!("disaster: {way}"));
     }
 

@@ -19,6 +19,8 @@ use pgdrill_model::plan::Server;
 use pgdrill_model::units::show_bytes;
 use pgdrill_model::world::Owner;
 
+use crate::mounts;
+
 use crate::template;
 
 /// The longest path of a Unix socket is 107 bytes on Linux and 103 elsewhere (`sun_path`); the longest name that
@@ -41,6 +43,9 @@ const KEPT: &str = "KEPT";
 const GUARDIAN: &str = r#"
 trap '' INT TERM HUP QUIT
 read -r word && [ "$word" = keep ] && exit 0
+grep -F " $1/" /proc/mounts 2>/dev/null | while read -r _ at _; do
+    umount -l "$(printf '%b' "$at")" 2>/dev/null
+done
 tries=0
 while [ -e "$1" ] && [ "$tries" -lt 200 ]; do
     rm -rf -- "$1" 2>/dev/null
@@ -367,6 +372,7 @@ pub fn trouble(path: &Path, error: &io::Error) -> Unable {
 }
 
 fn remove_all(root: &Path) -> Result<(), Unable> {
+    mounts::remove_below(root);
     match fs::remove_dir_all(root) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Unable::new(Code::CleanupFailed, format!("cannot remove {}: {error}", root.display())))

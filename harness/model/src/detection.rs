@@ -36,6 +36,8 @@ pub enum Detector {
     Target,
     /// Where recovery stopped, against where the WAL says that it had to.
     RecoveryPoint,
+    /// The objectives: recovery time and recovery point.
+    Objectives,
     /// A check of the recovered server.
     Check(Check),
 }
@@ -58,6 +60,7 @@ impl Detector {
             Self::ServerStart,
             Self::Target,
             Self::RecoveryPoint,
+            Self::Objectives,
         ]
         .into_iter()
         .chain(others)
@@ -76,6 +79,7 @@ impl Detector {
             Self::ServerStart => "server start",
             Self::Target => "recovery target",
             Self::RecoveryPoint => "recovery point",
+            Self::Objectives => "objectives",
             Self::Check(check) => check.name(),
         }
     }
@@ -104,11 +108,14 @@ impl Detector {
                     | Code::TimelineUnrelated
                     | Code::BackupUnfit
             ),
-            (Self::Unpack, None, code) => matches!(code, Code::UnpackFailed | Code::TablespaceOutside),
+            (Self::Unpack, None, code) => {
+                matches!(code, Code::UnpackFailed | Code::TablespaceOutside | Code::DiskFull)
+            }
             (Self::ServerStart, None, code) => {
                 matches!(code, Code::RecoveryFailed | Code::ServerLost | Code::QuarantineBroken)
             }
             (Self::RecoveryPoint, None, code) => matches!(code, Code::TargetMissed | Code::WalNotGiven),
+            (Self::Objectives, None, code) => matches!(code, Code::RtoExceeded | Code::RpoExceeded),
             (Self::Check(Check::FirstWrite), None, code) => code == Code::FirstWriteFailed,
             (Self::Check(Check::ReadAll), None, code) => code == Code::TableUnreadable,
             _ => false,
@@ -131,6 +138,7 @@ impl Detector {
             Self::ServerStart => run.recoveries.iter().any(|recovery| recovery.looks_well == Some(true)),
             Self::Target => run.bare.as_ref().is_some_and(|bare| bare.promoted == Some(true)),
             Self::RecoveryPoint => run.recoveries.iter().any(|recovery| recovery.reached.is_some()),
+            Self::Objectives => run.objectives.iter().any(|objective| objective.met == Some(true)),
             Self::Check(check) => held(check),
         }
     }

@@ -86,6 +86,8 @@ pub enum Need {
     Timeline,
     /// A recovery below that goes to a time.
     TimeTarget,
+    /// An objective for the recovery time.
+    RecoveryTime,
     /// A collation of the operating system or of ICU, which has a version.
     Collation,
 }
@@ -259,6 +261,12 @@ faults! {
     FetchFails "fetch-fails" Restore [OwnFetch] Well Recover [WalNotGiven]
         "restore_command fails with exit code 1 after its first segments, since the network is down."
         "Starts and promotes: any exit code up to 125 is to it that the segment is not there.";
+    FetchSlow "fetch-slow" Restore [OwnFetch, RecoveryTime] Well Recover [RtoExceeded]
+        "restore_command takes a second for each file, as from an archive far away."
+        "Starts and promotes, late: it asks for one file after the other.";
+    RestoredDiskFull "restored-disk-full" Restore [] Absent Recover [DiskFull]
+        "The disk on which the backup is restored is too small."
+        "There is no server: what unpacks the backup has no space left on the device.";
     FetchProgramMissing "fetch-program-missing" Restore [] Ill Recover [RecoveryFailed]
         "The program of restore_command is not where the backup is restored: exit code 127."
         "FATAL: could not restore the file from the archive.";
@@ -303,6 +311,9 @@ faults! {
     ArchiverFails "archiver-fails" Server [ArchiveCommand] Well Check [TransactionsLost, RowCountMismatch, FingerprintMismatch]
         "archive_command fails from a moment on, and nobody looks at pg_stat_archiver."
         "Goes on and keeps its WAL. Restored, it starts and promotes with what was archived.";
+    ArchiveDiskFull "archive-disk-full" Server [ArchiveCommand] Well Check [TransactionsLost, RowCountMismatch, FingerprintMismatch]
+        "The archive's disk is full from a moment on."
+        "Goes on and keeps its WAL; archive_command fails again and again. Restored, it starts and promotes with what was archived.";
     ReceiverKilled "receiver-killed" Server [Receiver] Absent Disaster [ArchiveStalled]
         "Somebody kills pg_receivewal with SIGKILL, and nothing starts it again."
         "Goes on; its slot keeps the WAL until the disk is full.";

@@ -73,6 +73,8 @@ pub enum Act {
         archive: Archive,
         /// Whether the server summarizes its WAL, without which there is no incremental backup.
         summarize_wal: bool,
+        /// Whether the archive is on a small disk of its own, so that it can be full.
+        small_archive: bool,
         /// The scenario's own settings.
         settings: BTreeMap<String, Setting>,
     },

@@ -51,6 +51,8 @@ fn stories() -> Vec<Vec<Event>> {
         sample::died().events,
         sample::second_disaster().events,
         sample::sweep().events,
+        sample::noticed_story().events(),
+        sample::mutants_story().events(),
     ]
 }
 

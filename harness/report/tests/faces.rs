@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use pgdrill_model::run::Run;
 use pgdrill_model::verdict::Verdict;
-use pgdrill_report::{Style, json, junit, text};
+use pgdrill_report::{Style, json, junit, markdown, text};
 use pgdrill_testkit::sample;
 
 const AT_80: Style = Style { color: false, width: 80 };
@@ -71,6 +71,12 @@ fn the_report_for_a_ci_server() {
 }
 
 #[test]
+fn the_report_as_markdown() {
+    compare("all.md", &markdown::runs(&runs()));
+    compare("nothing.md", &markdown::runs(&[]));
+}
+
+#[test]
 fn the_report_for_a_program() {
     compare("unverified.json", &json::runs(&[sample::unverified()], 2));
 }
@@ -81,7 +87,7 @@ fn the_report_for_a_program_is_one_object_with_the_worst_verdict() {
     assert!(text.ends_with("}\n") && !text.ends_with("\n\n"));
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     let fields: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(fields, ["schema", "verdict", "exit_code", "runs"]);
+    assert_eq!(fields, ["schema", "verdict", "exit_code", "detection", "runs"]);
     assert_eq!(value["schema"], "pgdrill.report/1");
     assert_eq!(value["verdict"], "disproven");
     assert_eq!(value["exit_code"], 130);

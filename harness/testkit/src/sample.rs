@@ -3,10 +3,12 @@
 #![allow(clippy::expect_used, reason = "for tests only: a sample that cannot be made is a failed test")]
 
 mod evidence;
+mod faults;
 mod matrix;
 mod real;
 
 pub use evidence::{backup, baseline, header, held, load, place, recovery, server};
+pub use faults::{mutants, mutants_story, noticed, noticed_story};
 pub use matrix::matrix;
 pub use real::{lossy, second_disaster, sweep};
 
@@ -442,5 +444,7 @@ pub fn all() -> Vec<(&'static str, Run)> {
         ("second-disaster", second_disaster()),
         ("lossy", lossy()),
         ("sweep", sweep()),
+        ("noticed", noticed()),
+        ("mutants", mutants()),
     ]
 }

@@ -15,6 +15,7 @@ use pgdrill_model::world::{Command, Exit};
 
 use crate::archiving;
 use crate::drill::{Drill, Made, Template, disk_full};
+use crate::fault;
 use crate::server::Server;
 use crate::session::{Door, SUPERUSER};
 use crate::{receiver, settings, tablespaces, template};
@@ -35,6 +36,8 @@ pub struct Wanted<'a> {
     pub archive: &'a Archive,
     /// Whether the server summarizes its WAL.
     pub summarize_wal: bool,
+    /// Whether the archive is on a small disk of its own.
+    pub small_archive: bool,
     /// The scenario's own settings.
     pub settings: &'a BTreeMap<String, Setting>,
 }
@@ -44,6 +47,9 @@ pub(super) async fn run(drill: &mut Drill<'_>, wanted: Wanted<'_>) -> Result<Vec
     let workspace = drill.workspace;
     workspace.make_dir(&PathBuf::from(Name::Primary.name()))?;
     tablespaces::make_root(workspace, Name::Primary)?;
+    if wanted.small_archive {
+        fault::small_archive(workspace, cluster.wal_segment_megabytes)?;
+    }
     archiving::prepare(workspace, by, drill.run_id)?;
     let writable = [archiving::directories(by), vec!["backup"]].concat();
     let place = drill.open_place(Name::Primary, &writable, &[]).await?;

@@ -30,8 +30,15 @@ pub use work::leave as leave_work;
 /// Does what a step says. What was seen comes back as findings; `Unable` means that the step could not be done.
 pub async fn run(drill: &mut Drill<'_>, act: &Act) -> Result<Vec<Finding>, Unable> {
     match act {
-        Act::CreateCluster { cluster, tablespaces, archive, summarize_wal, settings } => {
-            let made = Wanted { cluster, tablespaces, archive, summarize_wal: *summarize_wal, settings };
+        Act::CreateCluster { cluster, tablespaces, archive, summarize_wal, small_archive, settings } => {
+            let made = Wanted {
+                cluster,
+                tablespaces,
+                archive,
+                summarize_wal: *summarize_wal,
+                small_archive: *small_archive,
+                settings,
+            };
             create_cluster::run(drill, made).await
         }
         Act::LoadData(data) => load_data::run(drill, *data).await,

@@ -202,6 +202,7 @@ async fn open(drill: &mut Drill<'_>, recovery: &Recovery, aim: &Aim) -> Result<(
             _ => {}
         }
     }
+    fault::restore::room(drill, name)?;
     let place = drill.open_place(name, &writable, &readable).await?;
     drill
         .recorder

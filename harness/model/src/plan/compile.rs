@@ -3,7 +3,7 @@
 use super::{Act, Member, Plan, Planned, Recovery, Server, majors};
 use crate::check::Check;
 use crate::code::Code;
-use crate::fault::Site;
+use crate::fault::{Fault, Site};
 use crate::finding::Unable;
 use crate::scenario::{Backup, BackupFrom, Origins, Placed, Point, Recover, Scenario, Step};
 use crate::units::Major;
@@ -94,6 +94,7 @@ impl<'s> Walk<'s> {
             tablespaces: scenario.tablespaces.clone(),
             archive: scenario.archive.clone(),
             summarize_wal: steps().any(|step| matches!(step, Step::Backup(how) if how.incremental)),
+            small_archive: steps().any(|step| *step == Step::Fault(Fault::ArchiveDiskFull)),
             settings: scenario.settings.clone(),
         };
         let steps = [create, Act::LoadData(scenario.data)];

@@ -24,13 +24,16 @@ fn excerpt(sql: &str) -> String {
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CreateCluster { cluster, tablespaces, archive, summarize_wal, settings } => {
+            Self::CreateCluster { cluster, tablespaces, archive, summarize_wal, small_archive, settings } => {
                 create(f, cluster, archive)?;
                 for tablespace in tablespaces {
                     write!(f, ", {}", of_tablespace(tablespace))?;
                 }
                 if *summarize_wal {
                     f.write_str(", summarize_wal=on")?;
+                }
+                if *small_archive {
+                    f.write_str(", the archive on a small disk of its own")?;
                 }
                 for (name, setting) in settings {
                     write!(f, ", {name}={}", setting.value)?;

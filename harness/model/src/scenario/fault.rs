@@ -206,6 +206,11 @@ impl Around<'_> {
                 "the next recovery does not go to a time",
                 "write `recover: { to: { mark: ..., by: time } }`",
             ),
+            Need::RecoveryTime => (
+                scenario.objectives.rto.is_some(),
+                "no objective bounds the recovery time",
+                "write `objectives: { rto: 5s }`",
+            ),
             Need::Collation => (
                 scenario.cluster.locale.as_ref().is_some_and(|locale| has_versions(&locale.what))
                     || scenario.cluster.icu_locale.is_some(),

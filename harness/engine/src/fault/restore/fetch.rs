@@ -1,5 +1,5 @@
-//! The faults of `restore_command`: `fetch-says-nothing`, `fetch-fails`, `fetch-program-missing` and `fetch-killed`. What
-//! PostgreSQL makes of each is in `RestoreArchivedFile` (`src/backend/access/transam/xlogarchive.c`).
+//! The faults of `restore_command`: `fetch-says-nothing`, `fetch-fails`, `fetch-slow`, `fetch-program-missing` and
+//! `fetch-killed`. What PostgreSQL makes of each is in `RestoreArchivedFile` (`src/backend/access/transam/xlogarchive.c`).
 
 use pgdrill_model::fault::Fault;
 use pgdrill_model::finding::Unable;
@@ -30,6 +30,10 @@ pub(super) fn command(
                 format!("restore_command fails with exit code 1 from {} on", last.name),
             )
         }
+        Fault::FetchSlow => (
+            "sleep 1; cp \"$ARCHIVE/%f\" \"%p\" 2>/dev/null".to_owned(),
+            "restore_command takes a second for each file".to_owned(),
+        ),
         Fault::FetchProgramMissing => (
             "/nonexistent/wal-fetch \"$ARCHIVE/%f\" \"%p\"".to_owned(),
             "the program of restore_command is not there".to_owned(),

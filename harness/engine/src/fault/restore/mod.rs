@@ -16,6 +16,7 @@ mod limits_too_small;
 mod postmaster_killed;
 mod recovery_signal_missing;
 mod replay_paused;
+mod restored_disk_full;
 mod stale_postmaster_pid;
 mod time_zone_wrong;
 
@@ -24,6 +25,18 @@ const GRANT_LOST: &str = include_str!("grant-lost.sql");
 
 /// The line by which a library is wanted that is not there.
 const LIBRARY_MISSING: &str = "shared_preload_libraries = 'wal_guard'\n";
+
+/// The directories of the restored server, before anything is put into them.
+///
+/// # Errors
+///
+/// `FAULT_NOT_INJECTED`.
+pub fn room(drill: &Drill<'_>, server: Name) -> Result<(), Unable> {
+    if drill.armed.contains(&Fault::RestoredDiskFull) {
+        note(drill, Fault::RestoredDiskFull, restored_disk_full::run(drill, server)?);
+    }
+    Ok(())
+}
 
 /// How the restored server is given WAL.
 ///

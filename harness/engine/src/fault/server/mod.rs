@@ -9,6 +9,7 @@ use crate::baseline::Written;
 use crate::drill::Drill;
 use crate::session::describe;
 
+mod archive_disk_full;
 mod archiver_fails;
 mod commits_forgotten;
 mod heap_page_damaged;
@@ -19,6 +20,8 @@ mod receiver_killed;
 mod row_behind_index;
 mod server_crash;
 
+pub use archive_disk_full::small_archive;
+
 /// Makes one; says what was done.
 pub(super) async fn run(drill: &mut Drill<'_>, fault: Fault, on: Name) -> Result<String, Unable> {
     let done = match fault {
@@ -26,6 +29,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, fault: Fault, on: Name) -> Result
         Fault::IndexOutOfOrder => index_out_of_order::run(drill, on).await,
         Fault::RowBehindIndex => row_behind_index::run(drill, on).await,
         Fault::CommitsForgotten => commits_forgotten::run(drill, on).await,
+        Fault::ArchiveDiskFull => archive_disk_full::run(drill),
         Fault::ArchiverFails => archiver_fails::run(drill),
         Fault::ReceiverKilled => receiver_killed::run(drill).await,
         Fault::ServerCrash => server_crash::run(drill, on).await,
