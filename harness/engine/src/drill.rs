@@ -138,6 +138,8 @@ pub struct Lost {
     pub noticed: Duration,
     /// On which timeline the server was.
     pub timeline: u32,
+    /// How far it had come there, as far as is known for sure.
+    pub position: Lsn,
 }
 
 /// A recovery, as far as it came.

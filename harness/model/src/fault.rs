@@ -241,7 +241,7 @@ faults! {
     HistoryMissing "history-missing" Archive [PlainArchive, Timeline] Well Recover [WalGap, TransactionsLost, RowCountMismatch, FingerprintMismatch]
         "The history file of a timeline is not in the archive, and its segments are."
         "Starts and promotes along the timeline before: what came after the last recovery is not there.";
-    ForeignTimeline "foreign-timeline" Archive [PlainArchive] Well Check [WalDamaged, WalGap, TransactionsLost, RowCountMismatch, FingerprintMismatch]
+    ForeignTimeline "foreign-timeline" Archive [PlainArchive] Well Recover [TargetMissed]
         "Another server restored from this archive wrote its own timeline into it."
         "Starts and promotes: it follows the newest timeline, which left the right one long ago.";
     ArchiveNotMounted "archive-not-mounted" Archive [PlainArchive] Absent Recover [TargetBeyondArchive, RecoveryFailed]

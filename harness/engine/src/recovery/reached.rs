@@ -12,7 +12,7 @@ use pgdrill_ondisk::wal::Lineage;
 use pgdrill_ondisk::{history, segment};
 
 use crate::archiving;
-use crate::drill::Drill;
+use crate::drill::{Drill, Lost};
 use crate::recovery::aim::Aim;
 use crate::recovery::wal_end;
 use crate::session::SUPERUSER;
@@ -109,9 +109,10 @@ pub fn judge(drill: &Drill<'_>, aim: &Aim, evidence: &RecoveryEvidence) -> Vec<F
     if let Some(skipped) = skipped(aim, evidence) {
         return vec![skipped];
     }
-    let broken = why(aim, evidence).or_else(|| abandoned(drill, aim));
+    let abandoned = abandoned(drill, aim);
+    let broken = why(aim, evidence);
     let short = if broken.is_none() && aim.to_the_end { short_of_the_capture(drill, evidence) } else { None };
-    broken.into_iter().chain(missed(aim, evidence)).chain(short).collect()
+    abandoned.into_iter().chain(broken).chain(missed(aim, evidence)).chain(short).collect()
 }
 
 /// A recovery that was to bring everything back, and goes along timelines on which the lost server was not: the archive does
@@ -122,16 +123,29 @@ fn abandoned(drill: &Drill<'_>, aim: &Aim) -> Option<Finding> {
 
 /// That a lineage does not lead to where the lost server was.
 pub fn off_the_way(drill: &Drill<'_>, lineage: &Lineage) -> Option<Finding> {
-    let lost = drill.lost?.timeline;
-    if lineage.contains(lost) {
-        return None;
+    let Lost { timeline: lost, position, .. } = drill.lost?;
+    if !lineage.contains(lost) {
+        let message = format!(
+            "the lost server was on timeline {lost}, and the archive has no history of it that can be followed: replay \
+             goes along timeline {}, and what came after timeline {lost} left it is not there",
+            lineage.timeline()
+        );
+        let finding = Finding::new(Code::WalGap, Stage::Recover, message);
+        return Some(finding.about(format!("{lost:08X}.history")));
     }
+    let left_at = Lsn(lineage.left_at(lost).filter(|left_at| *left_at < position.0)?);
+    let newest = lineage.timeline();
     let message = format!(
-        "the lost server was on timeline {lost}, and the archive has no history of it that can be followed: replay goes \
-         along timeline {}, and what came after timeline {lost} left it is not there",
-        lineage.timeline()
+        "the lost server came to {position} on timeline {lost}, and replay leaves that at {left_at} for timeline {newest}, \
+         which another server wrote into the archive: what came between is not there"
     );
-    Some(Finding::new(Code::WalGap, Stage::Recover, message).about(format!("{lost:08X}.history")))
+    let hint = "a server that was restored from this archive must not archive into it; recover along the right timeline \
+                (`timeline:`), and take the files of the other one away";
+    Some(
+        Finding::new(Code::TargetMissed, Stage::Recover, message)
+            .about(format!("{newest:08X}.history"))
+            .hint(hint),
+    )
 }
 
 /// A server that did not recover at all: it is on the timeline that the backup was taken on. Whoever recovers begins a new

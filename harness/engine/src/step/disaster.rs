@@ -71,7 +71,8 @@ pub(super) async fn run(
         }
         sleep(LOOK_AGAIN).await;
     }
-    drill.lost = Some(Lost { at, noticed: clock.elapsed(), timeline: drill.timeline });
+    drill.lost =
+        Some(Lost { at, noticed: clock.elapsed(), timeline: drill.timeline, position: drill.settled });
     work::server_is_lost(drill).await?;
     // It has seen its server go, too; what it had been sent is there before anybody looks into the archive.
     if let Some(receiver) = &mut drill.receiver {

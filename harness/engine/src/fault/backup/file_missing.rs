@@ -1,4 +1,5 @@
-//! `file-missing`: the file of the smallest table is gone: one that no WAL makes anew.
+//! `file-missing`: the file of the smallest table is gone. Where writers touched its rows since, WAL holds an image of its page
+//! and makes it anew.
 
 use pgdrill_backup::members::Edit;
 
