@@ -94,8 +94,7 @@ fn mutants(text: &mut String, run: &Run) {
     );
     text.push_str("| damage to a copy | outcome | by what, or why |\n|---|---|---|\n");
     for mutant in &run.mutants {
-        let outcome = format!("{:?}", mutant.outcome).to_lowercase();
-        let _ = writeln!(text, "| {} | {outcome} | {} |", mutant.fault, cell(&why(mutant)));
+        let _ = writeln!(text, "| {} | {} | {} |", mutant.fault, mutant.outcome.name(), cell(&why(mutant)));
     }
 }
 

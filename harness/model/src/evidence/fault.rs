@@ -47,6 +47,18 @@ pub enum MutantOutcome {
     NotHere,
 }
 
+impl MutantOutcome {
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Killed => "killed",
+            Self::Survived => "survived",
+            Self::Undecided => "undecided",
+            Self::NotHere => "not made",
+        }
+    }
+}
+
 /// A damaged copy of the drill's own backup or archive, recovered and checked as the drill was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MutantEvidence {
