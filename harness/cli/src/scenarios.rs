@@ -48,6 +48,14 @@ pub fn find(paths: &[PathBuf]) -> anyhow::Result<Found> {
     Ok(if bad.is_empty() { Found::Good(good) } else { Found::Bad(bad) })
 }
 
+/// The file among those at `paths` that the scenario `id` was read from.
+pub fn file_of(paths: &[PathBuf], id_of: &str) -> Option<PathBuf> {
+    let files = paths
+        .iter()
+        .flat_map(|path| if path.is_dir() { below(path).unwrap_or_default() } else { vec![path.clone()] });
+    files.into_iter().find(|file| id(file) == id_of)
+}
+
 fn read(file: &Path) -> anyhow::Result<Result<Scenario, Mistakes>> {
     let shown = file.display().to_string();
     let length = fs::metadata(file).with_context(|| format!("cannot read {shown}"))?.len();

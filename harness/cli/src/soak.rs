@@ -2,7 +2,6 @@
 //! told with the command that makes it again.
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -23,6 +22,7 @@ use crate::drills::{Drills, Ended};
 use crate::exit::Exit;
 use crate::matrix::Cell;
 use crate::progress::{Screen, Silent};
+use crate::scenarios::file_of;
 use crate::schedule::{Machine, Schedule};
 use crate::{place, printer};
 
@@ -176,7 +176,8 @@ impl Soak<'_> {
     /// Keeps the text of a drawn scenario, and tells the command that runs it again.
     fn replay(&self, drill: &Drill) -> anyhow::Result<()> {
         let path = match &drill.text {
-            None => PathBuf::from(format!("scenarios/{}.yaml", drill.scenario.id)),
+            None => file_of(&self.args.paths, &drill.scenario.id)
+                .with_context(|| format!("the file of {} is not there any more", drill.scenario.id))?,
             Some(text) => {
                 let path = self.args.evidence.join(format!("{}.yaml", drill.scenario.id));
                 fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;

@@ -3,7 +3,7 @@
 //! `src/include/access/htup_details.h`), of which only the columns are read that stand first and are never null. Visibility is
 //! not looked at but for rows that were taken back: whoever asks wants a name, and takes the newest.
 
-use crate::Malformed;
+use crate::{Malformed, items};
 
 /// OID of `pg_class`, which never changes, as of the other two.
 pub const PG_CLASS: u32 = 1259;
@@ -50,6 +50,13 @@ impl FilenodeMap {
             return Err(wrong(format!("it has {count} mappings, of at most {most}")));
         }
         Ok(Self((0..count).map(|n| (word(8 + n * 8), word(12 + n * 8))).collect()))
+    }
+
+    /// Which bytes of a map its checksum is over, behind the number that tells the file from others. Nothing of what is no
+    /// map.
+    pub fn checked(bytes: &[u8]) -> std::ops::Range<usize> {
+        let crc_at = CRC_AT.iter().find(|(size, _)| *size == bytes.len());
+        crc_at.map_or(0..0, |(_, at)| 4..*at)
     }
 
     /// The file number of a catalog.
@@ -101,22 +108,16 @@ pub fn names(page: &[u8]) -> impl Iterator<Item = (u32, String)> + '_ {
 
 /// The rows in a heap page, without their headers, and whether they live; those that were changed or deleted come first.
 fn rows(page: &[u8]) -> impl Iterator<Item = (bool, &[u8])> {
-    /// `SizeOfPageHeaderData`
-    const HEADER: usize = 24;
-    /// `LP_NORMAL`
-    const NORMAL: u32 = 1;
     /// `HEAP_XMAX_INVALID`
     const NOT_DELETED: u16 = 0x0800;
     /// `HEAP_XMIN_INVALID`; together with `HEAP_XMIN_COMMITTED` it means frozen.
     const TAKEN_BACK: u16 = 0x0200;
     const COMMITTED: u16 = 0x0100;
-    let lower = usize::from(u16_at(page, 12).unwrap_or(0)).min(page.len());
-    let items = (HEADER..lower.saturating_sub(3)).step_by(4);
-    let mut rows: Vec<(bool, &[u8])> = items
-        .filter_map(|at| {
-            let item = u32_at(page, at)?;
-            let (offset, flags, length) = ((item & 0x7FFF) as usize, item >> 15 & 3, (item >> 17) as usize);
-            let tuple = page.get(offset..offset.checked_add(length)?).filter(|_| flags == NORMAL)?;
+    let mut rows: Vec<(bool, &[u8])> = items::pointers(page)
+        .into_iter()
+        .filter(|pointer| pointer.is_normal)
+        .filter_map(|pointer| {
+            let tuple = page.get(pointer.item)?;
             let (deleter, mask) = (u32_at(tuple, 4)?, u16_at(tuple, 20)?);
             let taken_back = mask & TAKEN_BACK != 0 && mask & COMMITTED == 0;
             let row = tuple.get(usize::from(*tuple.get(22)?)..).filter(|_| !taken_back)?;

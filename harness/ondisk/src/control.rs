@@ -100,7 +100,23 @@ pub struct Minima {
     pub max_locks_per_transaction: u32,
 }
 
+/// Where the CRC is, which is over all before it.
+fn crc_at(control_version: u32) -> Option<usize> {
+    match control_version {
+        1300 | 1700 => Some(288),
+        // 18 has `default_char_signedness` before the nonce, which moves the CRC by its alignment.
+        1800 => Some(292),
+        _ => None,
+    }
+}
+
 impl Control {
+    /// Which bytes of a control file its CRC is over, behind the numbers of cluster and version. Nothing of what is none.
+    pub fn checked(bytes: &[u8]) -> std::ops::Range<usize> {
+        let version = bytes.get(8..12).map(|_| u32_at(bytes, 8));
+        version.and_then(crc_at).filter(|at| *at <= bytes.len()).map_or(0..0, |at| 16..at)
+    }
+
     /// Reads a control file and verifies its CRC.
     ///
     /// # Errors
@@ -114,12 +130,8 @@ impl Control {
             ));
         }
         let control_version = u32_at(bytes, 8);
-        let crc_at = match control_version {
-            1300 | 1700 => 288,
-            // 18 has `default_char_signedness` before the nonce, which moves the CRC by its alignment.
-            1800 => 292,
-            other => return Err(Malformed::new(FORMAT, format!("unknown control version {other}"))),
-        };
+        let unknown = || Malformed::new(FORMAT, format!("unknown control version {control_version}"));
+        let crc_at = crc_at(control_version).ok_or_else(unknown)?;
         let (stored, computed) = (u32_at(bytes, crc_at), crc32c::crc32c(&bytes[..crc_at]));
         if stored != computed {
             let what = format!("its CRC is {stored:08x}, and its content gives {computed:08x}");

@@ -39,6 +39,14 @@ pub fn read(text: &str) -> Result<Vec<Ancestor>, Malformed> {
     Ok(ancestors)
 }
 
+/// A history file of these ancestors, each left for `reason`.
+pub fn write(ancestors: &[Ancestor], reason: &str) -> String {
+    let line = |ancestor: &Ancestor| {
+        format!("{}\t{}\t{reason}\n", ancestor.timeline, crate::wal::lsn(ancestor.switched_at))
+    };
+    ancestors.iter().map(line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +59,7 @@ mod tests {
             Ancestor { timeline: 2, switched_at: 0x1_0000_0000 },
         ];
         assert_eq!(read(text).unwrap(), expected);
+        assert_eq!(read(&write(&expected, "no recovery target specified")).unwrap(), expected);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //! pgdrill. Versions 13 to 18; each module names the PostgreSQL source that it follows.
 
 pub mod catalog;
+pub mod commit_log;
 pub mod control;
 pub mod history;
 pub mod incremental;
+pub mod items;
 pub mod label;
 pub mod manifest;
 pub mod page;

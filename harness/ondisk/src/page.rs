@@ -143,6 +143,14 @@ fn mix(sum: u32, value: u32) -> u32 {
     mixed.wrapping_mul(FNV_PRIME) ^ (mixed >> 17)
 }
 
+/// Gives a page the checksum of its content, where it has one (`PageSetChecksumInplace`).
+pub fn seal(page: &mut [u8], block: u32) {
+    if page[8..10] != [0, 0] {
+        let sum = checksum(page, block);
+        page[8..10].copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
 /// The position behind the WAL record of the latest change of a page (`pd_lsn`); 0 of a new one. `page` is a whole
 /// page.
 pub fn lsn(page: &[u8]) -> u64 {

@@ -23,11 +23,11 @@ fn a_soak_runs_drills_for_its_time_and_draws_the_same_for_the_same_seed() {
 #[test]
 fn a_wrong_verdict_ends_a_soak_and_is_told_with_the_command_that_makes_it_again() {
     let desk = Desk::new();
-    fs::create_dir(desk.path("scenarios")).unwrap();
+    fs::create_dir(desk.path("drills")).unwrap();
     let wrong = "title: t\ndata: { orders: 10 }\nsteps:\n  - backup\n  - disaster: lose-primary\n  - recover\n  \
                  - sql: DELETE FROM \"AuditLog\"\n";
-    fs::write(desk.path("scenarios/wrong.yaml"), wrong).unwrap();
-    let done = desk.pgdrill(&["run", "scenarios", "--for", "10m", "--seed", "3"]);
+    fs::write(desk.path("drills/wrong.yaml"), wrong).unwrap();
+    let done = desk.pgdrill(&["run", "drills", "--for", "10m", "--seed", "3"]);
     done.ends_with(1);
     desk.assert_clean();
     assert!(done.stdout.contains("\nWRONG: "), "{}", done.stdout);

@@ -115,6 +115,11 @@ fn proven(fault: Fault, mut stored: Stored, root: &Path) -> Result<Made, Unable>
     Ok(Made::Done(FaultEvidence { fault, done, changed }))
 }
 
+/// The bytes that say something: zeros may stand where no checksum is, and nobody minds another.
+pub(super) fn not_zero(content: &[u8]) -> Vec<usize> {
+    (0..content.len()).filter(|at| content[*at] != 0).collect()
+}
+
 /// What is stored, and the chance by which a place in it is chosen.
 pub(super) struct Stored {
     /// The backup's name in the workspace.
@@ -204,6 +209,15 @@ impl Stored {
         let bit = self.below(8);
         bytes[place] ^= 1 << bit;
         Ok(format!("bit {bit} of byte {place}"))
+    }
+
+    /// Flips one bit of a member of the backup, of one of the bytes that `places` gives of its content.
+    pub(super) fn flip_in(&mut self, path: &str, places: impl Fn(&[u8]) -> Vec<usize>) -> Done {
+        let mut content = self.content(path)?;
+        let places = places(&content);
+        let what = self.flip(&mut content, &places)?;
+        self.edit(path, Edit::Write(content))?;
+        Ok(format!("{what} of {path} is another"))
     }
 
     /// Changes one member of the backup.

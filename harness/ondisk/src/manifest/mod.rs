@@ -3,6 +3,7 @@
 //! refuses is refused with its words.
 
 mod checksum;
+pub mod edit;
 mod files;
 mod grammar;
 mod json;

@@ -8,6 +8,9 @@ pub const SHORT: usize = 24;
 /// Bytes of a long one, with which each segment begins.
 pub const LONG: usize = 40;
 
+/// Where a long one has the unique number of the cluster.
+pub const SYSTEM_IDENTIFIER: std::ops::Range<usize> = 24..32;
+
 /// The first record of the page began on an earlier one (`XLP_FIRST_IS_CONTRECORD`).
 const CONTINUES: u16 = 0x0001;
 
@@ -61,7 +64,7 @@ impl Header {
             return None;
         } else {
             Some(Identity {
-                system_identifier: u64_at(page, 24),
+                system_identifier: u64_at(page, SYSTEM_IDENTIFIER.start),
                 segment_size: u32_at(page, 32),
                 block_size: u32_at(page, 36),
             })

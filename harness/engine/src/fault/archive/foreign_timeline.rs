@@ -6,6 +6,7 @@ use std::fs;
 
 use pgdrill_backup::members::replace;
 use pgdrill_model::units::Lsn;
+use pgdrill_ondisk::history::{self, Ancestor};
 use pgdrill_ondisk::segment;
 
 use super::super::stored::{Done, Stored, not_here};
@@ -23,13 +24,14 @@ pub(super) fn run(stored: &mut Stored) -> Done {
     content[fork..].fill(0);
     let start = parent.number * stored.segment_size;
     let at = Lsn(start + fork as u64);
-    let history = format!("{timeline:08X}.history");
+    let name = format!("{timeline:08X}.history");
     let own = segment::name(timeline, start, stored.segment_size);
     replace(&stored.archive.join(&own), &content)?;
-    let line = format!("{}\t{at}\tno recovery target specified\n", parent.timeline);
-    replace(&stored.archive.join(&history), line.as_bytes())?;
+    let left = Ancestor { timeline: parent.timeline, switched_at: at.0 };
+    let text = history::write(&[left], "no recovery target specified");
+    replace(&stored.archive.join(&name), text.as_bytes())?;
     Ok(format!(
-        "{history} says that timeline {timeline} left timeline {} at {at}; {own} is there",
+        "{name} says that timeline {timeline} left timeline {} at {at}; {own} is there",
         parent.timeline
     ))
 }

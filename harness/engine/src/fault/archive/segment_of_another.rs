@@ -1,14 +1,11 @@
-//! `segment-of-another`: a segment that a recovery reads says in its header that another cluster wrote it
-//! (`XLogLongPageHeaderData`).
+//! `segment-of-another`: a segment that a recovery reads says in its header that another cluster wrote it.
 
 use std::fs;
 
 use pgdrill_backup::members::replace;
+use pgdrill_ondisk::wal::page::SYSTEM_IDENTIFIER;
 
 use super::super::stored::{Done, Stored, not_here};
-
-/// Where a segment names its cluster.
-const SYSTEM_IDENTIFIER: std::ops::Range<usize> = 24..32;
 
 pub(super) fn run(stored: &mut Stored) -> Done {
     let segment = stored.segment()?;

@@ -1,9 +1,10 @@
 //! `file-extra`: a file among those of a database that does not belong there: an old copy of a table's.
 
 use pgdrill_backup::members::Edit;
+use pgdrill_ondisk::items::Kind;
 
 use super::super::stored::{Done, Stored, not_here};
-use super::relations::{Kind, of_fixture};
+use super::relations::of_fixture;
 
 /// A number that no relation has yet.
 const FREE: &str = "4000000000";

@@ -1,9 +1,10 @@
 //! `file-truncated`: the file of the largest table ends at half of its pages.
 
 use pgdrill_backup::members::Edit;
+use pgdrill_ondisk::items::{Kind, PAGE};
 
 use super::super::stored::{Done, Stored, not_here};
-use super::relations::{Kind, PAGE, of_fixture};
+use super::relations::of_fixture;
 
 pub(super) fn run(stored: &mut Stored) -> Done {
     let files = of_fixture(stored, Kind::Heap, 4)?;

@@ -1,9 +1,10 @@
 //! `file-unreadable`: the file of the smallest table may be read by nobody.
 
 use pgdrill_backup::members::Edit;
+use pgdrill_ondisk::items::Kind;
 
 use super::super::stored::{Done, Stored, not_here};
-use super::relations::{Kind, of_fixture};
+use super::relations::of_fixture;
 
 pub(super) fn run(stored: &mut Stored) -> Done {
     let files = of_fixture(stored, Kind::Heap, 1)?;

@@ -2,9 +2,10 @@
 //! written since: WAL holds no image of it that would mend it.
 
 use pgdrill_backup::members::Edit;
+use pgdrill_ondisk::items::{Kind, PAGE, all_items};
 
 use super::super::stored::{Done, Stored, not_here};
-use super::relations::{Kind, PAGE, of_fixture, rows};
+use super::relations::of_fixture;
 
 pub(super) fn run(stored: &mut Stored) -> Done {
     flip(stored, Kind::Heap)
@@ -18,7 +19,7 @@ pub(super) fn flip(stored: &mut Stored, kind: Kind) -> Done {
     // The first page of an index says where its root is.
     let block = 1 + stored.below(*size as usize / PAGE / 2);
     let page = block * PAGE;
-    let places: Vec<usize> = rows(&content[page..page + PAGE]).map(|at| page + at).collect();
+    let places: Vec<usize> = all_items(&content[page..page + PAGE]).map(|at| page + at).collect();
     let what = stored.flip(&mut content, &places)?;
     stored.edit(path, Edit::Write(content))?;
     Ok(format!("{what} of {path}, in block {block}, is another"))

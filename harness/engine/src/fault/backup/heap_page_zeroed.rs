@@ -1,9 +1,10 @@
 //! `heap-page-zeroed`: a page of the largest table is all zeros. It is in the first half, where nothing was written since.
 
 use pgdrill_backup::members::Edit;
+use pgdrill_ondisk::items::{Kind, PAGE};
 
 use super::super::stored::{Done, Stored, not_here};
-use super::relations::{Kind, PAGE, of_fixture};
+use super::relations::of_fixture;
 
 pub(super) fn run(stored: &mut Stored) -> Done {
     let files = of_fixture(stored, Kind::Heap, 4)?;

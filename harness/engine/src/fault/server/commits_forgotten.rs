@@ -4,6 +4,7 @@
 use pgdrill_model::fault::Fault;
 use pgdrill_model::finding::Unable;
 use pgdrill_model::plan::Server as Name;
+use pgdrill_ondisk::commit_log::Place;
 
 use super::{not_made, offline};
 use crate::drill::Drill;
@@ -15,30 +16,32 @@ const FAULT: Fault = Fault::CommitsForgotten;
 const NEXT: &str = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
 
 /// How many transactions are forgotten.
-const HOW_MANY: u64 = 12;
-
-/// Transactions in a file: 32 pages of 8192 bytes with four each (`src/backend/access/transam/clog.c`,
-/// `SLRU_PAGES_PER_SEGMENT`).
-const PER_FILE: u64 = 32 * 8192 * 4;
+const HOW_MANY: u32 = 12;
 
 pub(super) async fn run(drill: &mut Drill<'_>, on: Name) -> Result<String, Unable> {
     let session = drill.session(on, None).await?;
     let row = session.query_one(NEXT, &[]).await;
     let next: i64 = row.map_err(|error| not_made(FAULT, &describe(&error)))?.get(0);
     drop(session);
-    let next = next.unsigned_abs() & u64::from(u32::MAX);
-    let first = next.saturating_sub(HOW_MANY);
-    if first / PER_FILE != (next - 1) / PER_FILE {
+    let next = (next.unsigned_abs() & u64::from(u32::MAX)) as u32;
+    let forgotten = next.saturating_sub(HOW_MANY)..next;
+    let places: Vec<Place> = forgotten.clone().map(Place::of).collect();
+    let Some(name) = places.first().map(|place| &place.file) else {
+        return Err(not_made(FAULT, "there was no transaction yet"));
+    };
+    if places.iter().any(|place| place.file != *name) {
         return Err(not_made(FAULT, "the last transactions are in two files of pg_xact"));
     }
-    let file = drill.workspace.data(on).join(format!("pg_xact/{:04X}", first / PER_FILE));
+    let file = drill.workspace.data(on).join("pg_xact").join(name);
     offline::edit(drill, FAULT, on, &file, |content| {
-        for xid in first..next {
-            let (byte, shift) = ((xid % PER_FILE / 4) as usize, xid % 4 * 2);
-            let Some(byte) = content.get_mut(byte) else { return Err("pg_xact is too short".to_owned()) };
-            *byte &= !(0b11 << shift);
+        for place in &places {
+            let Some(byte) = content.get_mut(place.byte) else {
+                return Err("pg_xact is too short".to_owned());
+            };
+            *byte = place.forgotten(*byte);
         }
-        Ok(format!("pg_xact has forgotten how the transactions {first} to {} ended", next - 1))
+        let (first, last) = (forgotten.start, forgotten.end - 1);
+        Ok(format!("pg_xact has forgotten how the transactions {first} to {last} ended"))
     })
     .await
 }

@@ -4,9 +4,9 @@
 use pgdrill_model::fault::Fault;
 use pgdrill_model::finding::Unable;
 use pgdrill_model::plan::Server as Name;
+use pgdrill_ondisk::items::{PAGE, all_items};
 
 use super::offline;
-use super::page::PAGE;
 use crate::drill::Drill;
 
 const FAULT: Fault = Fault::HeapPageDamaged;
@@ -20,11 +20,10 @@ pub(super) async fn run(drill: &mut Drill<'_>, on: Name) -> Result<String, Unabl
             return Err("the table has no page".to_owned());
         }
         let block = seed % pages;
-        let half = |at: usize| usize::from(u16::from_le_bytes([content[at], content[at + 1]]));
-        let page = block * PAGE;
-        let at = page + half(page + 14).min(PAGE - 1);
-        content[at] ^= 0x10;
-        Ok(format!("byte {} of block {block} of \"Strategy\" is another", at - page))
+        let page = &mut content[block * PAGE..(block + 1) * PAGE];
+        let at = all_items(page).start.min(PAGE - 1);
+        page[at] ^= 0x10;
+        Ok(format!("byte {at} of block {block} of \"Strategy\" is another"))
     })
     .await
 }

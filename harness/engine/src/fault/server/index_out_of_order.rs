@@ -4,24 +4,20 @@
 use pgdrill_model::fault::Fault;
 use pgdrill_model::finding::Unable;
 use pgdrill_model::plan::Server as Name;
+use pgdrill_ondisk::items::{PAGE, is_leaf, pointers};
+use pgdrill_ondisk::page::seal;
 
 use super::offline;
-use super::page::{PAGE, pointers, seal};
 use crate::drill::Drill;
 
 const FAULT: Fault = Fault::IndexOutOfOrder;
 
 const INDEX: &str = "\"Order_createdAt_idx\"";
 
-/// The page is a leaf (`BTP_LEAF`, `src/include/access/nbtree.h`).
-const LEAF: u16 = 1;
-
 pub(super) async fn run(drill: &mut Drill<'_>, on: Name) -> Result<String, Unable> {
     let file = offline::file_of(drill, FAULT, on, INDEX).await?;
     let seed = drill.seed as usize;
     offline::edit(drill, FAULT, on, &file, |content| {
-        // Flags are the last but one of the four bytes that end a page of a B-tree.
-        let is_leaf = |page: &[u8]| u16::from_le_bytes([page[PAGE - 4], page[PAGE - 3]]) & LEAF != 0;
         let leaves: Vec<usize> = (1..content.len() / PAGE)
             .filter(|block| {
                 let page = &content[block * PAGE..(block + 1) * PAGE];
@@ -37,7 +33,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, on: Name) -> Result<String, Unabl
         // The first may be the upper bound of the page, and no entry. Entries of the same key are in the order of their
         // rows, so two that are far apart are surely not equal.
         let all = pointers(page);
-        let (one, other) = (all[2].clone(), all[all.len() - 2].clone());
+        let (one, other) = (all[2].at.clone(), all[all.len() - 2].at.clone());
         let first = page[one.clone()].to_vec();
         page.copy_within(other.clone(), one.start);
         page[other].copy_from_slice(&first);

@@ -15,7 +15,6 @@ mod commits_forgotten;
 mod heap_page_damaged;
 mod index_out_of_order;
 mod offline;
-mod page;
 mod receiver_killed;
 mod row_behind_index;
 mod server_crash;

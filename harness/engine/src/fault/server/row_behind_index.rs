@@ -4,8 +4,9 @@
 use pgdrill_model::fault::Fault;
 use pgdrill_model::finding::Unable;
 use pgdrill_model::plan::Server as Name;
+use pgdrill_ondisk::items::{PAGE, pointers};
+use pgdrill_ondisk::page::seal;
 
-use super::page::{PAGE, item, pointers, seal};
 use super::{not_made, offline};
 use crate::drill::Drill;
 use crate::session::describe;
@@ -33,8 +34,9 @@ pub(super) async fn run(drill: &mut Drill<'_>, on: Name) -> Result<String, Unabl
         let Some(pointer) = all.get(line.unsigned_abs() as usize - 1) else {
             return Err(format!("block {block} has no line {line}"));
         };
-        let within = item(&page[pointer.clone()]);
-        let Some(tuple) = page.get_mut(within) else { return Err("the line leads nowhere".to_owned()) };
+        let Some(tuple) = page.get_mut(pointer.item.clone()) else {
+            return Err("the line leads nowhere".to_owned());
+        };
         let Some(at) = tuple.windows(email.len()).position(|bytes| bytes == email.as_bytes()) else {
             return Err("the value is not in the row as it is".to_owned());
         };
