@@ -74,6 +74,24 @@ need_unpackers() {
     fi
 }
 
+# What the fault that sets a server's clock needs on this host; a drill that asks for it says where it is missing.
+need_faketime() {
+    local library
+    for library in /usr/lib/*/faketime/libfaketime.so.1 /usr/lib64/faketime/libfaketime.so.1; do
+        if [ -e "$library" ]; then
+            say "libfaketime: there"
+            return
+        fi
+    done
+    if command -v apt-get >/dev/null && as_root true 2>/dev/null; then
+        say "libfaketime: not there, installing the distribution's"
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends libfaketime
+    else
+        say "libfaketime: not there; the fault clock-set-back cannot be made on this host"
+    fi
+}
+
 # Container images of every major that the tests ask for, where an engine answers. Where they cannot be made, the tests
 # that need them say so.
 need_images() {

@@ -48,6 +48,8 @@ for program in $programs; do
     esac
 done
 test -e /usr/share/zoneinfo/Europe/Berlin
+year=$(LD_PRELOAD=$(echo /usr/lib/*/faketime/libfaketime.so.1) FAKETIME='@2001-02-03 04:05:06' date +%Y)
+test "$year" = 2001
 
 say "clusters of several locales"
 initdb -N -D /data/de --locale=de_DE.UTF-8

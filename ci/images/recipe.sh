@@ -18,11 +18,12 @@ path_of() {
     echo "/usr/lib/postgresql/$1/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 }
 
-# The contrib modules are in Debian's server package. The compressors are for backups that tar unpacks. For 18, Debian
-# would otherwise take all of systemd for two small programs that its packages ask for.
+# The contrib modules are in Debian's server package. The compressors are for backups that tar unpacks, libfaketime for
+# the fault that sets a server's clock. For 18, Debian would otherwise take all of systemd for two small programs that
+# its packages ask for.
 packages() {
     local major="$1" tools="$2"
-    echo "postgresql-$major locales-all tzdata zstd lz4 procps"
+    echo "postgresql-$major locales-all tzdata zstd lz4 procps libfaketime"
     if [ "$major" -ge 18 ]; then echo systemd-standalone-tmpfiles; fi
     if [ -n "$tools" ]; then
         echo "pgbackrest barman pgbouncer"

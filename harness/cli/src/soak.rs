@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use pgdrill_engine::execute::Files;
 use pgdrill_engine::soak::draw;
+use pgdrill_model::code::Code;
 use pgdrill_model::fault::Fault;
 use pgdrill_model::plan::compile;
 use pgdrill_model::run::Run;
@@ -163,7 +164,8 @@ impl Soak<'_> {
         if let Some(why) = wrong {
             printer::out(&format!("\n{}\nWRONG: {why}\n", text::drill(run, printer::style())))?;
         } else if !self.args.quiet {
-            let fault = drill.fault.map_or_else(String::new, |fault| format!(", {fault}"));
+            let made = if not_made(run) { ", which could not be made here" } else { "" };
+            let fault = drill.fault.map_or_else(String::new, |fault| format!(", {fault}{made}"));
             let took = show_duration(Duration::from_millis(run.took_us / 1000));
             printer::out(&format!(
                 "{} on PostgreSQL {}{fault}: {}, as it must be; {took}\n",
@@ -195,8 +197,17 @@ impl Soak<'_> {
     }
 }
 
+/// Whether the fault could not be made, which hangs on the machine and must leave the drill unverified.
+fn not_made(run: &Run) -> bool {
+    run.observed == Verdict::Unverified
+        && run.findings.iter().any(|finding| finding.code == Code::FaultNotInjected)
+}
+
 /// Why a verdict is wrong; none where it is right. A fault must be noticed by one of its own codes, and in time.
 fn wrong(drill: &Drill, run: &Run) -> Option<String> {
+    if not_made(run) {
+        return None;
+    }
     if run.verdict != Verdict::Proven {
         return Some(run.reason.clone());
     }

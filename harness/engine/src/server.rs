@@ -31,6 +31,8 @@ pub struct Server {
     pub socket: PathBuf,
     /// Its log file.
     pub log: PathBuf,
+    /// The postmaster's environment beside the place's own.
+    pub env: Vec<(String, String)>,
     data: PathBuf,
     place: Box<dyn Place>,
     process: Option<Box<dyn Process>>,
@@ -47,6 +49,7 @@ impl Server {
             name,
             socket: workspace.socket(name),
             log: workspace.log(name),
+            env: Vec::new(),
             data: workspace.data(name),
             place,
             process: None,
@@ -93,7 +96,8 @@ impl Server {
             "-c".to_owned(),
             setting("ident_file", &ident),
         ];
-        let command = Command::postgres("postgres", arguments).log_to(&self.log);
+        let mut command = Command::postgres("postgres", arguments).log_to(&self.log);
+        command.env.clone_from(&self.env);
         self.process = Some(self.place.spawn(&command).await?);
         Ok(())
     }

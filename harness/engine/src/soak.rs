@@ -137,11 +137,16 @@ impl Draft<'_> {
         }
         let of_the_end =
             matches!(self.fault, Some(Fault::ArchiverFails | Fault::ArchiveDiskFull | Fault::ReceiverKilled));
+        let of_the_clock = self.fault == Some(Fault::ClockSetBack);
         // What is damaged on the live server must be in the backup.
-        if (self.is(Site::Server) && !of_the_end) || self.is(Site::Taking) {
+        if (self.is(Site::Server) && !of_the_end && !of_the_clock) || self.is(Site::Taking) {
             self.fault();
         }
         self.backups();
+        // Recovery goes to a mark from after it.
+        if of_the_clock {
+            self.fault();
+        }
         let mut marks = Vec::new();
         for part in 0..self.chance.random_range(3..=4) {
             self.work();
@@ -213,7 +218,7 @@ impl Draft<'_> {
 
     /// Where recovery goes. What is behind a target does no harm, so faults of WAL are met on the way to the end.
     fn target(&mut self, marks: &[String]) -> String {
-        let by_time = self.fault == Some(Fault::TimeZoneWrong);
+        let by_time = matches!(self.fault, Some(Fault::ClockSetBack | Fault::TimeZoneWrong));
         let of_wal = self.is(Site::Archive) || self.is(Site::Server) || self.is(Site::Restore);
         if !by_time && (of_wal || self.sometimes(0.5)) {
             return "to: latest".to_owned();

@@ -124,7 +124,7 @@ catalogue! {
         "That point is lost. The message says how far the archive reaches and why it ends there; nothing was restored.";
     TargetAmbiguous "TARGET_AMBIGUOUS" Unverifies
         "More than one point of the WAL is what the target names."
-        "PostgreSQL would stop at the first. Name the one that you mean by its position or time. Nothing was restored.";
+        "PostgreSQL would stop at the first that fits. Name the point that you mean by its position. Nothing was restored.";
     TimelineUnrelated "TIMELINE_UNRELATED" Unverifies
         "The timeline that was asked for does not exist, or does not descend from the backup."
         "`timeline: latest` follows what the archive knows; the message lists the timelines. Nothing was restored.";
@@ -203,6 +203,9 @@ catalogue! {
     ConservationBroken "CONSERVATION_BROKEN" Disproves
         "A rule that every committed transaction keeps does not hold in the restored data."
         "A transaction was torn: part of it was restored and part was not.";
+    IntegrityFailed "INTEGRITY_FAILED" Disproves
+        "The database's own verify_backup_integrity() says that something is wrong in it."
+        "The finding has the function's words. Call it yourself for all of its rows: SELECT * FROM verify_backup_integrity().";
     PageChecksumFailed "PAGE_CHECKSUM_FAILED" Disproves
         "A data page does not match its checksum, or its header is not possible."
         "The finding names file and block. The page was damaged before, in, or after the backup.";

@@ -105,6 +105,7 @@ impl Detector {
                 Code::WalGap
                     | Code::WalDamaged
                     | Code::TargetBeyondArchive
+                    | Code::TargetAmbiguous
                     | Code::TimelineUnrelated
                     | Code::BackupUnfit
             ),

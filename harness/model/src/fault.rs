@@ -90,6 +90,10 @@ pub enum Need {
     RecoveryTime,
     /// A collation of the operating system or of ICU, which has a version.
     Collation,
+    /// Nothing recovered above: the server is the primary.
+    Primary,
+    /// A recovery to the time of a mark that stands below.
+    LaterMark,
 }
 
 /// One row of the catalogue of faults.
@@ -314,6 +318,9 @@ faults! {
     ArchiveDiskFull "archive-disk-full" Server [ArchiveCommand] Well Check [TransactionsLost, RowCountMismatch, FingerprintMismatch]
         "The archive's disk is full from a moment on."
         "Goes on and keeps its WAL; archive_command fails again and again. Restored, it starts and promotes with what was archived.";
+    ClockSetBack "clock-set-back" Server [Primary, LaterMark] Absent Recover [TargetAmbiguous]
+        "The clock of the live server is an hour fast while something is committed, and is set right again."
+        "Goes on. Recovery to a time from after that stops before the first commit that is later, which is the one from before: it starts and promotes without all that was committed since.";
     ReceiverKilled "receiver-killed" Server [Receiver] Absent Disaster [ArchiveStalled]
         "Somebody kills pg_receivewal with SIGKILL, and nothing starts it again."
         "Goes on; its slot keeps the WAL until the disk is full.";

@@ -75,6 +75,8 @@ pub enum Act {
         summarize_wal: bool,
         /// Whether the archive is on a small disk of its own, so that it can be full.
         small_archive: bool,
+        /// Whether the server's clock can be set.
+        settable_clock: bool,
         /// The scenario's own settings.
         settings: BTreeMap<String, Setting>,
     },

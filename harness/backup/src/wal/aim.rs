@@ -3,10 +3,11 @@
 
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::{Finding, Stage};
-use pgdrill_model::scenario::{self, Point, Timeline};
+use pgdrill_model::scenario::{self, MarkBy, Point, Timeline};
 use pgdrill_model::units::{Lsn, show_time};
 use pgdrill_ondisk::wal::Lineage;
 
+use super::clock::SetBack;
 use super::target::{self, Consistent, Reach, Stop, Stopped, Target};
 use super::timelines::{Place, Timelines, Unresolved};
 use super::{Chronicle, Store};
@@ -84,6 +85,10 @@ impl Reach {
             .with("timeline", self.timeline)
             .with("commits", self.commits);
         match (&target.at, self.restore_points.as_slice()) {
+            (Point::Time(_) | Point::Mark(_, MarkBy::Time), _) if self.set_back => finding.hint(
+                "the server's clock was set back before the archive's end, so the point may lie before it all the same; name \
+                 it by its position, or by a restore point",
+            ),
             (Point::Name(_), points @ [_, ..]) => {
                 let names: Vec<&str> = points.iter().map(|(name, _)| name.as_str()).collect();
                 finding.hint(format!("the restore points in it are {}", names.join(", ")))
@@ -94,8 +99,19 @@ impl Reach {
 }
 
 impl Stopped {
-    /// What is said where the name of a restore point was used more than once; none where it was not.
+    /// What is said where the name of a restore point was used more than once, or a clock showed a time more than once;
+    /// none where neither was.
     pub fn ambiguity(&self, target: &scenario::Target) -> Option<String> {
+        if let Some(SetBack { at, from, to }) = self.set_back {
+            return Some(format!(
+                "{target} is more than one point: the server's clock was set back from {} to {}, at {}; PostgreSQL would \
+                 stop at {}, before the first commit that it finds later",
+                show_time(from),
+                show_time(to),
+                Lsn(at),
+                Lsn(self.replayed_to)
+            ));
+        }
         if self.same_name.is_empty() {
             return None;
         }

@@ -10,6 +10,7 @@
 
 pub mod aim;
 pub mod chronicle;
+mod clock;
 mod files;
 pub mod listing;
 mod open;
@@ -27,6 +28,7 @@ pub mod timelines;
 mod transaction;
 
 pub use chronicle::Chronicle;
+pub use clock::SetBack;
 pub use files::Files;
 pub use run::{Ending, Kind, Run};
 pub use store::Store;

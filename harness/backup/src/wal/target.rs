@@ -5,6 +5,7 @@
 pub use super::setting::Target;
 
 use super::chronicle::{Chronicle, Event, Last, What};
+use super::clock::{self, SetBack};
 
 /// The resource manager of transactions: after a record of any other kind, recovery to consistency does not look whether
 /// it is reached, but only before the next record.
@@ -64,6 +65,8 @@ pub struct Stopped {
     pub last_commit: Option<Committed>,
     /// Positions of further restore points of the name, at which it does not stop.
     pub same_name: Vec<u64>,
+    /// Of a time: where a clock that was set back makes more than one point of it.
+    pub set_back: Option<SetBack>,
 }
 
 /// A commit.
@@ -96,6 +99,8 @@ pub struct Reach {
     pub last_commit: Option<Committed>,
     /// The latest time of a commit or abort, which need not be that of the last one.
     pub latest_time: Option<i64>,
+    /// Whether the clock was set back, and has not come to that time again.
+    pub set_back: bool,
     /// The restore points that do exist: name and position.
     pub restore_points: Vec<(String, u64)>,
 }
@@ -134,7 +139,7 @@ pub fn stop(chronicle: &Chronicle, target: &Target, consistent: Consistent) -> S
         }
         _ => Vec::new(),
     };
-    let stopped = found.stopped(chronicle, same_name);
+    let stopped = found.stopped(chronicle, target, same_name);
     // A record that makes the backup consistent is an event, so it is known even where `replayed_to` is not.
     match consistent_at {
         Some(at) if at <= stopped.replayed_to => Stop::At(stopped),
@@ -153,8 +158,12 @@ struct Found {
 }
 
 impl Found {
-    fn stopped(self, chronicle: &Chronicle, same_name: Vec<u64>) -> Stopped {
+    fn stopped(self, chronicle: &Chronicle, target: &Target, same_name: Vec<u64>) -> Stopped {
         let (commits, last_commit) = commits(chronicle, self.events);
+        let set_back = match target {
+            Target::Time { micros, .. } => clock::set_back(chronicle, self.events, *micros),
+            _ => None,
+        };
         let last_event = self.events.checked_sub(1).and_then(|number| chronicle.get(number));
         Stopped {
             replayed_to: self.replayed_to,
@@ -166,6 +175,7 @@ impl Found {
             commits,
             last_commit,
             same_name,
+            set_back,
         }
     }
 }
@@ -311,6 +321,7 @@ fn reach(chronicle: &Chronicle, consistent: Option<u64>) -> Reach {
         commits,
         last_commit,
         latest_time: ends.filter_map(|event| event.time).max(),
+        set_back: clock::set_back(chronicle, chronicle.len(), i64::MAX).is_some(),
         restore_points: restore_points(chronicle)
             .map(|(name, _, event)| (name.to_owned(), event.start))
             .collect(),

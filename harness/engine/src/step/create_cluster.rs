@@ -38,6 +38,8 @@ pub struct Wanted<'a> {
     pub summarize_wal: bool,
     /// Whether the archive is on a small disk of its own.
     pub small_archive: bool,
+    /// Whether its clock can be set.
+    pub settable_clock: bool,
     /// The scenario's own settings.
     pub settings: &'a BTreeMap<String, Setting>,
 }
@@ -59,6 +61,9 @@ pub(super) async fn run(drill: &mut Drill<'_>, wanted: Wanted<'_>) -> Result<Vec
     });
     // From here on teardown closes the place, whatever becomes of the rest.
     drill.servers.insert(Name::Primary, Server::new(Name::Primary, workspace, place));
+    if wanted.settable_clock {
+        fault::settable_clock(drill, Name::Primary).await?;
+    }
     drill.made = Made {
         tablespaces: wanted.tablespaces.to_vec(),
         archive: by.clone(),

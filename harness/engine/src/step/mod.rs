@@ -30,13 +30,22 @@ pub use work::leave as leave_work;
 /// Does what a step says. What was seen comes back as findings; `Unable` means that the step could not be done.
 pub async fn run(drill: &mut Drill<'_>, act: &Act) -> Result<Vec<Finding>, Unable> {
     match act {
-        Act::CreateCluster { cluster, tablespaces, archive, summarize_wal, small_archive, settings } => {
+        Act::CreateCluster {
+            cluster,
+            tablespaces,
+            archive,
+            summarize_wal,
+            small_archive,
+            settable_clock,
+            settings,
+        } => {
             let made = Wanted {
                 cluster,
                 tablespaces,
                 archive,
                 summarize_wal: *summarize_wal,
                 small_archive: *small_archive,
+                settable_clock: *settable_clock,
                 settings,
             };
             create_cluster::run(drill, made).await

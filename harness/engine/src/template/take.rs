@@ -22,7 +22,15 @@ pub async fn key(drill: &Drill<'_>, wanted: &Wanted<'_>) -> Option<Key> {
     let place = drill.servers.get(&Name::Primary)?.place();
     let programs = programs::of(place).await?;
     // How WAL is archived has no part in it: that begins later.
-    let Wanted { cluster, tablespaces, archive: _, summarize_wal, small_archive: _, settings } = *wanted;
+    let Wanted {
+        cluster,
+        tablespaces,
+        archive: _,
+        summarize_wal,
+        small_archive: _,
+        settable_clock: _,
+        settings,
+    } = *wanted;
     Some(Key::of(&Origin {
         maker: &templates.maker,
         boot: &templates.boot,

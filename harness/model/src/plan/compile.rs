@@ -95,6 +95,7 @@ impl<'s> Walk<'s> {
             archive: scenario.archive.clone(),
             summarize_wal: steps().any(|step| matches!(step, Step::Backup(how) if how.incremental)),
             small_archive: steps().any(|step| *step == Step::Fault(Fault::ArchiveDiskFull)),
+            settable_clock: steps().any(|step| *step == Step::Fault(Fault::ClockSetBack)),
             settings: scenario.settings.clone(),
         };
         let steps = [create, Act::LoadData(scenario.data)];

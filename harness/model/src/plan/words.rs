@@ -24,7 +24,15 @@ fn excerpt(sql: &str) -> String {
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CreateCluster { cluster, tablespaces, archive, summarize_wal, small_archive, settings } => {
+            Self::CreateCluster {
+                cluster,
+                tablespaces,
+                archive,
+                summarize_wal,
+                small_archive,
+                settable_clock,
+                settings,
+            } => {
                 create(f, cluster, archive)?;
                 for tablespace in tablespaces {
                     write!(f, ", {}", of_tablespace(tablespace))?;
@@ -34,6 +42,9 @@ impl fmt::Display for Act {
                 }
                 if *small_archive {
                     f.write_str(", the archive on a small disk of its own")?;
+                }
+                if *settable_clock {
+                    f.write_str(", its clock in libfaketime's hands")?;
                 }
                 for (name, setting) in settings {
                     write!(f, ", {name}={}", setting.value)?;

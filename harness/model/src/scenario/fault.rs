@@ -217,16 +217,35 @@ impl Around<'_> {
                 "the cluster orders text as C does, which has no versions",
                 "write `cluster: { locale: en_US.UTF-8 }`",
             ),
+            Need::Primary => (
+                !self.above().any(|step| matches!(step, Step::Recover(_))),
+                "the server here was recovered, and only the primary's clock can be set",
+                "move it above the first disaster",
+            ),
+            Need::LaterMark => (
+                self.goes_to_the_time_of_a_later_mark(),
+                "the next recovery does not go to the time of a mark from after it",
+                "write `- mark: NAME` below it, and `recover: { to: { mark: NAME, by: time } }`",
+            ),
         };
         (!there).then_some((lacks, hint))
     }
 
-    fn goes_to_a_time(&self) -> bool {
-        let next = self.below().find_map(|step| match step {
+    /// Where the next recovery goes.
+    fn target(&self) -> Option<&Point> {
+        self.below().find_map(|step| match step {
             Step::Recover(recover) => Some(&recover.to.at),
             _ => None,
-        });
-        matches!(next, Some(Point::Time(_) | Point::Mark(_, MarkBy::Time)))
+        })
+    }
+
+    fn goes_to_a_time(&self) -> bool {
+        matches!(self.target(), Some(Point::Time(_) | Point::Mark(_, MarkBy::Time)))
+    }
+
+    fn goes_to_the_time_of_a_later_mark(&self) -> bool {
+        let Some(Point::Mark(name, MarkBy::Time)) = self.target() else { return false };
+        self.below().any(|step| matches!(step, Step::Mark(mark) if mark == name))
     }
 }
 

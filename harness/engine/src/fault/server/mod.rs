@@ -11,6 +11,7 @@ use crate::session::describe;
 
 mod archive_disk_full;
 mod archiver_fails;
+mod clock_set_back;
 mod commits_forgotten;
 mod heap_page_damaged;
 mod index_out_of_order;
@@ -20,6 +21,7 @@ mod row_behind_index;
 mod server_crash;
 
 pub use archive_disk_full::small_archive;
+pub use clock_set_back::settable_clock;
 
 /// Makes one; says what was done.
 pub(super) async fn run(drill: &mut Drill<'_>, fault: Fault, on: Name) -> Result<String, Unable> {
@@ -30,6 +32,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, fault: Fault, on: Name) -> Result
         Fault::CommitsForgotten => commits_forgotten::run(drill, on).await,
         Fault::ArchiveDiskFull => archive_disk_full::run(drill),
         Fault::ArchiverFails => archiver_fails::run(drill),
+        Fault::ClockSetBack => clock_set_back::run(drill, on).await,
         Fault::ReceiverKilled => receiver_killed::run(drill).await,
         Fault::ServerCrash => server_crash::run(drill, on).await,
         Fault::EmptyDatabase => sql(drill, fault, on, include_str!("sql/empty-database.sql")).await,
