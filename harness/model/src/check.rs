@@ -75,6 +75,9 @@ checks! {
     Conservation "conservation" "positions" TransactionTorn [ConservationBroken]
         "Every \"Position\" equals the sum of the fills of its \"Order\" rows, and every order has its audit row: true for every committed transaction, false for a torn one."
         "Whole transactions that are missing, and tables outside the trading fixture.";
+    Integrity "integrity" "checks" SequenceBehind [IntegrityFailed]
+        "Calls verify_backup_integrity(), the function by which the database is asked after a real restore as well: counts, keys, references, conservation, audit rows, sequences, indexes, and amcheck where it is installed."
+        "Whatever agrees with itself: whole transactions that are missing, and values that are possible but wrong.";
     Amcheck "amcheck" "relations" IndexOutOfOrder [RelationCorrupt]
         "Verifies the structure of every table and B-tree index of every database with PostgreSQL's own amcheck, and that each row is found in each of its indexes. PostgreSQL 13 has it for indexes alone."
         "Hash, GiST, GIN, SP-GiST and BRIN indexes, rows that are missing from table and index alike, and values that are possible but wrong.";

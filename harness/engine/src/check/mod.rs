@@ -22,6 +22,7 @@ mod collations;
 mod conservation;
 mod fingerprints;
 mod first_write;
+mod integrity;
 mod ledger;
 mod manifest;
 mod outcome;
@@ -80,6 +81,7 @@ async fn side_by_side(drill: &Drill<'_>, checks: &[Check], of: Name) -> Result<(
             Check::Catalog => Box::pin(bench.timed(check, catalog::run(bench))),
             Check::Sequences => Box::pin(bench.timed(check, bench.sequences())),
             Check::Conservation => Box::pin(bench.timed(check, conservation::run(bench))),
+            Check::Integrity => Box::pin(bench.timed(check, integrity::run(bench))),
             Check::Amcheck => Box::pin(bench.timed(check, amcheck::run(bench))),
             Check::PageChecksums => Box::pin(bench.timed(check, page_checksums::run(bench))),
             Check::Manifest => Box::pin(bench.timed(check, manifest::run(bench))),

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::Error;
 
 use crate::data::copy::{Stream, TABLES, Table};
-use crate::data::{CONSTRAINTS_SQL, DATABASE, GRANTS_SQL, SCHEMA_SQL};
+use crate::data::{CONSTRAINTS_SQL, DATABASE, GRANTS_SQL, INTEGRITY_SQL, SCHEMA_SQL};
 use crate::record::Recorder;
 use crate::session::{Door, SUPERUSER, Session};
 
@@ -67,6 +67,7 @@ pub async fn load(
         session.batch_execute(statement).await?;
     }
     session.batch_execute(GRANTS_SQL).await?;
+    session.batch_execute(INTEGRITY_SQL).await?;
     loaded.sort_by_key(|loaded| TABLES.iter().position(|table| *table == loaded.table));
     let mut hash = Sha256::new();
     loaded.iter().for_each(|loaded| hash.update(loaded.sha256));

@@ -17,6 +17,9 @@ pub const CONSTRAINTS_SQL: &str = include_str!("../../../../fixtures/trading/con
 /// The application's role and its grants.
 pub const GRANTS_SQL: &str = include_str!("../../../../fixtures/trading/grants.sql");
 
+/// The function by which the database is asked whether it agrees with itself.
+pub const INTEGRITY_SQL: &str = include_str!("../../../../fixtures/trading/verify_backup_integrity.sql");
+
 /// The database that holds the fixture.
 pub const DATABASE: &str = "trading";
 

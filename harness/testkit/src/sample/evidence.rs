@@ -46,13 +46,13 @@ const PLAN: [(&str, Stage, Option<usize>, &str); 9] = [
         "check",
         Stage::Check,
         Some(13),
-        "row-counts, fingerprints, read-all, catalog, sequences, collations, conservation, amcheck, page-checksums, \
-         manifest, verify, server-log, first-write, archive-untouched",
+        "row-counts, fingerprints, read-all, catalog, sequences, collations, conservation, integrity, amcheck, \
+         page-checksums, manifest, verify, server-log, first-write, archive-untouched",
     ),
 ];
 
 /// What each check of the samples looks at, how much of it, and for how many milliseconds.
-const CHECKS: [(Check, u64, u64, &str); 14] = [
+const CHECKS: [(Check, u64, u64, &str); 15] = [
     (Check::RowCounts, 5, 310, "401 500 rows in 5 tables, as on the primary"),
     (Check::Fingerprints, 401_500, 1_420, "401 500 rows in 5 tables have the primary's fingerprints"),
     (Check::ReadAll, 73, 980, "5 tables and 68 system tables read to the last row"),
@@ -60,6 +60,7 @@ const CHECKS: [(Check, u64, u64, &str); 14] = [
     (Check::Sequences, 3, 40, "3 sequences, 3 columns that they feed"),
     (Check::Collations, 2_412, 61, "2 412 collations, 3 of them in use"),
     (Check::Conservation, 500, 640, "500 positions equal the sums of their fills"),
+    (Check::Integrity, 7, 870, "7 of 7 of the database's own checks are ok; skipped: amcheck"),
     (Check::Amcheck, 811, 3_120, "811 relations, indexes against their tables"),
     (Check::PageChecksums, 13_204, 2_610, "13 204 pages in 311 files match their checksums"),
     (Check::Manifest, 1_287, 890, "1 287 files of backup-1, its WAL from 0/6000028 to 0/6000138"),
