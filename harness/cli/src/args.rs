@@ -10,10 +10,12 @@ use pgdrill_model::units::{Major, parse_duration};
 
 use crate::runtimes::Where;
 
+mod live;
 mod restore;
 mod verify;
 mod wal;
 
+pub use live::{Live, Watch as LiveWatch, What};
 pub use restore::{AtTarget, Restore};
 pub use verify::Verify;
 pub use wal::{Moment, Wal};
@@ -52,6 +54,8 @@ pub enum Command {
     Restore(Restore),
     /// List the transactions in a WAL archive, to find the moment before an accident
     Wal(Wal),
+    /// Look at a server of your own, which is only asked
+    Live(Live),
     /// Tell what of the machine pgdrill can use, what is missing, and how to mend it
     Doctor(Doctor),
     /// Remove what dead or kept drills have left, and kept clusters; seal the records of dead ones

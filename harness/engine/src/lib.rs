@@ -33,6 +33,7 @@ mod tool;
 pub mod clock;
 pub mod execute;
 pub mod journal;
+pub mod live;
 pub mod soak;
 pub mod template;
 pub mod workload;

@@ -3,6 +3,7 @@
 //! The natural walk is `scenario::parse` → [`plan::compile`] → (the engine executes) → [`judge::fold`];
 //! everything else hangs on those nouns.
 
+pub mod alert;
 pub mod check;
 pub mod code;
 pub mod detection;

@@ -5,6 +5,7 @@
 //! - [`json`]: for a program, exactly one object
 //! - [`junit`]: for a CI server
 //! - [`markdown`]: for a merge request, a ticket, a wiki
+//! - [`watch`]: what a watch on a live server saw, for people and for Prometheus
 //! - [`record`]: the sealed record, which every other face can be rendered from again
 
 mod detection;
@@ -14,6 +15,7 @@ pub mod markdown;
 mod page;
 pub mod record;
 pub mod text;
+pub mod watch;
 mod words;
 
 pub use page::Style;

@@ -8,6 +8,7 @@ use crate::exit::Exit;
 mod clean;
 mod doctor;
 mod explain;
+mod live;
 mod print;
 mod restore;
 mod run;
@@ -25,6 +26,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Restore(args) => restore::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Wal(args) => wal::run(&args),
+        Command::Live(args) => live::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Clean(args) => clean::run(&args),
         Command::Explain { name } => explain::run(name.as_deref()),

@@ -1,0 +1,116 @@
+//! `pgdrill live`: looks at a user's own server. The only command that connects to one, and it only asks.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use pgdrill_engine::clock::SystemClock;
+use pgdrill_engine::live::Probe;
+use pgdrill_model::alert::{self, Sample};
+use pgdrill_model::world::Clock;
+use pgdrill_report::watch::{Watched, catalogue};
+use tokio::time::MissedTickBehavior;
+
+use crate::args::{Live, LiveWatch, What};
+use crate::exit::Exit;
+use crate::{files, interrupt, printer};
+
+/// The longest that a look may take, however rarely one is to be taken.
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
+
+/// The shortest that a look is given, however often one is to be taken.
+const SHORTEST_LOOK: Duration = Duration::from_millis(500);
+
+/// Between two looks.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
+pub(super) fn run(args: &Live) -> anyhow::Result<Exit> {
+    let What::Watch(args) = &args.what;
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tokio.block_on(watch(args))
+}
+
+async fn watch(args: &LiveWatch) -> anyhow::Result<Exit> {
+    let on_the_command_line = std::env::var("PGDRILL_DSN").ok().as_deref() != Some(args.dsn.as_str());
+    if on_the_command_line && Probe::has_password(&args.dsn) {
+        bail!(
+            "the connection string on the command line holds a password, which every account of this host can see there; \
+             put it into PGPASSWORD, or the whole string into PGDRILL_DSN"
+        );
+    }
+    let mut watch = alert::Watch::new(args.scale);
+    let every = args.every.unwrap_or_else(|| watch.interval()).max(SHORTEST_INTERVAL);
+    let limit = every.clamp(SHORTEST_LOOK, LONGEST_LOOK);
+    let password = std::env::var("PGPASSWORD").ok();
+    let probe = Probe::new(&args.dsn, password.as_deref(), args.disk.clone(), limit)
+        .map_err(|wrong| anyhow!("{}; {}", wrong.message, wrong.hint))?;
+    for disk in &args.disk {
+        std::fs::metadata(disk).with_context(|| format!("cannot watch the disk of {}", disk.display()))?;
+    }
+    for path in [&args.prometheus, &args.json].into_iter().flatten().filter(|path| *path != Path::new("-")) {
+        files::expect_report(path)?;
+    }
+    let interrupt = interrupt::listen().context("cannot listen for signals")?;
+    let mode = files::make_private();
+    let server = probe.to_string();
+    printer::say(&format!(
+        "pgdrill: watching {server}, every {:.1} s; alerts:\n{}",
+        every.as_secs_f64(),
+        catalogue(&watch).trim_end()
+    ));
+
+    let clock = SystemClock::start();
+    let began_unix_us = clock.unix_micros();
+    let (mut changes, mut looks, mut answers) = (Vec::new(), 0, 0);
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut interrupted = false;
+    loop {
+        let look = async {
+            ticks.tick().await;
+            probe.look().await
+        };
+        let (answer, disks) = tokio::select! {
+            () = interrupt.cancelled() => {
+                interrupted = true;
+                break;
+            }
+            looked = look => looked,
+        };
+        looks += 1;
+        answers += u64::from(answer.is_ok());
+        let new = watch.hear(Sample { at: clock.elapsed(), server: answer, disks });
+        changes.extend(new.iter().cloned());
+        let watched =
+            Watched { server: &server, began_unix_us, looks, answers, watch: &watch, changes: &changes };
+        for change in &new {
+            printer::say(&watched.line(change));
+        }
+        if let Some(path) = &args.prometheus {
+            files::write_report(path, watched.prometheus().as_bytes(), mode)?;
+        }
+        let fired = changes.iter().any(|change| change.level.fires);
+        if (args.until_alert && fired) || args.lasting.is_some_and(|lasting| clock.elapsed() >= lasting) {
+            break;
+        }
+    }
+    let watched =
+        Watched { server: &server, began_unix_us, looks, answers, watch: &watch, changes: &changes };
+    if let Some(path) = &args.json {
+        let text = format!("{:#}\n", watched.json());
+        if path == Path::new("-") {
+            printer::out(&text)?;
+        } else {
+            files::write_report(path, text.as_bytes(), mode)?;
+        }
+    }
+    if args.json.as_deref() != Some(Path::new("-")) {
+        printer::out(&watched.text())?;
+    }
+    Ok(match (changes.iter().any(|change| change.level.fires), answers) {
+        _ if interrupted => Exit::Interrupted,
+        (true, _) => Exit::Disproven,
+        (false, 0) => Exit::Unverified,
+        (false, _) => Exit::Proven,
+    })
+}
