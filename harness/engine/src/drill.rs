@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use crate::baseline::{Baseline, Unrecorded, Written};
 use crate::books::Ledger;
 use crate::data::DATABASE;
+use crate::live::Watching;
 use crate::receiver::Receiver;
 use crate::record::Recorder;
 use crate::recovery::aim::Aim;
@@ -40,6 +41,17 @@ pub struct Behind {
     pub running: Running,
     /// To which server.
     pub on: Name,
+}
+
+/// A step that was begun.
+#[derive(Clone, Debug)]
+pub struct Took {
+    /// Its name.
+    pub name: String,
+    /// Its line in the scenario.
+    pub line: Option<usize>,
+    /// When.
+    pub began: Duration,
 }
 
 /// A drill that is under way.
@@ -86,6 +98,12 @@ pub struct Drill<'a> {
     pub ledger: Ledger,
     /// Writers that go on behind the steps.
     pub behind: Option<Behind>,
+    /// SQL that goes on behind the steps.
+    pub aside: Vec<JoinHandle<()>>,
+    /// The watch on the server that is there.
+    pub watching: Option<Watching>,
+    /// The steps that were begun, in the plan's order.
+    pub took: Vec<Took>,
     /// How often writers have begun.
     pub shifts: u64,
     /// Faults that are to be made while the next backup is taken, or in the next recovery.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::books::Ledger;
 use crate::clock::{reached, within};
-use crate::drill::{Drill, Made};
+use crate::drill::{Drill, Made, Took};
 use crate::journal::Journal;
 use crate::receiver::Receiver;
 use crate::record::Recorder;
@@ -182,6 +182,9 @@ async fn in_workspace(
         marks: BTreeMap::new(),
         ledger: Ledger::of(&workspace),
         behind: None,
+        aside: Vec::new(),
+        watching: None,
+        took: Vec::new(),
         armed: Vec::new(),
         timeline: 1,
         shifts: 0,
@@ -193,6 +196,8 @@ async fn in_workspace(
     // Writers that still go on are stopped while their server is there, so that what they did is in the record.
     let _ = within(world.clock.as_ref(), CLOSE_LIMIT, step::leave_work(&mut drill)).await;
     drill.behind = None;
+    drill.watching = None;
+    drill.aside.drain(..).for_each(|going_on| going_on.abort());
     lose_primary_for_good(&mut drill).await;
     let keep = match files.keep {
         Keep::Always => true,
@@ -221,6 +226,7 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
         }
         drill.recorder.happened(Happening::StepStarted { step: index });
         let began = world.clock.elapsed();
+        drill.took.push(Took { name: planned.act.name().to_owned(), line: planned.line, began });
         let outcome = tokio::select! {
             // The end of a step that is there counts, also when a person interrupts at the same moment.
             biased;

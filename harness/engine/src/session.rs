@@ -93,7 +93,8 @@ impl Door {
         Ok(Session { client })
     }
 
-    fn config(&self) -> Config {
+    /// The same for whoever opens connections in another way.
+    pub fn config(&self) -> Config {
         let mut config = Config::new();
         config
             .host_path(&self.socket)

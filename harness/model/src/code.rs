@@ -107,6 +107,12 @@ catalogue! {
     ArchiveStalled "ARCHIVE_STALLED" Unverifies
         "A WAL segment did not reach the archive in time."
         "Look at the logs in the kept workspace for what archive_command or pg_receivewal said.";
+    AlertMissed "ALERT_MISSED" Disproves
+        "An alert did not fire within its time after what should have caused it."
+        "Whoever waits for it learns of the trouble from users. Look at the value that it had, and at its limit and window.";
+    AlertEarly "ALERT_EARLY" Disproves
+        "An alert had fired before what should cause it."
+        "An alert that fires without a cause is not believed when there is one. Look at the value that it had, and at its limit.";
     BaselineUnstable "BASELINE_UNSTABLE" Unverifies
         "The primary changed while its expected content was being measured."
         "Stop whatever else writes to the primary; the drill needs it quiet at that moment.";

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::units::Lsn;
 
+mod alert;
 mod fault;
 mod point_in_time;
 
+pub use alert::AlertEvidence;
 pub use fault::{BareEvidence, FaultEvidence, MutantEvidence, MutantOutcome};
 pub use point_in_time::{
     LossEvidence, MarkEvidence, PointEvidence, SweepEvidence, TallyEvidence, WalEndEvidence, WorkEvidence,
@@ -74,6 +76,8 @@ pub enum Evidence {
     Bare(BareEvidence),
     /// A damaged copy was recovered and checked.
     Mutant(MutantEvidence),
+    /// An alert was waited for.
+    Alert(AlertEvidence),
 }
 
 /// What a running server said of itself.

@@ -50,6 +50,7 @@ pub fn fold(events: &[Event]) -> Option<Run> {
         faults: Vec::new(),
         bare: None,
         mutants: Vec::new(),
+        alerts: Vec::new(),
         recoveries: Vec::new(),
         checks: Vec::new(),
         objectives: Vec::new(),
@@ -109,6 +110,7 @@ fn measured(run: &mut Run, evidence: &Evidence) {
         Evidence::Sweep(sweep) => run.sweeps.push(sweep.clone()),
         Evidence::Fault(fault) => run.faults.push(fault.clone()),
         Evidence::Bare(bare) => run.bare = Some(bare.clone()),
+        Evidence::Alert(alert) => run.alerts.push(alert.clone()),
         Evidence::Mutant(mutant) => run.mutants.push(mutant.clone()),
     }
 }

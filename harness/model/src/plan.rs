@@ -9,8 +9,8 @@ use crate::event::PlannedStep;
 use crate::fault::{Fault, Site};
 use crate::finding::Stage;
 use crate::scenario::{
-    Action, Archive, Backup, Cluster, Crash, Data, Disaster, Expect, RecoverBy, Rpo, Setting, Sql, Sweep,
-    SwitchWal, Tablespace, Target, Timeline, Work,
+    Action, Archive, Awaited, Backup, Cluster, Crash, Data, Disaster, Expect, RecoverBy, Rpo, Setting, Sql,
+    Sweep, SwitchWal, Tablespace, Target, Timeline, Watch, Work,
 };
 use crate::units::Major;
 
@@ -138,6 +138,20 @@ pub enum Act {
         checks: Vec<Check>,
         /// Which server.
         on: Server,
+    },
+    /// Watch a server for what alerts, until it is recovered.
+    Watch {
+        /// How.
+        watch: Watch,
+        /// Which server.
+        on: Server,
+    },
+    /// Wait for an alert.
+    Alert {
+        /// Which, and how long.
+        awaited: Awaited,
+        /// The number of the step that causes it.
+        cause: usize,
     },
     /// Lose a server.
     Disaster {
@@ -325,6 +339,8 @@ impl Act {
             Self::Crash { .. } => "crash",
             Self::SwitchWal { .. } => "switch-wal",
             Self::Capture { .. } => "capture",
+            Self::Watch { .. } => "watch",
+            Self::Alert { .. } => "alert",
             Self::Disaster { .. } => "disaster",
             Self::Fault { .. } => "fault",
             Self::Recover(_) => "recover",
@@ -345,6 +361,7 @@ impl Act {
             | Self::Work { .. }
             | Self::StopWork
             | Self::Mark { .. }
+            | Self::Watch { .. }
             | Self::Crash { .. } => Stage::Backup,
             Self::Sql { on: Server::Primary | Server::Standby, .. } => Stage::Backup,
             Self::Capture { .. } => Stage::Capture,
@@ -353,7 +370,7 @@ impl Act {
                 Site::Backup | Site::Archive | Site::Restore => Stage::Disaster,
                 Site::Recovered => Stage::Check,
             },
-            Self::Disaster { .. } => Stage::Disaster,
+            Self::Disaster { .. } | Self::Alert { .. } => Stage::Disaster,
             Self::Recover(_) | Self::Sweep { .. } => Stage::Recover,
             Self::Sql { .. } | Self::Check { .. } | Self::BareRecovery { .. } | Self::Mutants(_) => {
                 Stage::Check

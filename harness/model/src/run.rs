@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::event::{Event, Header, PlannedStep, StepStatus, Teardown};
 use crate::evidence::{
-    BackupEvidence, BareEvidence, BaselineEvidence, CheckRecord, CheckStatus, FaultEvidence, LoadEvidence,
-    LossEvidence, MarkEvidence, MutantEvidence, PlaceFacts, RecoveryEvidence, ServerEvidence, SweepEvidence,
-    TallyEvidence, WorkEvidence,
+    AlertEvidence, BackupEvidence, BareEvidence, BaselineEvidence, CheckRecord, CheckStatus, FaultEvidence,
+    LoadEvidence, LossEvidence, MarkEvidence, MutantEvidence, PlaceFacts, RecoveryEvidence, ServerEvidence,
+    SweepEvidence, TallyEvidence, WorkEvidence,
 };
 use crate::finding::Finding;
 use crate::scenario::Rpo;
@@ -72,6 +72,9 @@ pub struct Run {
     /// Damaged copies of the drill's own backup and archive.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mutants: Vec<MutantEvidence>,
+    /// The alerts that were waited for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<AlertEvidence>,
     /// The recoveries.
     pub recoveries: Vec<RecoveryEvidence>,
     /// How each check of the plan ended.

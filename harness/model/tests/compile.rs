@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use pgdrill_model::check::Check;
-use pgdrill_model::plan::{Act, Plan, Recovery, Server, compile};
+use pgdrill_model::plan::{Act, Plan, Planned, Recovery, Server, compile};
 use pgdrill_model::scenario::parse;
 use pgdrill_model::units::Major;
 use rstest::rstest;
@@ -26,6 +26,7 @@ fn server(act: &Act) -> Option<Server> {
         | Act::Crash { on, .. }
         | Act::SwitchWal { on, .. }
         | Act::Capture { on, .. }
+        | Act::Watch { on, .. }
         | Act::Disaster { on, .. }
         | Act::Fault { on, .. } => Some(*on),
         Act::Check { of, .. } => Some(*of),
@@ -34,6 +35,7 @@ fn server(act: &Act) -> Option<Server> {
         | Act::LoadData(_)
         | Act::CreateStandby
         | Act::StopWork
+        | Act::Alert { .. }
         | Act::BareRecovery { .. }
         | Act::Mutants(_)
         | Act::Sweep { .. } => None,
@@ -417,4 +419,27 @@ fn the_plan_says_of_a_recovered_server_that_is_lost_again_that_it_archives() {
     let outline = plan(&format!("{once}\nrecover")).outline();
     let first = outline.iter().find(|step| step.name == "recover").unwrap();
     assert!(first.does.ends_with("; then it archives as the primary did"), "{}", first.does);
+}
+
+#[test]
+fn an_alert_is_caused_by_the_last_step_that_does_something_to_the_server() {
+    let causes = |steps: &str| -> Vec<&'static str> {
+        let plan = plan(steps);
+        let cause = |planned: &Planned| match planned.act {
+            Act::Alert { cause, .. } => Some(plan.steps[cause].act.name()),
+            _ => None,
+        };
+        plan.steps.iter().filter_map(cause).collect()
+    };
+    let steps = "
+        backup
+        watch
+        sql: ALTER SYSTEM SET archive_command = 'false'
+        work: { for: 1s }
+        mark: here
+        alert: archiving-failures
+        disaster: kill
+        alert: { is: connection-failures, within: 5s }
+        recover";
+    assert_eq!(causes(steps), ["sql", "disaster"]);
 }

@@ -220,7 +220,7 @@ fn everything_that_is_written_is_taken() {
         incremental: true,
     };
     let sql = |run: &str, database: Option<&str>| {
-        Step::Sql(Sql { run: run.to_owned(), database: database.map(str::to_owned) })
+        Step::Sql(Sql { run: run.to_owned(), database: database.map(str::to_owned), behind: false })
     };
     let script = "CREATE TABLE t (a int);\nINSERT INTO t VALUES (1);\n";
     let recover = Recover {

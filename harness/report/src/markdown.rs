@@ -7,6 +7,7 @@ use pgdrill_model::detection::{Detector, Matrix, Sight};
 use pgdrill_model::run::Run;
 use pgdrill_model::verdict::Verdict;
 
+use crate::text::alerts::seen;
 use crate::text::faults::{score, why};
 use crate::words;
 
@@ -38,6 +39,7 @@ pub fn runs(runs: &[Run]) -> String {
         );
     }
     detection(&mut text, &Matrix::of(runs));
+    alerts(&mut text, runs);
     runs.iter().for_each(|run| mutants(&mut text, run));
     runs.iter().filter(|run| run.verdict != Verdict::Proven).for_each(|run| findings(&mut text, run));
     text
@@ -78,6 +80,31 @@ fn detection(text: &mut String, matrix: &Matrix) {
     for (detector, faults) in only {
         let names: Vec<&str> = faults.iter().map(|fault| fault.name()).collect();
         let _ = writeln!(text, "- {detector}: {}", names.join(", "));
+    }
+}
+
+/// Which alert fired, and how long after its cause.
+fn alerts(text: &mut String, runs: &[Run]) {
+    if runs.iter().all(|run| run.alerts.is_empty()) {
+        return;
+    }
+    text.push_str("\n## Detection\n\n| scenario | PostgreSQL | alert | cause | after | what it saw |\n|---|---:|---|---|---:|---|\n");
+    for (run, alert) in runs.iter().flat_map(|run| run.alerts.iter().map(move |alert| (run, alert))) {
+        let after = match (alert.early, alert.detected_us) {
+            (true, _) => "TOO EARLY".to_owned(),
+            (false, None) => "NOT".to_owned(),
+            (false, Some(us)) => words::time(us),
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} |",
+            cell(&run.header.scenario),
+            run.header.postgres,
+            alert.alert,
+            cell(&alert.cause),
+            cell(&after),
+            cell(&seen(alert))
+        );
     }
 }
 

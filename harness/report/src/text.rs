@@ -9,6 +9,7 @@ use pgdrill_model::verdict::Verdict;
 use crate::page::{Cell, Column, Page, Style, TIE, Tone};
 use crate::words;
 
+pub(crate) mod alerts;
 mod detection;
 mod differences;
 pub(crate) mod faults;
@@ -23,6 +24,7 @@ pub fn drill(run: &Run, style: Style) -> String {
     page.blank();
     identity(&mut page, run);
     steps(&mut page, run);
+    alerts::all(&mut page, run);
     faults::faults(&mut page, run);
     recovery::backups(&mut page, run);
     points::work(&mut page, run);

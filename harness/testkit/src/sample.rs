@@ -2,11 +2,13 @@
 
 #![allow(clippy::expect_used, reason = "for tests only: a sample that cannot be made is a failed test")]
 
+mod alarm;
 mod evidence;
 mod faults;
 mod matrix;
 mod real;
 
+pub use alarm::{alarmed, alarmed_story};
 pub use evidence::{backup, baseline, header, held, load, place, recovery, server};
 pub use faults::{mutants, mutants_story, noticed, noticed_story};
 pub use matrix::matrix;
@@ -446,5 +448,6 @@ pub fn all() -> Vec<(&'static str, Run)> {
         ("sweep", sweep()),
         ("noticed", noticed()),
         ("mutants", mutants()),
+        ("alarmed", alarmed()),
     ]
 }

@@ -7,6 +7,7 @@ mod backups;
 mod bad_input;
 mod commands;
 mod desk;
+mod detection;
 mod docker;
 mod endings;
 mod faults;

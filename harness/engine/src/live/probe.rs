@@ -9,7 +9,7 @@ use pgdrill_model::alert::{Disk, Measured};
 use tokio_postgres::config::Host;
 use tokio_postgres::{Config, Error, NoTls};
 
-use crate::session::describe;
+use crate::session::{Door, describe};
 
 const SAMPLE: &str = include_str!("../sql/live_sample.sql");
 
@@ -59,6 +59,11 @@ impl Probe {
         }
         config.application_name("pgdrill").connect_timeout(limit);
         Ok(Self { config, disks, limit })
+    }
+
+    /// A server of a drill, by its door.
+    pub(crate) fn of(door: &Door, disks: Vec<PathBuf>, limit: Duration) -> Self {
+        Self { config: door.config(), disks, limit }
     }
 
     /// Whether the connection string holds a password.

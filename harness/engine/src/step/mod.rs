@@ -6,6 +6,7 @@ use pgdrill_model::plan::Act;
 use crate::drill::Drill;
 use crate::fault;
 
+mod alert;
 mod backup;
 mod bare_recovery;
 mod capture;
@@ -21,6 +22,7 @@ mod recover;
 mod sql;
 mod sweep;
 mod switch_wal;
+mod watch;
 mod work;
 
 pub use crash::run as crash;
@@ -65,12 +67,20 @@ pub async fn run(drill: &mut Drill<'_>, act: &Act) -> Result<Vec<Finding>, Unabl
         Act::Crash { crash, on } => crash::run(drill, *crash, *on).await,
         Act::SwitchWal { switch, on } => switch_wal::run(drill, *switch, *on).await,
         Act::Capture { checks, on } => capture::run(drill, checks, *on).await,
+        Act::Watch { watch, on } => watch::run(drill, *watch, *on).await,
+        Act::Alert { awaited, cause } => alert::run(drill, *awaited, *cause).await,
         Act::Disaster { disaster, on } => disaster::run(drill, disaster, *on).await,
         Act::Fault { fault, on, backups } => fault::run(drill, *fault, *on, backups).await,
         Act::Mutants(mutants) => mutants::run(drill, mutants).await,
         Act::BareRecovery { mark } => bare_recovery::run(drill, mark).await,
-        Act::Recover(recovery) => recover::run(drill, recovery).await,
-        Act::Sweep { sweep, backups } => sweep::run(drill, *sweep, backups).await,
+        Act::Recover(recovery) => {
+            drill.watching = None;
+            recover::run(drill, recovery).await
+        }
+        Act::Sweep { sweep, backups } => {
+            drill.watching = None;
+            sweep::run(drill, *sweep, backups).await
+        }
         Act::Check { checks, of } => check::run(drill, checks, *of).await,
     }
 }

@@ -124,6 +124,7 @@ fn lacks_preparation(run: &Run) -> bool {
         || (done(run, "capture") > 0 && !described(run, Server::Primary.name()))
         || distinct(&run.work) < worked(run)
         || marks.len() < done(run, "mark")
+        || run.alerts.len() < done(run, "alert")
 }
 
 /// How many steps that let writers work must have left what these did. Writers that go on behind other steps have told

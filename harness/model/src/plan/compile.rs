@@ -145,6 +145,8 @@ impl<'s> Walk<'s> {
                 self.origins.mark(name);
                 Act::Mark { name: name.clone(), on }
             }
+            Step::Watch(watch) => Act::Watch { watch: *watch, on },
+            Step::Alert(awaited) => Act::Alert { awaited: *awaited, cause: self.cause() },
             Step::Crash(crash) => Act::Crash { crash: *crash, on },
             Step::SwitchWal(switch) => Act::SwitchWal { switch: *switch, on },
             Step::Disaster(disaster) => {
@@ -175,6 +177,17 @@ impl<'s> Walk<'s> {
         };
         self.steps.push(Planned { line: Some(*line), act });
         Ok(())
+    }
+
+    /// The step that causes an alert: the last that does something to the server, of those below the watch.
+    fn cause(&self) -> usize {
+        let causes = |planned: &Planned| {
+            matches!(
+                planned.act,
+                Act::Sql { .. } | Act::Fault { .. } | Act::Disaster { .. } | Act::Crash { .. }
+            )
+        };
+        self.steps.iter().rposition(causes).unwrap_or_default()
     }
 
     /// Captures the content of the server that is there, where it is not known.

@@ -64,7 +64,10 @@ impl fmt::Display for Act {
             }
             Self::Sql { sql, on } => {
                 write!(f, "on {}: {}", on.name(), excerpt(&sql.run))?;
-                sql.database.as_ref().map_or(Ok(()), |database| write!(f, " (in {database})"))
+                if let Some(database) = &sql.database {
+                    write!(f, " (in {database})")?;
+                }
+                if sql.behind { f.write_str(", behind the next steps") } else { Ok(()) }
             }
             Self::Work { work, on } => write!(f, "on {}: {work}; each transaction in the ledger", on.name()),
             Self::StopWork => f.write_str("stop the writers that go on behind"),
@@ -83,6 +86,21 @@ impl fmt::Display for Act {
             Self::Capture { on, .. } => {
                 write!(f, "content of the quiet {}, with its position in the WAL", on.name())
             }
+            Self::Watch { watch, on } => {
+                write!(f, "look at {} again and again for what alerts", on.name())?;
+                if watch.scale == 1 {
+                    Ok(())
+                } else {
+                    write!(f, ", times divided by {}", watch.scale)
+                }
+            }
+            Self::Alert { awaited, cause } => write!(
+                f,
+                "wait up to {} from step {} on for the alert {}",
+                show_duration(awaited.within),
+                cause + 1,
+                awaited.alert
+            ),
             Self::Disaster { disaster, on } => lose(f, disaster, on.name()),
             Self::Fault { fault, .. } => {
                 let when = match fault.site() {

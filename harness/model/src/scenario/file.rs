@@ -22,6 +22,7 @@ use super::value::{
     CheckName, Database, FaultName, FindingCode, Majors, Orders, Seed, SettingName, SettingValue, Span,
     Statement, Title,
 };
+use super::watch::{AlertArguments, WatchArguments};
 use super::work::WorkArguments;
 use super::wrong::Words;
 use super::{
@@ -129,6 +130,11 @@ pub(super) enum Step {
     Crash(CrashArguments),
     /// Switches to a new WAL segment and waits until everything before it is in the archive.
     SwitchWal(SwitchWalArguments),
+    /// Watches the server that is there for what the operations runbook alerts on, until it is recovered.
+    Watch(WatchArguments),
+    /// Waits for an alert, which must fire after its cause and not before: the last fault, disaster, SQL or crash above it
+    /// that stands below the watch.
+    Alert(AlertArguments),
     /// Loses the server, or makes that it will be lost.
     Disaster(DisasterArguments),
     /// Damages something on purpose, at a place that the seed chooses: the server before it is lost, a backup while it is
@@ -153,6 +159,8 @@ impl Step {
             Self::Mark(_) => "mark",
             Self::Crash(_) => "crash",
             Self::SwitchWal(_) => "switch-wal",
+            Self::Watch(_) => "watch",
+            Self::Alert(_) => "alert",
             Self::Disaster(_) => "disaster",
             Self::Fault(_) => "fault",
             Self::Recover(_) => "recover",
@@ -198,6 +206,9 @@ pub(super) struct SqlMapping {
     pub(super) run: Slot<Statement>,
     /// In which database. Default: the fixture's own.
     pub(super) database: Slot<Database>,
+    /// Whether the next steps go on while it runs, as beside a query that hangs; it ends with the server at the latest.
+    /// Default: off.
+    pub(super) behind: Slot<Switch>,
 }
 
 /// SQL alone, or with the database in which it runs.
@@ -215,7 +226,7 @@ impl<'de> Deserialize<'de> for SqlArguments {
 
 impl TextOr<'_> for SqlArguments {
     type Arguments = SqlMapping;
-    const WANTED: &'static str = "SQL, or a mapping with the keys run, database";
+    const WANTED: &'static str = "SQL, or a mapping with the keys run, database, behind";
     const HINT: &'static str = "write `sql: DELETE FROM ...`; several statements are separated by semicolons";
 
     fn text(text: &str) -> Result<Self, Words> {

@@ -26,6 +26,7 @@ mod tree;
 mod value;
 mod walk;
 mod walkthrough;
+mod watch;
 mod work;
 mod wrong;
 
@@ -57,6 +58,7 @@ pub(crate) use origins::Origins;
 pub use schema::schema;
 pub use sweep::Sweep;
 pub use target::{Action, MarkBy, Point, Target, Timeline};
+pub use watch::{Awaited, Watch};
 pub use work::{SynchronousCommit, Work, WorkUntil};
 
 /// Reads the text of a scenario file. `id` is the scenario's, `file` is what messages call the file.
@@ -159,6 +161,10 @@ pub enum Step {
     Crash(Crash),
     /// Switch to a new WAL segment and wait until everything before it is in the archive.
     SwitchWal(SwitchWal),
+    /// Watch the server that is there for what alerts.
+    Watch(Watch),
+    /// Wait for an alert.
+    Alert(Awaited),
     /// Lose the server.
     Disaster(Disaster),
     /// Damage something on purpose.
@@ -178,6 +184,9 @@ pub struct Sql {
     pub run: String,
     /// In which database; the fixture's own by default.
     pub database: Option<String>,
+    /// Whether the next steps go on beside it.
+    #[serde(default)]
+    pub behind: bool,
 }
 
 /// A switch of the WAL segment.

@@ -26,7 +26,9 @@ use super::value::{
     Database, FaultName, FindingCode, MOST_ORDERS, Majors, Orders, Seed, SettingName, SettingValue, Span,
     Statement, Title,
 };
+use super::watch::{AlertArguments, AlertMapping, AlertName, MOST_SCALE, Scale};
 use super::work::{MOST_WRITERS, Rate, Transactions, WorkArguments, WorkMapping, Writers};
+use crate::alert::ALERTS;
 use crate::check::CHECKS;
 use crate::code::CODES;
 use crate::fault::FAULTS;
@@ -297,6 +299,12 @@ value_schemas! {
         "enum": FAULTS.iter().map(|entry| entry.name).collect::<Vec<_>>(),
         "enumDescriptions": FAULTS.iter().map(|entry| entry.doc).collect::<Vec<_>>(),
     });
+    AlertName => json_schema!({
+        "type": "string",
+        "enum": ALERTS.iter().map(|entry| entry.name).collect::<Vec<_>>(),
+        "enumDescriptions": ALERTS.iter().map(|entry| entry.doc).collect::<Vec<_>>(),
+    });
+    Scale => json_schema!({ "type": "integer", "minimum": 1, "maximum": MOST_SCALE });
     NoArguments => json_schema!({
         "type": ["string", "object", "null"],
         "pattern": "^all$",
@@ -314,6 +322,21 @@ impl JsonSchema for SqlArguments {
         let mut schema = SqlMapping::json_schema(generator);
         schema.insert("type".to_owned(), json!(["string", "object"]));
         schema.insert("pattern".to_owned(), json!("\\S"));
+        schema
+    }
+}
+
+impl JsonSchema for AlertArguments {
+    fn schema_name() -> Cow<'static, str> {
+        "AlertArguments".into()
+    }
+
+    /// The mapping's schema, for which a name also does.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let names: Vec<&str> = ALERTS.iter().map(|entry| entry.name).collect();
+        let mut schema = AlertMapping::json_schema(generator);
+        schema.insert("type".to_owned(), json!(["string", "object"]));
+        schema.insert("pattern".to_owned(), json!(format!("^({})$", names.join("|"))));
         schema
     }
 }

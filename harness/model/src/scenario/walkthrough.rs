@@ -11,9 +11,10 @@ use super::slot::{At, Slot};
 use super::target::MarkName;
 use super::work::WorkArguments;
 use super::{
-    Action, Backup, BackupFormat, Crash, Disaster, Placed, Point, Recover, RecoverBy, Sql, Step, SwitchWal,
-    Target, Timeline, backup, sweep, target, work,
+    Action, Awaited, Backup, BackupFormat, Crash, Disaster, Placed, Point, Recover, RecoverBy, Sql, Step,
+    SwitchWal, Target, Timeline, backup, sweep, target, watch, work,
 };
+use crate::alert::Alert;
 use crate::check::Check;
 
 const SWITCH_WITHIN: Duration = Duration::from_secs(60);
@@ -42,6 +43,10 @@ pub(super) struct Walkthrough<'l> {
     swept: bool,
     /// Work that goes on behind.
     behind: Option<Span>,
+    /// The watch on the server that is there.
+    watched: Option<Span>,
+    /// Whether something that an alert could be about stands below it.
+    caused: bool,
     works: bool,
     marks: BTreeMap<String, Span>,
     origins: Origins,
@@ -63,6 +68,8 @@ impl<'l> Walkthrough<'l> {
             recoveries: 0,
             swept: false,
             behind: None,
+            watched: None,
+            caused: false,
             works: false,
             marks: BTreeMap::new(),
             origins: Origins::default(),
@@ -150,6 +157,7 @@ impl<'l> Walkthrough<'l> {
                 | Written::SwitchWal(_)
                 | Written::Work(WorkArguments::Mapping(_))
                 | Written::Mark(_)
+                | Written::Watch(_)
                 | Written::Crash(_),
                 lost,
                 recovered,
@@ -176,6 +184,22 @@ impl<'l> Walkthrough<'l> {
                 "checks compare the recovered server with the primary; move it below `recover`",
             ),
             _ => {}
+        }
+        if let Written::Alert(_) = step {
+            match (self.watched, self.caused) {
+                (None, _) => note(
+                    "an alert, and nobody watches the server".to_owned(),
+                    "write `- watch` above what causes it",
+                ),
+                (Some(watched), false) => note(
+                    format!(
+                        "an alert, and nothing happens between it and the watch on line {}",
+                        self.line(watched)
+                    ),
+                    "write what causes it between them: `fault`, `disaster`, `sql` or `crash`",
+                ),
+                _ => {}
+            }
         }
         if matches!(step, Written::Recover(_)) && self.recoveries == MOST_RECOVERIES {
             note(format!("a drill has at most {MOST_RECOVERIES} recoveries"), "make two scenarios of it");
@@ -209,7 +233,26 @@ impl<'l> Walkthrough<'l> {
     }
 
     fn step(&mut self, step: Written, span: Span, notes: &mut Vec<Note>) -> Step {
+        self.caused |=
+            matches!(step, Written::Sql(_) | Written::Fault(_) | Written::Disaster(_) | Written::Crash(_));
         match step {
+            Written::Watch(arguments) => {
+                self.watched = Some(span);
+                self.caused = false;
+                Step::Watch(watch::watch(arguments))
+            }
+            Written::Alert(arguments) => {
+                let awaited = watch::awaited(arguments);
+                if awaited.is_none() {
+                    notes.push(
+                        Note::new(span, "`alert` does not say which")
+                            .hint("write `alert: connection-failures`"),
+                    );
+                }
+                Step::Alert(
+                    awaited.unwrap_or(Awaited { alert: Alert::ConnectionFailures, within: Duration::ZERO }),
+                )
+            }
             Written::Backup(arguments) => {
                 let backup = backup::meaning(arguments, span, self.backups.last(), notes);
                 if self.lost.is_none() {
@@ -218,7 +261,9 @@ impl<'l> Walkthrough<'l> {
                 }
                 Step::Backup(backup)
             }
-            Written::Sql(SqlArguments::Run(run)) => Step::Sql(Sql { run: run.0, database: None }),
+            Written::Sql(SqlArguments::Run(run)) => {
+                Step::Sql(Sql { run: run.0, database: None, behind: false })
+            }
             Written::Sql(SqlArguments::Mapping(arguments)) => {
                 if arguments.run.0.is_none() {
                     notes.push(
@@ -227,7 +272,9 @@ impl<'l> Walkthrough<'l> {
                     );
                 }
                 let database = arguments.database.what().map(|database| database.0);
-                Step::Sql(Sql { run: arguments.run.what().map(|run| run.0).unwrap_or_default(), database })
+                let behind = arguments.behind.what().is_some_and(|switch| switch.0);
+                let run = arguments.run.what().map(|run| run.0).unwrap_or_default();
+                Step::Sql(Sql { run, database, behind })
             }
             Written::SwitchWal(arguments) => Step::SwitchWal(SwitchWal {
                 within: arguments.within.what().map_or(SWITCH_WITHIN, |within| within.0),
@@ -348,6 +395,7 @@ impl<'l> Walkthrough<'l> {
         self.origins.recover(&to, timeline);
         self.lost = None;
         self.stopped = None;
+        self.watched = None;
         self.recover = Some(span);
         self.recoveries += 1;
         // Each recovery is checked for itself.
