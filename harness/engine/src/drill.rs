@@ -23,6 +23,7 @@ use crate::live::Watching;
 use crate::receiver::Receiver;
 use crate::record::Recorder;
 use crate::recovery::aim::Aim;
+use crate::safety::Seal;
 use crate::server::Server;
 use crate::session::{Door, Session, describe};
 use crate::tablespaces;
@@ -114,6 +115,8 @@ pub struct Drill<'a> {
     pub lost: Option<Lost>,
     /// The ending of what is left of it, while it goes on.
     pub losing: Option<JoinHandle<Result<Vec<Finding>, Unable>>>,
+    /// What was put aside of a lost server.
+    pub put_aside: Option<Seal>,
     /// The last recovery.
     pub recovered: Option<Recovered>,
 }

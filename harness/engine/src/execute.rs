@@ -190,6 +190,7 @@ async fn in_workspace(
         shifts: 0,
         lost: None,
         losing: None,
+        put_aside: None,
         recovered: None,
     };
     let interrupted = steps(plan, &mut drill, world).await;
@@ -220,7 +221,12 @@ fn would_be_proven(recorder: &Recorder<'_>) -> bool {
 
 /// Does the steps; tells whether a person ended the drill.
 async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
-    for (index, planned) in plan.steps.iter().enumerate() {
+    // A recovery that failed is left for the rollback, where there is one.
+    let rollback = plan.steps.iter().position(|planned| matches!(planned.act, Act::Rollback { .. }));
+    let mut next = 0;
+    while let Some(planned) = plan.steps.get(next) {
+        let index = next;
+        next += 1;
         if matches!(planned.act, Act::Mutants(_)) && !holds_so_far(drill) {
             return false;
         }
@@ -246,7 +252,10 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
                 findings.into_iter().for_each(|finding| drill.recorder.found(finding));
                 end_step(drill, index, if fatal { StepStatus::Failed } else { StepStatus::Done }, began);
                 if fatal {
-                    return false;
+                    match rollback {
+                        Some(rollback) => next = rollback,
+                        None => return false,
+                    }
                 }
             }
             Err(mut unable) => {
@@ -255,7 +264,10 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
                 }
                 drill.recorder.found(unable.into_finding(planned.act.stage()));
                 end_step(drill, index, StepStatus::Failed, began);
-                return false;
+                match (&planned.act, rollback) {
+                    (Act::Recover(_), Some(rollback)) => next = rollback,
+                    _ => return false,
+                }
             }
         }
     }

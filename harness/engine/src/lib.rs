@@ -20,6 +20,7 @@ mod mounts;
 mod receiver;
 mod record;
 mod recovery;
+mod safety;
 mod sequences;
 mod server;
 mod session;

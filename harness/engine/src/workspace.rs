@@ -137,7 +137,8 @@ impl Workspace {
         self.own(Path::new(""))
     }
 
-    fn free(&self) -> u64 {
+    /// Bytes that are free in it.
+    pub fn free(&self) -> u64 {
         rustix::fs::statvfs(&self.root).map_or(u64::MAX, |fs| fs.f_bavail * fs.f_frsize)
     }
 

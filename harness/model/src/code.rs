@@ -113,6 +113,9 @@ catalogue! {
     AlertEarly "ALERT_EARLY" Disproves
         "An alert had fired before what should cause it."
         "An alert that fires without a cause is not believed when there is one. Look at the value that it had, and at its limit.";
+    RollbackFailed "ROLLBACK_FAILED" Disproves
+        "After the rollback things are not what they were when the safety copy was made."
+        "The finding says what differs. Do not erase anything on the strength of this copy.";
     BaselineUnstable "BASELINE_UNSTABLE" Unverifies
         "The primary changed while its expected content was being measured."
         "Stop whatever else writes to the primary; the drill needs it quiet at that moment.";

@@ -11,12 +11,15 @@ use crate::units::Lsn;
 mod alert;
 mod fault;
 mod point_in_time;
+mod safety;
 
 pub use alert::AlertEvidence;
 pub use fault::{BareEvidence, FaultEvidence, MutantEvidence, MutantOutcome};
 pub use point_in_time::{
     LossEvidence, MarkEvidence, PointEvidence, SweepEvidence, TallyEvidence, WalEndEvidence, WorkEvidence,
 };
+
+pub use safety::{RollbackEvidence, SafetyCopyEvidence};
 
 /// What a place says of itself; part of the record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +81,10 @@ pub enum Evidence {
     Mutant(MutantEvidence),
     /// An alert was waited for.
     Alert(AlertEvidence),
+    /// What a disaster left was put aside.
+    SafetyCopy(SafetyCopyEvidence),
+    /// It was put back.
+    Rollback(RollbackEvidence),
 }
 
 /// What a running server said of itself.

@@ -9,8 +9,8 @@ use crate::event::PlannedStep;
 use crate::fault::{Fault, Site};
 use crate::finding::Stage;
 use crate::scenario::{
-    Action, Archive, Awaited, Backup, Cluster, Crash, Data, Disaster, Expect, RecoverBy, Rpo, Setting, Sql,
-    Sweep, SwitchWal, Tablespace, Target, Timeline, Watch, Work,
+    Action, Archive, Awaited, Backup, Cluster, CopyBy, Crash, Data, Disaster, Expect, RecoverBy, Rollback,
+    Rpo, Setting, Sql, Sweep, SwitchWal, Tablespace, Target, Timeline, Watch, Work,
 };
 use crate::units::Major;
 
@@ -159,6 +159,22 @@ pub enum Act {
         disaster: Disaster,
         /// Which server.
         on: Server,
+    },
+    /// Put aside what is left of a lost server.
+    SafetyCopy {
+        /// How.
+        by: CopyBy,
+        /// Which server.
+        of: Server,
+    },
+    /// Put it back, and start on it.
+    Rollback {
+        /// How long that may take.
+        rollback: Rollback,
+        /// Which server.
+        to: Server,
+        /// Whether what it holds must be what was captured last: nothing else happened to it before it was lost.
+        quiet: bool,
     },
     /// Damage something on purpose, or make that it will be damaged.
     Fault {
@@ -342,6 +358,8 @@ impl Act {
             Self::Watch { .. } => "watch",
             Self::Alert { .. } => "alert",
             Self::Disaster { .. } => "disaster",
+            Self::SafetyCopy { .. } => "safety-copy",
+            Self::Rollback { .. } => "rollback",
             Self::Fault { .. } => "fault",
             Self::Recover(_) => "recover",
             Self::BareRecovery { .. } => "bare-recovery",
@@ -370,11 +388,13 @@ impl Act {
                 Site::Backup | Site::Archive | Site::Restore => Stage::Disaster,
                 Site::Recovered => Stage::Check,
             },
-            Self::Disaster { .. } | Self::Alert { .. } => Stage::Disaster,
+            Self::Disaster { .. } | Self::Alert { .. } | Self::SafetyCopy { .. } => Stage::Disaster,
             Self::Recover(_) | Self::Sweep { .. } => Stage::Recover,
-            Self::Sql { .. } | Self::Check { .. } | Self::BareRecovery { .. } | Self::Mutants(_) => {
-                Stage::Check
-            }
+            Self::Sql { .. }
+            | Self::Check { .. }
+            | Self::Rollback { .. }
+            | Self::BareRecovery { .. }
+            | Self::Mutants(_) => Stage::Check,
         }
     }
 }

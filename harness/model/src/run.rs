@@ -6,8 +6,8 @@ use crate::check::Check;
 use crate::event::{Event, Header, PlannedStep, StepStatus, Teardown};
 use crate::evidence::{
     AlertEvidence, BackupEvidence, BareEvidence, BaselineEvidence, CheckRecord, CheckStatus, FaultEvidence,
-    LoadEvidence, LossEvidence, MarkEvidence, MutantEvidence, PlaceFacts, RecoveryEvidence, ServerEvidence,
-    SweepEvidence, TallyEvidence, WorkEvidence,
+    LoadEvidence, LossEvidence, MarkEvidence, MutantEvidence, PlaceFacts, RecoveryEvidence, RollbackEvidence,
+    SafetyCopyEvidence, ServerEvidence, SweepEvidence, TallyEvidence, WorkEvidence,
 };
 use crate::finding::Finding;
 use crate::scenario::Rpo;
@@ -75,6 +75,12 @@ pub struct Run {
     /// The alerts that were waited for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<AlertEvidence>,
+    /// What was put aside of lost servers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub safety_copies: Vec<SafetyCopyEvidence>,
+    /// The return to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RollbackEvidence>,
     /// The recoveries.
     pub recoveries: Vec<RecoveryEvidence>,
     /// How each check of the plan ended.

@@ -16,6 +16,7 @@ pub(crate) mod faults;
 mod findings;
 mod points;
 mod recovery;
+mod safety;
 
 /// The report of one drill.
 pub fn drill(run: &Run, style: Style) -> String {
@@ -32,6 +33,7 @@ pub fn drill(run: &Run, style: Style) -> String {
     recovery::time(&mut page, run);
     points::ledger(&mut page, run);
     points::sweeps(&mut page, run);
+    safety::all(&mut page, run);
     checks(&mut page, run);
     faults::mutants(&mut page, run);
     not_tested(&mut page, run);

@@ -18,6 +18,7 @@ mod native;
 mod points;
 mod proven;
 mod restore;
+mod rollback;
 mod server;
 mod soak;
 mod sweep;

@@ -80,7 +80,7 @@ fn assert_found(desk: &Desk, done: &Done, expected: Expected<'_>) {
 #[case::one_row_deleted(
     "DELETE FROM \"AuditLog\" WHERE \"id\" = 77",
     &[("ROW_COUNT_MISMATCH", "row-counts", "AuditLog"), ("FINGERPRINT_MISMATCH", "fingerprints", "AuditLog"),
-      ("CONSERVATION_BROKEN", "conservation", "AuditLog")]
+      ("CONSERVATION_BROKEN", "conservation", "AuditLog"), ("INTEGRITY_FAILED", "integrity", "audit failed")]
 )]
 #[case::one_value_changed(
     "UPDATE \"Order\" SET \"symbol\" = 'ETH-EUR' WHERE \"id\" = (SELECT min(\"id\") FROM \"Order\" WHERE \"filledQuantity\" = 0)",
@@ -97,12 +97,14 @@ fn assert_found(desk: &Desk, done: &Done, expected: Expected<'_>) {
 )]
 #[case::a_torn_transaction(
     "UPDATE \"Position\" SET \"quantity\" = \"quantity\" + 1 WHERE \"id\" = (SELECT min(\"id\") FROM \"Position\")",
-    &[("FINGERPRINT_MISMATCH", "fingerprints", "Position"), ("CONSERVATION_BROKEN", "conservation", "Position")]
+    &[("FINGERPRINT_MISMATCH", "fingerprints", "Position"), ("CONSERVATION_BROKEN", "conservation", "Position"),
+      ("INTEGRITY_FAILED", "integrity", "conservation failed")]
 )]
 #[case::a_table_dropped(
     "DROP TABLE \"Position\"",
     &[("TABLE_MISSING", "row-counts", "Position"), ("TABLE_MISSING", "fingerprints", "Position"),
-      ("CATALOG_MISMATCH", "catalog", "Position"), ("CONSERVATION_BROKEN", "conservation", "Position")]
+      ("CATALOG_MISMATCH", "catalog", "Position"), ("CONSERVATION_BROKEN", "conservation", "Position"),
+      ("INTEGRITY_FAILED", "integrity", "there is no table Position")]
 )]
 #[case::a_table_too_many(
     "CREATE TABLE \"Extra\" AS SELECT 1 AS n",
@@ -112,7 +114,7 @@ fn assert_found(desk: &Desk, done: &Done, expected: Expected<'_>) {
 #[case::an_index_dropped("DROP INDEX \"Order_createdAt_idx\"", &[("CATALOG_MISMATCH", "catalog", "Order_createdAt_idx")])]
 #[case::an_index_that_is_not_valid(
     "UPDATE pg_index SET indisvalid = false WHERE indexrelid = '\"Order_createdAt_idx\"'::regclass",
-    &[("CATALOG_MISMATCH", "catalog", "Order_createdAt_idx")]
+    &[("CATALOG_MISMATCH", "catalog", "Order_createdAt_idx"), ("INTEGRITY_FAILED", "integrity", "Order_createdAt_idx")]
 )]
 #[case::a_foreign_key_dropped(
     "ALTER TABLE \"Order\" DROP CONSTRAINT \"Order_userId_fkey\"",
@@ -155,7 +157,8 @@ fn assert_found(desk: &Desk, done: &Done, expected: Expected<'_>) {
 #[case::a_membership("GRANT auditor TO trading_app", &[("CATALOG_MISMATCH", "catalog", "trading_app of auditor")])]
 #[case::a_sequence_behind_its_column(
     "SELECT setval('\"Order_id_seq\"', 5)",
-    &[("SEQUENCE_BEHIND", "sequences", "would give 6 next, and column id of table trading.public.Order holds 2501")]
+    &[("SEQUENCE_BEHIND", "sequences", "would give 6 next, and column id of table trading.public.Order holds 2501"),
+      ("INTEGRITY_FAILED", "integrity", "Order_id_seq")]
 )]
 #[case::a_sequence_behind_the_primary(
     "SELECT setval('tickets', 899)",
@@ -170,11 +173,12 @@ fn assert_found(desk: &Desk, done: &Done, expected: Expected<'_>) {
     "CREATE OR REPLACE FUNCTION twice(numeric) RETURNS numeric LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 * 3; END';
 REINDEX INDEX \"Order_twice_idx\";
 CREATE OR REPLACE FUNCTION twice(numeric) RETURNS numeric LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 * 2; END'",
-    &[("RELATION_CORRUPT", "amcheck", "Order_twice_idx")]
+    &[("RELATION_CORRUPT", "amcheck", "Order_twice_idx"), ("INTEGRITY_FAILED", "integrity", "amcheck failed")]
 )]
 #[case::the_first_write_removed(
     "DELETE FROM \"AuditLog\" WHERE \"orderId\" = 2501; DELETE FROM \"Order\" WHERE \"id\" = 2501",
-    &[("FIRST_WRITE_FAILED", "first-write", "2501"), ("CONSERVATION_BROKEN", "conservation", "Position")]
+    &[("FIRST_WRITE_FAILED", "first-write", "2501"), ("CONSERVATION_BROKEN", "conservation", "Position"),
+      ("INTEGRITY_FAILED", "integrity", "conservation failed")]
 )]
 fn every_change_is_found(
     #[case] sql: &str,
@@ -275,6 +279,7 @@ fn a_changed_backup_is_found(
 #[case("sequences", "SELECT setval('\"Order_id_seq\"', 5)")]
 #[case("collations", "UPDATE pg_collation SET collversion = '0.0' WHERE collname = 'und-x-icu'")]
 #[case("conservation", "UPDATE \"Position\" SET \"quantity\" = \"quantity\" + 1")]
+#[case("integrity", "DELETE FROM \"AuditLog\" WHERE \"id\" = 77")]
 #[case(
     "first-write",
     "DELETE FROM \"AuditLog\" WHERE \"orderId\" = 2501; DELETE FROM \"Order\" WHERE \"id\" = 2501"

@@ -7,9 +7,10 @@
 use futures_util::future::{LocalBoxFuture, join_all};
 use pgdrill_model::check::Check;
 use pgdrill_model::code::Code;
-use pgdrill_model::finding::Unable;
+use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::Server as Name;
 
+use crate::content::Content;
 use crate::drill::Drill;
 use bench::Bench;
 use outcome::{Outcome, finding, missing_and_unexpected, take_down};
@@ -32,6 +33,11 @@ mod row_counts;
 mod sequences;
 mod server_log;
 mod verify;
+
+/// In what the content of two servers differs.
+pub fn differences(expected: &Content, found: &Content) -> Vec<Finding> {
+    fingerprints::compare(expected, found).found
+}
 
 /// Runs `checks`. Each is taken down when it ends, so that what it found counts whatever becomes of the others.
 ///

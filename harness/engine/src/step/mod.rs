@@ -19,6 +19,8 @@ mod load_data;
 mod mark;
 mod mutants;
 mod recover;
+mod rollback;
+mod safety_copy;
 mod sql;
 mod sweep;
 mod switch_wal;
@@ -67,6 +69,8 @@ pub async fn run(drill: &mut Drill<'_>, act: &Act) -> Result<Vec<Finding>, Unabl
         Act::Crash { crash, on } => crash::run(drill, *crash, *on).await,
         Act::SwitchWal { switch, on } => switch_wal::run(drill, *switch, *on).await,
         Act::Capture { checks, on } => capture::run(drill, checks, *on).await,
+        Act::SafetyCopy { by, of } => safety_copy::run(drill, *by, *of).await,
+        Act::Rollback { rollback, to, quiet } => rollback::run(drill, *rollback, *to, *quiet).await,
         Act::Watch { watch, on } => watch::run(drill, *watch, *on).await,
         Act::Alert { awaited, cause } => alert::run(drill, *awaited, *cause).await,
         Act::Disaster { disaster, on } => disaster::run(drill, disaster, *on).await,

@@ -10,7 +10,7 @@ pub mod key;
 mod programs;
 mod store;
 mod take;
-mod tree;
+pub mod tree;
 
 use std::fs;
 use std::path::{Path, PathBuf};

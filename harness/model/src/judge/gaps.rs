@@ -2,6 +2,7 @@
 //! found because nobody looked, or because what was seen was lost on the way.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use crate::check::Check;
 use crate::event::{Happening, StepStatus};
@@ -64,11 +65,29 @@ fn adds_up(tally: &TallyEvidence) -> bool {
 /// Whether a step is said to be done and nothing shows for it, or one was begun although one before it was not done.
 /// No drill leaves such a record, and nothing can be concluded from it, not even that an expected trouble came.
 pub(super) fn has_gaps(run: &Run) -> bool {
-    let begun = last_begun(run);
-    run.steps[..begun.min(run.steps.len())].iter().any(|step| step.status != StepStatus::Done)
+    let begun = last_begun(run).min(run.steps.len());
+    let passed_over = given_up(run);
+    (0..begun).any(|at| run.steps[at].status != StepStatus::Done && !passed_over.contains(&at))
         || lacks_preparation(run)
         || lacks_recovery(run)
         || lacks_checks(run)
+}
+
+/// The steps that a recovery which failed leaves undone, itself included, where a rollback follows.
+fn given_up(run: &Run) -> Range<usize> {
+    let named = |name: &str| run.steps.iter().position(|step| step.planned.name == name);
+    let failed =
+        run.steps.iter().position(|step| step.planned.name == "recover" && step.status == StepStatus::Failed);
+    match (failed, named("rollback")) {
+        (Some(failed), Some(rollback))
+            if run.steps[(failed + 1).min(rollback)..rollback]
+                .iter()
+                .all(|step| step.status == StepStatus::NotRun) =>
+        {
+            failed..rollback
+        }
+        _ => 0..0,
+    }
 }
 
 /// The last step that was begun: by its end, by its beginning, or by what only such a step leaves.
@@ -125,6 +144,7 @@ fn lacks_preparation(run: &Run) -> bool {
         || distinct(&run.work) < worked(run)
         || marks.len() < done(run, "mark")
         || run.alerts.len() < done(run, "alert")
+        || run.safety_copies.len() < done(run, "safety-copy")
 }
 
 /// How many steps that let writers work must have left what these did. Writers that go on behind other steps have told
@@ -154,6 +174,7 @@ fn lacks_recovery(run: &Run) -> bool {
     };
     !(1..=done(run, "recover")).all(shows)
         || (done(run, "bare-recovery") > 0 && run.bare.is_none())
+        || (done(run, "rollback") > 0 && run.rollback.is_none())
         || distinct(&run.sweeps) < done(run, "sweep")
 }
 

@@ -5,7 +5,7 @@ use crate::check::Check;
 use crate::code::Code;
 use crate::fault::{Fault, Site};
 use crate::finding::Unable;
-use crate::scenario::{Backup, BackupFrom, Origins, Placed, Point, Recover, Scenario, Step};
+use crate::scenario::{Backup, BackupFrom, Disaster, Origins, Placed, Point, Recover, Scenario, Step};
 use crate::units::Major;
 
 /// Compiles a scenario for one cell of the matrix.
@@ -69,6 +69,8 @@ struct Walk<'s> {
     /// Whether writers go on behind.
     behind: bool,
     recoveries: u8,
+    /// The server that was lost last, and whether what it held then is what was captured last.
+    lost: (Server, bool),
     /// Whether the last recovery was checked.
     checked: bool,
 }
@@ -111,6 +113,7 @@ impl<'s> Walk<'s> {
             unknown: true,
             behind: false,
             recoveries: 0,
+            lost: (Server::Primary, false),
             checked: true,
         }
     }
@@ -145,12 +148,20 @@ impl<'s> Walk<'s> {
                 self.origins.mark(name);
                 Act::Mark { name: name.clone(), on }
             }
+            Step::SafetyCopy(by) => Act::SafetyCopy { by: *by, of: self.lost.0 },
+            Step::Rollback(rollback) => {
+                // Once it is gone back, nobody can look at what was recovered.
+                self.check();
+                let (to, quiet) = self.lost;
+                Act::Rollback { rollback: *rollback, to, quiet }
+            }
             Step::Watch(watch) => Act::Watch { watch: *watch, on },
             Step::Alert(awaited) => Act::Alert { awaited: *awaited, cause: self.cause() },
             Step::Crash(crash) => Act::Crash { crash: *crash, on },
             Step::SwitchWal(switch) => Act::SwitchWal { switch: *switch, on },
             Step::Disaster(disaster) => {
                 if disaster.loses_the_server() {
+                    self.lost = (on, *disaster == Disaster::Kill && !self.behind);
                     // Also where nothing is unknown: that the ledger agrees with the primary is worth to be shown.
                     self.unknown |= !self.behind;
                     self.capture();
@@ -245,12 +256,18 @@ impl<'s> Walk<'s> {
         }))
     }
 
-    /// The whole plan.
-    fn end(mut self) -> Vec<Planned> {
+    /// Checks the last recovery, where the scenario does not.
+    fn check(&mut self) {
         if !self.checked {
             let checks = Check::all_of(self.works);
             self.steps.push(Planned { line: None, act: Act::Check { checks, of: self.server } });
+            self.checked = true;
         }
+    }
+
+    /// The whole plan.
+    fn end(mut self) -> Vec<Planned> {
+        self.check();
         if let Some(mark) = bare(self.scenario) {
             self.steps.push(Planned { line: None, act: Act::BareRecovery { mark } });
         }
@@ -263,6 +280,9 @@ impl<'s> Walk<'s> {
 fn bare(scenario: &Scenario) -> Option<String> {
     let steps = || scenario.steps.iter().map(|step| &step.what);
     steps().find(|step| matches!(step, Step::Fault(fault) if fault.site() != Site::Recovered))?;
+    if steps().any(|step| matches!(step, Step::Rollback(_))) {
+        return None;
+    }
     steps().rfind(|step| matches!(step, Step::Recover(_)))?;
     let lost = steps().collect::<Vec<_>>();
     let lost = &lost[..lost

@@ -5,8 +5,8 @@ use std::fmt;
 use super::{Act, Member, Recovery, Server};
 use crate::fault::Site;
 use crate::scenario::{
-    Action, Archive, Backup, BackupFrom, CheckpointMode, Cluster, Disaster, ManifestChecksums, Method, Point,
-    RecoverBy, Side, Tablespace, WalMethod,
+    Action, Archive, Backup, BackupFrom, CheckpointMode, Cluster, CopyBy, Disaster, ManifestChecksums,
+    Method, Point, RecoverBy, Side, Tablespace, WalMethod,
 };
 use crate::units::{show_bytes, show_count, show_duration};
 
@@ -85,6 +85,22 @@ impl fmt::Display for Act {
             }
             Self::Capture { on, .. } => {
                 write!(f, "content of the quiet {}, with its position in the WAL", on.name())
+            }
+            Self::SafetyCopy { by, of } => match by {
+                CopyBy::Copy => {
+                    write!(f, "copy what is left of {} to safety-copy/, and compare the copy with it", of.name())
+                }
+                CopyBy::Move => write!(f, "move what is left of {} to safety-copy/", of.name()),
+            },
+            Self::Rollback { rollback, to, quiet } => {
+                let name = to.name();
+                write!(
+                    f,
+                    "end what was recovered, put the safety copy back, compare it with what it was, start {name} on it \
+                     within {}",
+                    show_duration(rollback.within)
+                )?;
+                if *quiet { f.write_str(", and compare what it holds with what was captured") } else { Ok(()) }
             }
             Self::Watch { watch, on } => {
                 write!(f, "look at {} again and again for what alerts", on.name())?;

@@ -15,6 +15,7 @@ use super::cluster::{FixtureTable, IcuLocale, Locale, SegmentSize, TablespaceNam
 use super::disaster::DisasterArguments;
 use super::mistake::quote;
 use super::objectives::ObjectivesArguments;
+use super::safety::{RollbackArguments, SafetyCopyArguments};
 use super::slot::{Slot, TextOr, text_or};
 use super::sweep::SweepArguments;
 use super::target::{MarkName, TargetArguments, TimelineWord};
@@ -137,6 +138,11 @@ pub(super) enum Step {
     Alert(AlertArguments),
     /// Loses the server, or makes that it will be lost.
     Disaster(DisasterArguments),
+    /// Puts aside what the disaster left of the server, before anything is restored: a copy that is compared with it.
+    SafetyCopy(SafetyCopyArguments),
+    /// Goes back to the safety copy, as where a recovery failed, or is not to be kept: it is what it was, its server comes
+    /// back, and holds what it held. The last step.
+    Rollback(RollbackArguments),
     /// Damages something on purpose, at a place that the seed chooses: the server before it is lost, a backup while it is
     /// taken, the stored backup or the archive between the disaster and the recovery, the next recovery, or the recovered
     /// server.
@@ -162,6 +168,8 @@ impl Step {
             Self::Watch(_) => "watch",
             Self::Alert(_) => "alert",
             Self::Disaster(_) => "disaster",
+            Self::SafetyCopy(_) => "safety-copy",
+            Self::Rollback(_) => "rollback",
             Self::Fault(_) => "fault",
             Self::Recover(_) => "recover",
             Self::Sweep(_) => "sweep",

@@ -208,6 +208,7 @@ fn earliest(code: Code) -> Stage {
     match code {
         Code::BackupFailed | Code::ArchiveStalled | Code::PageChecksumFailed => Stage::Backup,
         Code::BaselineUnstable | Code::TableUnreadable => Stage::Capture,
+        Code::RollbackFailed => Stage::Check,
         Code::AlertMissed | Code::AlertEarly => Stage::Disaster,
         Code::TargetBeforeBackup
         | Code::TargetBeyondArchive

@@ -16,6 +16,8 @@ mod mistake;
 mod objectives;
 mod origins;
 mod point;
+mod precautions;
+mod safety;
 mod schema;
 mod setting;
 mod slot;
@@ -55,6 +57,7 @@ pub(crate) use fault::applies;
 pub use mistake::{Mistake, Mistakes};
 pub use objectives::{Objectives, Rpo};
 pub(crate) use origins::Origins;
+pub use safety::{CopyBy, Rollback};
 pub use schema::schema;
 pub use sweep::Sweep;
 pub use target::{Action, MarkBy, Point, Target, Timeline};
@@ -167,6 +170,10 @@ pub enum Step {
     Alert(Awaited),
     /// Lose the server.
     Disaster(Disaster),
+    /// Put aside what the disaster left.
+    SafetyCopy(CopyBy),
+    /// Put it back, and start on it.
+    Rollback(Rollback),
     /// Damage something on purpose.
     Fault(Fault),
     /// Restore a backup and recover.

@@ -7,14 +7,14 @@ use super::disaster::DisasterArguments;
 use super::file::{CheckArguments, RecoverArguments, SqlArguments, Step as Written};
 use super::mistake::{Lines, Note, Span, nearest, quote};
 use super::origins::Origins;
+use super::precautions::Precautions;
 use super::slot::{At, Slot};
 use super::target::MarkName;
 use super::work::WorkArguments;
 use super::{
-    Action, Awaited, Backup, BackupFormat, Crash, Disaster, Placed, Point, Recover, RecoverBy, Sql, Step,
-    SwitchWal, Target, Timeline, backup, sweep, target, watch, work,
+    Action, Backup, BackupFormat, Crash, Disaster, Placed, Point, Recover, RecoverBy, Sql, Step, SwitchWal,
+    Target, Timeline, backup, sweep, target, work,
 };
-use crate::alert::Alert;
 use crate::check::Check;
 
 const SWITCH_WITHIN: Duration = Duration::from_secs(60);
@@ -43,10 +43,7 @@ pub(super) struct Walkthrough<'l> {
     swept: bool,
     /// Work that goes on behind.
     behind: Option<Span>,
-    /// The watch on the server that is there.
-    watched: Option<Span>,
-    /// Whether something that an alert could be about stands below it.
-    caused: bool,
+    precautions: Precautions,
     works: bool,
     marks: BTreeMap<String, Span>,
     origins: Origins,
@@ -68,8 +65,7 @@ impl<'l> Walkthrough<'l> {
             recoveries: 0,
             swept: false,
             behind: None,
-            watched: None,
-            caused: false,
+            precautions: Precautions::default(),
             works: false,
             marks: BTreeMap::new(),
             origins: Origins::default(),
@@ -185,21 +181,8 @@ impl<'l> Walkthrough<'l> {
             ),
             _ => {}
         }
-        if let Written::Alert(_) = step {
-            match (self.watched, self.caused) {
-                (None, _) => note(
-                    "an alert, and nobody watches the server".to_owned(),
-                    "write `- watch` above what causes it",
-                ),
-                (Some(watched), false) => note(
-                    format!(
-                        "an alert, and nothing happens between it and the watch on line {}",
-                        self.line(watched)
-                    ),
-                    "write what causes it between them: `fault`, `disaster`, `sql` or `crash`",
-                ),
-                _ => {}
-            }
+        for (message, hint) in self.precautions.misplaced(step, self.lost.is_some(), self.lines) {
+            note(message, hint);
         }
         if matches!(step, Written::Recover(_)) && self.recoveries == MOST_RECOVERIES {
             note(format!("a drill has at most {MOST_RECOVERIES} recoveries"), "make two scenarios of it");
@@ -233,26 +216,13 @@ impl<'l> Walkthrough<'l> {
     }
 
     fn step(&mut self, step: Written, span: Span, notes: &mut Vec<Note>) -> Step {
-        self.caused |=
-            matches!(step, Written::Sql(_) | Written::Fault(_) | Written::Disaster(_) | Written::Crash(_));
+        self.precautions.before(&step);
+        let lost = self.lost.is_some();
         match step {
-            Written::Watch(arguments) => {
-                self.watched = Some(span);
-                self.caused = false;
-                Step::Watch(watch::watch(arguments))
-            }
-            Written::Alert(arguments) => {
-                let awaited = watch::awaited(arguments);
-                if awaited.is_none() {
-                    notes.push(
-                        Note::new(span, "`alert` does not say which")
-                            .hint("write `alert: connection-failures`"),
-                    );
-                }
-                Step::Alert(
-                    awaited.unwrap_or(Awaited { alert: Alert::ConnectionFailures, within: Duration::ZERO }),
-                )
-            }
+            Written::Watch(arguments) => self.precautions.watch(arguments, span),
+            Written::Alert(arguments) => Precautions::alert(arguments, span, notes),
+            Written::SafetyCopy(arguments) => self.precautions.copy(arguments, lost, span),
+            Written::Rollback(arguments) => self.precautions.rollback(arguments, lost, span),
             Written::Backup(arguments) => {
                 let backup = backup::meaning(arguments, span, self.backups.last(), notes);
                 if self.lost.is_none() {
@@ -354,6 +324,7 @@ impl<'l> Walkthrough<'l> {
             self.stopped.get_or_insert(span);
         }
         if disaster.loses_the_server() {
+            self.precautions.lose(&disaster, span);
             self.swept = false;
             self.to_come = self.to_come.saturating_sub(1);
             self.lost.get_or_insert(span);
@@ -395,7 +366,7 @@ impl<'l> Walkthrough<'l> {
         self.origins.recover(&to, timeline);
         self.lost = None;
         self.stopped = None;
-        self.watched = None;
+        self.precautions.recover();
         self.recover = Some(span);
         self.recoveries += 1;
         // Each recovery is checked for itself.

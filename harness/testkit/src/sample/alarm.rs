@@ -1,9 +1,9 @@
-//! A sample run in which the alarm was rehearsed, too.
+//! A sample run in which the alarm was rehearsed, too, and the way back.
 
 use pgdrill_model::alert::Alert;
 use pgdrill_model::code::Code;
 use pgdrill_model::event::{Happening, StepStatus};
-use pgdrill_model::evidence::{AlertEvidence, Evidence};
+use pgdrill_model::evidence::{AlertEvidence, Evidence, RollbackEvidence, SafetyCopyEvidence};
 use pgdrill_model::finding::{Finding, Stage};
 use pgdrill_model::run::Run;
 
@@ -50,7 +50,24 @@ pub fn alarmed_story() -> Story {
     for alert in [rang, missed, early] {
         story.tell(Happening::Measured(Evidence::Alert(alert)));
     }
+    let copy = SafetyCopyEvidence {
+        server: "primary".to_owned(),
+        by: "copy".to_owned(),
+        files: 1_318,
+        bytes: 101_300_000,
+        sha256: "99e30221e553666f4371feb4aa05cf32b92c7b3ea9e1aa8b64c77a295ed0e116".to_owned(),
+        took_us: 496_000,
+    };
+    let back = RollbackEvidence {
+        server: "primary".to_owned(),
+        sha256: copy.sha256.clone(),
+        put_back_us: 27_000,
+        started_us: Some(87_000),
+        tables: 8,
+    };
     story
+        .tell(Happening::Measured(Evidence::SafetyCopy(copy)))
+        .tell(Happening::Measured(Evidence::Rollback(back)))
         .tell(Happening::Found(not_heard))
         .tell(Happening::Found(too_early))
         .step(7, StepStatus::Done, vec![Happening::Measured(Evidence::Recovery(recovery()))])
