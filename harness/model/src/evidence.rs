@@ -16,7 +16,8 @@ mod safety;
 pub use alert::AlertEvidence;
 pub use fault::{BareEvidence, FaultEvidence, MutantEvidence, MutantOutcome};
 pub use point_in_time::{
-    LossEvidence, MarkEvidence, PointEvidence, SweepEvidence, TallyEvidence, WalEndEvidence, WorkEvidence,
+    ForkEvidence, LossEvidence, MarkEvidence, PointEvidence, SweepEvidence, TallyEvidence, WalEndEvidence,
+    WorkEvidence,
 };
 
 pub use safety::{RollbackEvidence, SafetyCopyEvidence};
@@ -265,6 +266,9 @@ pub struct RecoveryEvidence {
     /// Where replay had to stop, by the WAL itself.
     #[serde(default)]
     pub wanted: Option<PointEvidence>,
+    /// Where the timelines that it follows came from, by the histories in the archive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forks: Vec<ForkEvidence>,
     /// Where it stopped, by what the server says.
     #[serde(default)]
     pub reached: Option<PointEvidence>,

@@ -150,14 +150,20 @@ impl Run {
         Some(there && along)
     }
 
-    /// Whether a position lies before the recoveries of this run made `child` of `ancestor`: up to there both are the same
+    /// Whether a position lies before the recoveries of this run, or by the histories that they met somebody else, made
+    /// `child` of `ancestor`: up to there both are the same
     /// WAL. A server that goes back to before a fork names the timeline that it was to follow, and the WAL the one that
     /// the records are on.
     fn is_shared(&self, ancestor: u32, child: u32, at: Lsn) -> bool {
         let fork = |timeline: u32| {
-            self.recoveries.iter().find_map(|recovery| {
-                let left = recovery.reached.as_ref().filter(|left| left.timeline < timeline)?;
-                (recovery.timeline == Some(timeline)).then_some((left.timeline, left.lsn?))
+            let known = self.recoveries.iter().flat_map(|recovery| &recovery.forks);
+            let told =
+                known.filter(|fork| fork.timeline == timeline).map(|fork| (fork.parent, fork.at)).next();
+            told.or_else(|| {
+                self.recoveries.iter().find_map(|recovery| {
+                    let left = recovery.reached.as_ref().filter(|left| left.timeline < timeline)?;
+                    (recovery.timeline == Some(timeline)).then_some((left.timeline, left.lsn?))
+                })
             })
         };
         let mut timeline = child;

@@ -1,5 +1,6 @@
 //! Directories that hold WAL files: an archive, what is left of a `pg_wal`.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -24,7 +25,8 @@ pub struct Store {
     segment_size: u32,
     /// Whether a segment said its size.
     said: bool,
-    partial: bool,
+    /// Segments of which a partial file is read, too.
+    partial: BTreeSet<String>,
     compressed: bool,
     short: bool,
 }
@@ -42,7 +44,7 @@ impl Store {
             directories,
             segment_size: USUAL_SEGMENT_SIZE,
             said: false,
-            partial: false,
+            partial: BTreeSet::new(),
             compressed: false,
             short: false,
         };
@@ -100,11 +102,11 @@ impl Store {
         Self { segment_size: bytes, said: true, ..self }
     }
 
-    /// Reads `NAME.partial` too, where there is no whole segment `NAME`. PostgreSQL never does: it is what somebody gets
-    /// who renames the file.
+    /// Reads `NAME.partial` too, where `NAME` is one of `names` and there is no whole segment of it. PostgreSQL never does:
+    /// it is what somebody gets who renames those files.
     #[must_use]
-    pub fn with_partial(self) -> Self {
-        Self { partial: true, ..self }
+    pub fn with_partial(self, names: BTreeSet<String>) -> Self {
+        Self { partial: names, ..self }
     }
 
     /// The whole segments, as timeline and number, in order and each once; packed ones where these are read.
@@ -197,7 +199,7 @@ impl Store {
         {
             return Ok(Err(found));
         }
-        if file.is_none() && self.partial {
+        if file.is_none() && self.partial.contains(&name) {
             file = self.file(&partial)?;
         }
         let Some(file) = file else {
@@ -387,8 +389,11 @@ mod tests {
         assert_eq!(read(&mut store, 2), instead("000000010000000000000002.gz"));
         assert_eq!(read(&mut store, 3), instead("000000010000000000000003.partial"));
         assert_eq!(read(&mut store, 4), (Found::OddSize { bytes: 100 }, None));
-        let mut store = store.with_partial();
+        fs::write(name(5, ".partial"), segment(5)).unwrap();
+        let names = [1, 3].map(|number| segment::name(1, number * SIZE as u64, SIZE as u64));
+        let mut store = store.with_partial(names.into());
         assert_eq!(read(&mut store, 3), (Found::Whole, Some(3)));
+        assert_eq!(read(&mut store, 5), instead("000000010000000000000005.partial"));
         assert_eq!(read(&mut store, 1), (Found::Whole, Some(1)));
     }
 

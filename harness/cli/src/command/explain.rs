@@ -1,8 +1,9 @@
-//! `pgdrill explain`: what a finding code, a check or a fault means.
+//! `pgdrill explain`: what a finding code, a check, a fault or an alert means.
 
 use std::fmt::Write;
 
 use anyhow::bail;
+use pgdrill_model::alert::{ALERTS, Alert};
 use pgdrill_model::check::{CHECKS, Check};
 use pgdrill_model::code::{CODES, Code, Weight};
 use pgdrill_model::fault::{FAULTS, Fault, Site};
@@ -18,9 +19,12 @@ pub(super) fn run(name: Option<&str>) -> anyhow::Result<Exit> {
             let code = name.parse::<Code>().ok().map(explain_code);
             let check = name.parse::<Check>().ok().map(explain_check);
             let fault = name.parse::<Fault>().ok().map(explain_fault);
-            let found: Vec<String> = [code, check, fault].into_iter().flatten().collect();
+            let alert = name.parse::<Alert>().ok().map(explain_alert);
+            let found: Vec<String> = [code, check, fault, alert].into_iter().flatten().collect();
             if found.is_empty() {
-                bail!("there is no finding code, check or fault '{name}'; `pgdrill explain` lists them all");
+                bail!(
+                    "there is no finding code, check, fault or alert '{name}'; `pgdrill explain` lists them all"
+                );
             }
             found.join("\n")
         }
@@ -92,6 +96,15 @@ fn explain_fault(fault: Fault) -> String {
     )
 }
 
+fn explain_alert(alert: Alert) -> String {
+    let entry = alert.entry();
+    format!(
+        "{}\n\n{}\nWhat it does not see: {}\nLook first: {}\nIn a scenario: `- watch`, what causes it, and `- alert: {}`; on a \
+         server of your own: `pgdrill live watch`\n",
+        entry.name, entry.doc, entry.blind, entry.then, entry.name
+    )
+}
+
 fn all() -> String {
     let mut text = "Finding codes:\n".to_owned();
     for entry in CODES {
@@ -103,6 +116,10 @@ fn all() -> String {
     }
     text.push_str("\nFaults:\n");
     for entry in FAULTS {
+        let _ = writeln!(text, "  {:<22} {}", entry.name, entry.doc);
+    }
+    text.push_str("\nAlerts:\n");
+    for entry in ALERTS {
         let _ = writeln!(text, "  {:<22} {}", entry.name, entry.doc);
     }
     text

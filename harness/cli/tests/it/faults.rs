@@ -171,3 +171,24 @@ fn a_sweep_along_a_timeline_that_the_lost_server_had_left_is_not_proven() {
     let found = findings(&desk.record());
     assert!(found.iter().any(|(code, ..)| code == "WAL_GAP"), "{found:?}");
 }
+
+/// Up to where a foreign timeline left the right one both are the same WAL: a recovery to a point before that is as good as any.
+#[test]
+fn a_target_before_a_foreign_timeline_is_proven_along_it() {
+    let desk = Desk::new();
+    let work = "  - work: { writers: 2, transactions: 40 }\n";
+    let text = format!(
+        "title: t\ndata: {{ orders: 500 }}\ncluster: {{ wal-segment-size: 1MB }}\nsteps:\n  - backup\n{work}  - mark: early\n  \
+         - switch-wal\n{work}  - switch-wal\n{work}  - switch-wal\n  - disaster: lose-primary\n  - fault: foreign-timeline\n  \
+         - recover: {{ to: early }}\n"
+    );
+    // Where the fork is hangs on the seed: some lie behind the mark.
+    let mut proven = 0;
+    for seed in ["1", "2", "3", "4"] {
+        let done = desk.drill(&text, &["--seed", seed]);
+        assert!(matches!(done.code, 0 | 1), "{}", done.stdout);
+        proven += usize::from(done.code == 0);
+        assert!(!done.stdout.contains("EVIDENCE_MISSING"), "{}", done.stdout);
+    }
+    assert!(proven > 0, "no fork lay behind the mark");
+}

@@ -196,6 +196,13 @@ impl Stored {
         all.choose(&mut self.chance)
     }
 
+    /// How many bytes of a segment a recovery reads.
+    pub(super) fn needed(&self, segment: &Segment) -> usize {
+        let start = segment.number * self.segment_size;
+        let until = self.until.map_or(u64::MAX, |until| until.saturating_sub(start));
+        until.min(self.segment_size) as usize
+    }
+
     /// A number below `end`, by chance; 0 where there is none.
     pub(super) fn below(&mut self, end: usize) -> usize {
         if end == 0 { 0 } else { self.chance.random_range(0..end) }

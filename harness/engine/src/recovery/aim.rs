@@ -12,7 +12,7 @@ use pgdrill_backup::wal::target::{self, Consistent, Stopped};
 use pgdrill_backup::wal::timelines::{Place, Timelines, Unresolved};
 use pgdrill_backup::wal::{Chronicle, Store};
 use pgdrill_model::code::Code;
-use pgdrill_model::evidence::{BackupEvidence, MarkEvidence, PointEvidence, RecoveryEvidence};
+use pgdrill_model::evidence::{BackupEvidence, ForkEvidence, MarkEvidence, PointEvidence, RecoveryEvidence};
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::{Member, Recovery};
 use pgdrill_model::scenario::{ArchiveBy, BackupFrom, MarkBy, Point, Target, Timeline};
@@ -86,6 +86,7 @@ pub async fn take(
                 let (lineage, chronicle, stop) = *aimed;
                 evidence.archive_end = Some(wal_end::evidence(drill, &store, &lineage, &chronicle));
                 evidence.wanted = Some(point(drill, &stop));
+                evidence.forks = forks(&lineage);
                 let to_the_end = recovery.to.at == Point::Latest;
                 let newest = recovery.timeline == Timeline::Latest;
                 let aim = Aim {
@@ -169,7 +170,25 @@ pub fn store(drill: &Drill<'_>) -> Result<Store, Unable> {
     let store = Store::open(&directories).map_err(|error| unreadable(&error))?;
     let store = store.of_segment_size(drill.made.wal_segment_megabytes << 20);
     // What a receiver was writing when the server was lost is completed before recovery.
-    Ok(if drill.made.archive.by == ArchiveBy::Receivewal { store.with_partial() } else { store })
+    if drill.made.archive.by != ArchiveBy::Receivewal {
+        return Ok(store);
+    }
+    let size = u64::from(drill.made.wal_segment_megabytes) << 20;
+    let unfinished = left_over::unfinished(&drill.workspace.path("archive"), size)?;
+    Ok(store.with_partial(unfinished.into_iter().collect()))
+}
+
+/// Where the timelines of a lineage left each other.
+fn forks(lineage: &Lineage) -> Vec<ForkEvidence> {
+    let pairs = lineage.stretches().windows(2);
+    pairs
+        .filter_map(|pair| match pair {
+            [parent, child] => {
+                Some(ForkEvidence { timeline: child.timeline, parent: parent.timeline, at: Lsn(parent.end) })
+            }
+            _ => None,
+        })
+        .collect()
 }
 
 /// An archive that cannot be read.

@@ -67,16 +67,7 @@ pub fn saved(workspace: &Workspace) -> Vec<PathBuf> {
 /// directories, of which the first that has a file counts, since it is that of the server which wrote it.
 fn look(archive: &Path, saved: &[PathBuf], size: u64, received: bool) -> Result<Vec<LeftOver>, Unable> {
     let archived = names(archive)?;
-    let mut newest: BTreeMap<u32, (u64, LeftOver)> = BTreeMap::new();
-    for name in archived.iter().filter(|_| received).filter_map(|name| name.strip_suffix(".partial")) {
-        let Some(ArchiveFile::Segment { timeline, number }) = segment::parse(name, size) else { continue };
-        let from = archive.join(format!("{name}.partial"));
-        let newer = newest.get(&timeline).is_none_or(|(found, _)| *found < number);
-        if newer && holds_wal(&from, number, size) {
-            newest.insert(timeline, (number, LeftOver { name: name.to_owned(), from }));
-        }
-    }
-    let partial = newest.into_values().map(|(_, found)| (found.name, found.from));
+    let partial = if received { unfinished(archive, size)? } else { Vec::new() };
     let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
     for directory in saved {
         for name in names(directory)? {
@@ -91,12 +82,31 @@ fn look(archive: &Path, saved: &[PathBuf], size: u64, received: bool) -> Result<
             }
         }
     }
-    for (name, from) in partial {
+    for name in partial {
         // The receiver never has more than the server that sends.
+        let from = archive.join(format!("{name}.partial"));
         found.entry(name).or_insert(from);
     }
     let lacks = |(name, _): &(String, PathBuf)| !archived.contains(name);
     Ok(found.into_iter().filter(lacks).map(|(name, from)| LeftOver { name, from }).collect())
+}
+
+/// Each timeline's newest segment that was being received: what an operator completes. A partial file before it was left by
+/// somebody else, and nobody knows what is in it.
+///
+/// # Errors
+///
+/// `WORKSPACE_UNUSABLE`: a directory that cannot be read.
+pub fn unfinished(archive: &Path, size: u64) -> Result<Vec<String>, Unable> {
+    let mut newest: BTreeMap<u32, (u64, String)> = BTreeMap::new();
+    for name in names(archive)?.iter().filter_map(|name| name.strip_suffix(".partial")) {
+        let Some(ArchiveFile::Segment { timeline, number }) = segment::parse(name, size) else { continue };
+        let newer = newest.get(&timeline).is_none_or(|(found, _)| *found < number);
+        if newer && holds_wal(&archive.join(format!("{name}.partial")), number, size) {
+            newest.insert(timeline, (number, name.to_owned()));
+        }
+    }
+    Ok(newest.into_values().map(|(_, name)| name).collect())
 }
 
 /// Whether a file is a segment of its own name. One that was recycled for later use has a name to come and old pages, and

@@ -176,3 +176,14 @@ pub struct SweepEvidence {
     #[serde(default)]
     pub transactions: u64,
 }
+
+/// Where a timeline left the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForkEvidence {
+    /// The timeline.
+    pub timeline: u32,
+    /// The one that it left.
+    pub parent: u32,
+    /// Where.
+    pub at: Lsn,
+}
