@@ -67,7 +67,7 @@ impl Places {
             for (transaction, seq) in writer.transactions.iter().zip(1_u64..) {
                 let commit = match transaction.xid {
                     0 => None,
-                    xid => index.find(writer.branch, xid, &mut hint).map(|(_, commit)| commit),
+                    _ => index.own(writer.branch, transaction, &mut hint).map(|(_, commit)| commit),
                 };
                 let (place, disagreement) = place(transaction, commit, replayed.from, until);
                 if let Some(kind) = disagreement {
@@ -271,6 +271,18 @@ mod tests {
         let places = places(&history, &[commit(8, 600), commit(9, 440)]);
         assert_eq!(places.contradictions, 3);
         assert_eq!(places.contradiction.unwrap().0, Disagreement::AcknowledgedWithoutRecord);
+    }
+
+    #[test]
+    fn a_number_that_was_given_again_after_a_crash_is_anothers() {
+        let rolled_back = Transaction { time_us: 500, ..transaction(9, 400, u64::MAX, Fate::RolledBack) };
+        let history = history(1, vec![rolled_back]);
+        // Committed before its first owner heard of the end, it would be that one's own.
+        for (time_us, contradictions) in [(501, 0), (500, 1)] {
+            let places = places(&history, &[Commit { time_us, ..commit(9, 440) }]);
+            assert_eq!(places.contradictions, contradictions, "{time_us}");
+            assert_eq!(places.place(1, 1) == Some(Place::Never), contradictions == 0);
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What the WAL says of commits: the second, independent source beside the ledger. Whoever reads the WAL fills these in.
 
+use crate::history::Transaction;
+
 /// A commit record that lies on the recovered path and was replayed, or a commit of a prepared transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Commit {
@@ -62,6 +64,23 @@ impl<'a> Index<'a> {
         let mut sorted: Vec<u32> = (0..commits.len() as u32).collect();
         sorted.sort_unstable_by_key(|at| commits.get(*at as usize).map(|commit| (commit.branch, commit.xid)));
         Self { commits, sorted }
+    }
+
+    /// The commit record of a transaction of the ledger. A number of which nothing was on disk when the server crashed is
+    /// given again (`GetNewTransactionId`, `src/backend/access/transam/varsup.c`): what was committed by it after its first
+    /// owner had heard that it is rolled back is another's.
+    pub fn own(
+        &self,
+        branch: u32,
+        transaction: &Transaction,
+        hint: &mut usize,
+    ) -> Option<(usize, &'a Commit)> {
+        let heard = |commit: &Commit| {
+            transaction.fate.not_committed()
+                && transaction.time_us != 0
+                && commit.time_us > transaction.time_us
+        };
+        self.find(branch, transaction.xid, hint).filter(|(_, commit)| !heard(commit))
     }
 
     /// The commit of a transaction, and its place in the index. `hint` is where the search begins, and is left where it ended: the transactions of

@@ -202,7 +202,7 @@ impl<'a> Claims<'a> {
         (from, to): (u64, u64),
         hint: &mut usize,
     ) -> Trace<'a> {
-        let Some((at, commit)) = self.index.find(branch, transaction.xid, hint) else {
+        let Some((at, commit)) = self.index.own(branch, transaction, hint) else {
             return Trace::Missing;
         };
         let outside = commit.lsn_start < from || commit.lsn_end > to;
@@ -312,7 +312,7 @@ fn span(history: &History, judgement: &Judgement, index: &Index<'_>) -> Option<S
         let classes = judgement.classes.get(&number).map_or(&[][..], Vec::as_slice);
         for ((transaction, seq), class) in writer.transactions.iter().zip(1_u64..).zip(classes) {
             if *class == Class::Recovered {
-                let found = index.find(writer.branch, transaction.xid, &mut hint);
+                let found = index.own(writer.branch, transaction, &mut hint);
                 let trace = found.map_or(Trace::Unread, |(_, commit)| Trace::Committed(commit));
                 let one = witness(number, seq, transaction, trace);
                 if one.lsn <= first.lsn && since.is_none_or(|since| one.lsn >= since.lsn) {
