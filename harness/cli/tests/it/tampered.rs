@@ -183,7 +183,8 @@ CREATE OR REPLACE FUNCTION twice(numeric) RETURNS numeric LANGUAGE plpgsql IMMUT
 fn every_change_is_found(
     #[case] sql: &str,
     #[case] expected: Expected<'_>,
-    #[values(Cell::LOCAL, Cell::docker(13), Cell::docker(17), Cell::docker(18))] cell: Cell,
+    // The oldest, the newest, and the host's own between them.
+    #[values(Cell::LOCAL, Cell::docker(13), Cell::docker(18))] cell: Cell,
 ) {
     if !cell.is_there() {
         return;
@@ -256,7 +257,7 @@ fn a_changed_backup_is_found(
     #[case] change: &str,
     #[case] words: &str,
     #[case] own: (&str, &str),
-    #[values(Cell::LOCAL, Cell::docker(13), Cell::docker(17), Cell::docker(18))] cell: Cell,
+    #[values(Cell::LOCAL, Cell::docker(13), Cell::docker(18))] cell: Cell,
 ) {
     if !cell.is_there() {
         return;
