@@ -221,8 +221,6 @@ fn would_be_proven(recorder: &Recorder<'_>) -> bool {
 
 /// Does the steps; tells whether a person ended the drill.
 async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
-    // A recovery that failed is left for the rollback, where there is one.
-    let rollback = plan.steps.iter().position(|planned| matches!(planned.act, Act::Rollback { .. }));
     let mut next = 0;
     while let Some(planned) = plan.steps.get(next) {
         let index = next;
@@ -252,7 +250,7 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
                 findings.into_iter().for_each(|finding| drill.recorder.found(finding));
                 end_step(drill, index, if fatal { StepStatus::Failed } else { StepStatus::Done }, began);
                 if fatal {
-                    match rollback {
+                    match plan.rollback_after(index) {
                         Some(rollback) => next = rollback,
                         None => return false,
                     }
@@ -264,9 +262,9 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
                 }
                 drill.recorder.found(unable.into_finding(planned.act.stage()));
                 end_step(drill, index, StepStatus::Failed, began);
-                match (&planned.act, rollback) {
-                    (Act::Recover(_), Some(rollback)) => next = rollback,
-                    _ => return false,
+                match plan.rollback_after(index) {
+                    Some(rollback) => next = rollback,
+                    None => return false,
                 }
             }
         }

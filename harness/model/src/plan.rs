@@ -322,6 +322,14 @@ impl Plan {
         self.steps.iter().flat_map(mutants).collect()
     }
 
+    /// The rollback to which a recovery that failed is left: that of the last one. What comes before it knows no way back.
+    pub fn rollback_after(&self, step: usize) -> Option<usize> {
+        let acts = || self.steps.iter().map(|planned| &planned.act);
+        let last = acts().rposition(|act| matches!(act, Act::Recover(_)))?;
+        let rollback = acts().position(|act| matches!(act, Act::Rollback { .. }))?;
+        (step == last && last < rollback).then_some(rollback)
+    }
+
     /// Its steps as the record keeps them.
     pub fn outline(&self) -> Vec<PlannedStep> {
         self.steps.iter().map(Planned::outline).collect()

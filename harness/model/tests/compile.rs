@@ -444,3 +444,25 @@ fn an_alert_is_caused_by_the_last_step_that_does_something_to_the_server() {
         recover";
     assert_eq!(causes(steps), ["sql", "disaster"]);
 }
+
+#[test]
+fn only_the_last_recovery_is_left_for_the_rollback() {
+    let steps = "
+        backup
+        disaster: kill
+        recover
+        disaster: kill
+        safety-copy
+        recover
+        rollback";
+    let plan = plan(steps);
+    let at = |name: &str| -> Vec<usize> {
+        let named = plan.steps.iter().enumerate().filter(|(_, planned)| planned.act.name() == name);
+        named.map(|(at, _)| at).collect()
+    };
+    let recoveries = at("recover");
+    let (first, last, rollback) = (recoveries[0], recoveries[1], at("rollback")[0]);
+    assert_eq!(plan.rollback_after(first), None);
+    assert_eq!(plan.rollback_after(last), Some(rollback));
+    assert_eq!(plan.rollback_after(rollback), None);
+}

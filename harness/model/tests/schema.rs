@@ -127,6 +127,7 @@ const BEYOND: &[&str] = &[
     "rpo-without-ledger",
     "rpo-without-ledger-at-last",
     "safety-copy-misplaced",
+    "safety-copy-twice",
     "setting-case",
     "setting-name-reserved-directive",
     "setting-of-archive",

@@ -19,8 +19,8 @@ pub(super) struct Precautions {
     caused: bool,
     /// The last disaster, where it left the server's files.
     left: Option<Span>,
-    /// The safety copy of them.
-    copied: Option<Span>,
+    /// The safety copy of the drill, and whether it is of what the last disaster left.
+    copied: Option<(Span, bool)>,
     rolled_back: Option<Span>,
 }
 
@@ -44,10 +44,10 @@ impl Precautions {
                 "a safety copy, and the disaster left no files".to_owned(),
                 "write `disaster: kill`, which leaves them, or leave the copy out",
             )),
-            Written::SafetyCopy(_) => self.copied.map(|first| {
+            Written::SafetyCopy(_) => self.copied.map(|(first, _)| {
                 (format!("a second safety copy; the first is on line {}", line(first)), "leave one out")
             }),
-            Written::Rollback(_) if self.copied.is_none() => Some((
+            Written::Rollback(_) if !self.has_copy() => Some((
                 "a rollback without a safety copy to go back to".to_owned(),
                 "write `- safety-copy` between the disaster and `recover`",
             )),
@@ -75,6 +75,10 @@ impl Precautions {
         told
     }
 
+    fn has_copy(&self) -> bool {
+        self.copied.is_some_and(|(_, is_of_the_last)| is_of_the_last)
+    }
+
     /// Takes note of a step that something could be about.
     pub(super) fn before(&mut self, step: &Written) {
         self.caused |=
@@ -84,7 +88,9 @@ impl Precautions {
     /// Takes note that a server is lost, and how.
     pub(super) fn lose(&mut self, disaster: &Disaster, span: Span) {
         self.left = matches!(disaster, Disaster::Kill | Disaster::BadSql(_)).then_some(span);
-        self.copied = None;
+        if let Some((_, is_of_the_last)) = &mut self.copied {
+            *is_of_the_last = false;
+        }
     }
 
     /// Takes note of a recovery: the server that was watched is another one's past.
@@ -111,13 +117,13 @@ impl Precautions {
 
     pub(super) fn copy(&mut self, arguments: SafetyCopyArguments, lost: bool, span: Span) -> Step {
         if lost && self.left.is_some() {
-            self.copied.get_or_insert(span);
+            self.copied.get_or_insert((span, true));
         }
         Step::SafetyCopy(arguments.by.what().unwrap_or_default())
     }
 
     pub(super) fn rollback(&mut self, arguments: RollbackArguments, lost: bool, span: Span) -> Step {
-        if self.copied.is_some() && !lost {
+        if self.has_copy() && !lost {
             self.rolled_back = Some(span);
         }
         let within = arguments.within.what().map_or(safety::WITHIN, |within| within.0);
