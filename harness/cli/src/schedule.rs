@@ -206,8 +206,9 @@ fn shared(plan: &Plan, memory: u64) -> u64 {
     for step in &plan.steps {
         let mut passing = 0;
         match &step.act {
-            Act::CreateCluster { settings, .. } => {
-                own = settings
+            Act::CreateCluster(cluster) => {
+                own = cluster
+                    .settings
                     .iter()
                     .find(|(name, _)| name.eq_ignore_ascii_case("shared_buffers"))
                     .and_then(|(_, Setting { value, .. })| buffers(value))

@@ -64,22 +64,7 @@ pub struct Planned {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     /// Make the primary's cluster, and start it.
-    CreateCluster {
-        /// How it is made.
-        cluster: Cluster,
-        /// Its tablespaces.
-        tablespaces: Vec<Tablespace>,
-        /// How its WAL is archived.
-        archive: Archive,
-        /// Whether the server summarizes its WAL, without which there is no incremental backup.
-        summarize_wal: bool,
-        /// Whether the archive is on a small disk of its own, so that it can be full.
-        small_archive: bool,
-        /// Whether the server's clock can be set.
-        settable_clock: bool,
-        /// The scenario's own settings.
-        settings: BTreeMap<String, Setting>,
-    },
+    CreateCluster(NewCluster),
     /// Load the trading schema and its data.
     LoadData(Data),
     /// Make a standby of the primary, and wait until it has caught up.
@@ -208,6 +193,25 @@ pub enum Act {
         /// Which server.
         of: Server,
     },
+}
+
+/// How the primary's cluster is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewCluster {
+    /// How it is made.
+    pub cluster: Cluster,
+    /// Its tablespaces.
+    pub tablespaces: Vec<Tablespace>,
+    /// How its WAL is archived.
+    pub archive: Archive,
+    /// Whether the server summarizes its WAL, without which there is no incremental backup.
+    pub summarize_wal: bool,
+    /// Whether the archive is on a small disk of its own, so that it can be full.
+    pub small_archive: bool,
+    /// Whether the server's clock can be set.
+    pub settable_clock: bool,
+    /// The scenario's own settings.
+    pub settings: BTreeMap<String, Setting>,
 }
 
 /// A recovery of a drill.
@@ -352,7 +356,7 @@ impl Act {
     /// Its name: that of the scenario language, where it has one.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::CreateCluster { .. } => "create-cluster",
+            Self::CreateCluster(_) => "create-cluster",
             Self::LoadData(_) => "load-data",
             Self::CreateStandby => "create-standby",
             Self::Backup { .. } => "backup",
@@ -380,7 +384,7 @@ impl Act {
     /// The stage that it belongs to.
     pub fn stage(&self) -> Stage {
         match self {
-            Self::CreateCluster { .. } | Self::LoadData(_) => Stage::Prepare,
+            Self::CreateCluster(_) | Self::LoadData(_) => Stage::Prepare,
             Self::CreateStandby
             | Self::Backup { .. }
             | Self::SwitchWal { .. }

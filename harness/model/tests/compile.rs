@@ -32,7 +32,7 @@ fn server(act: &Act) -> Option<Server> {
         Act::Check { of, .. } | Act::SafetyCopy { of, .. } => Some(*of),
         Act::Rollback { to, .. } => Some(*to),
         Act::Recover(recovery) => Some(recovery.server),
-        Act::CreateCluster { .. }
+        Act::CreateCluster(_)
         | Act::LoadData(_)
         | Act::CreateStandby
         | Act::StopWork

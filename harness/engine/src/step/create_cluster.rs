@@ -1,15 +1,14 @@
 //! `create-cluster`: makes the primary's cluster, or copies it with its data from a template, starts it with archiving on,
 //! and makes its tablespaces. One that is to become a template archives from when it has done so.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pgdrill_model::code::Code;
 use pgdrill_model::event::Happening;
 use pgdrill_model::finding::{Finding, Unable};
-use pgdrill_model::plan::Server as Name;
-use pgdrill_model::scenario::{Archive, Cluster, Setting, Tablespace};
+use pgdrill_model::plan::{NewCluster, Server as Name};
+use pgdrill_model::scenario::Cluster;
 use pgdrill_model::units::Major;
 use pgdrill_model::world::{Command, Exit};
 
@@ -26,26 +25,8 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 /// initdb of 18 makes page checksums unless it is told not to; before, it was the other way round.
 const CHECKSUMS_BY_DEFAULT: Major = Major(18);
 
-/// What the scenario says of the primary's cluster.
-pub struct Wanted<'a> {
-    /// How it is made.
-    pub cluster: &'a Cluster,
-    /// Its tablespaces.
-    pub tablespaces: &'a [Tablespace],
-    /// How its WAL is archived.
-    pub archive: &'a Archive,
-    /// Whether the server summarizes its WAL.
-    pub summarize_wal: bool,
-    /// Whether the archive is on a small disk of its own.
-    pub small_archive: bool,
-    /// Whether its clock can be set.
-    pub settable_clock: bool,
-    /// The scenario's own settings.
-    pub settings: &'a BTreeMap<String, Setting>,
-}
-
-pub(super) async fn run(drill: &mut Drill<'_>, wanted: Wanted<'_>) -> Result<Vec<Finding>, Unable> {
-    let Wanted { cluster, settings, archive: by, .. } = wanted;
+pub(super) async fn run(drill: &mut Drill<'_>, wanted: &NewCluster) -> Result<Vec<Finding>, Unable> {
+    let NewCluster { cluster, settings, archive: by, .. } = wanted;
     let workspace = drill.workspace;
     workspace.make_dir(&PathBuf::from(Name::Primary.name()))?;
     tablespaces::make_root(workspace, Name::Primary)?;
@@ -65,13 +46,13 @@ pub(super) async fn run(drill: &mut Drill<'_>, wanted: Wanted<'_>) -> Result<Vec
         fault::settable_clock(drill, Name::Primary).await?;
     }
     drill.made = Made {
-        tablespaces: wanted.tablespaces.to_vec(),
+        tablespaces: wanted.tablespaces.clone(),
         archive: by.clone(),
         wal_segment_megabytes: cluster.wal_segment_megabytes,
         shared_settings: settings::shared(wanted.summarize_wal, settings),
         template: Template::None,
     };
-    let key = template::key(drill, &wanted).await;
+    let key = template::key(drill, wanted).await;
     if let Some(key) = &key
         && let Some(load) = template::take(drill, key).await?
     {

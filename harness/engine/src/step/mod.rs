@@ -28,32 +28,12 @@ mod watch;
 mod work;
 
 pub use crash::run as crash;
-pub use create_cluster::Wanted;
 pub use work::leave as leave_work;
 
 /// Does what a step says. What was seen comes back as findings; `Unable` means that the step could not be done.
 pub async fn run(drill: &mut Drill<'_>, act: &Act) -> Result<Vec<Finding>, Unable> {
     match act {
-        Act::CreateCluster {
-            cluster,
-            tablespaces,
-            archive,
-            summarize_wal,
-            small_archive,
-            settable_clock,
-            settings,
-        } => {
-            let made = Wanted {
-                cluster,
-                tablespaces,
-                archive,
-                summarize_wal: *summarize_wal,
-                small_archive: *small_archive,
-                settable_clock: *settable_clock,
-                settings,
-            };
-            create_cluster::run(drill, made).await
-        }
+        Act::CreateCluster(cluster) => create_cluster::run(drill, cluster).await,
         Act::LoadData(data) => load_data::run(drill, *data).await,
         Act::CreateStandby => create_standby::run(drill).await,
         Act::Backup { name, how, upon, on } => {

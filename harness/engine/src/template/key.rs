@@ -9,7 +9,7 @@ use pgdrill_model::scenario::{Cluster, Data, Placed, Setting, Tablespace};
 use pgdrill_model::world::Owner;
 use sha2::{Digest, Sha256};
 
-use crate::data::{CONSTRAINTS_SQL, GRANTS_SQL, SCHEMA_SQL};
+use crate::data::{CONSTRAINTS_SQL, GRANTS_SQL, INTEGRITY_SQL, SCHEMA_SQL};
 
 /// The version of a template's form: what is kept of a cluster, and how.
 const FORM: u32 = 1;
@@ -122,7 +122,7 @@ fn canonical(origin: &Origin<'_>) -> String {
     }
     part("seed", seed);
     part("orders", orders);
-    for sql in [SCHEMA_SQL, CONSTRAINTS_SQL, GRANTS_SQL] {
+    for sql in [SCHEMA_SQL, CONSTRAINTS_SQL, GRANTS_SQL, INTEGRITY_SQL] {
         part("sql", &hex(sql.as_bytes()));
     }
     text

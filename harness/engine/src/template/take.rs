@@ -6,23 +6,22 @@ use std::path::Path;
 
 use pgdrill_model::evidence::LoadEvidence;
 use pgdrill_model::finding::Unable;
-use pgdrill_model::plan::Server as Name;
+use pgdrill_model::plan::{NewCluster, Server as Name};
 
 use super::key::{Key, Origin};
 use super::{cluster, copying, programs, tree};
 use crate::drill::Drill;
-use crate::step::Wanted;
 use crate::tablespaces;
 use crate::workspace::{Workspace, trouble};
 
 /// The key of the cluster that `wanted` makes of this drill, once the primary's place is open. None where templates are
 /// not to be used, or where it cannot be told what makes the cluster.
-pub async fn key(drill: &Drill<'_>, wanted: &Wanted<'_>) -> Option<Key> {
+pub async fn key(drill: &Drill<'_>, wanted: &NewCluster) -> Option<Key> {
     let templates = drill.templates.as_ref()?;
     let place = drill.servers.get(&Name::Primary)?.place();
     let programs = programs::of(place).await?;
     // How WAL is archived has no part in it: that begins later.
-    let Wanted {
+    let NewCluster {
         cluster,
         tablespaces,
         archive: _,
@@ -30,7 +29,7 @@ pub async fn key(drill: &Drill<'_>, wanted: &Wanted<'_>) -> Option<Key> {
         small_archive: _,
         settable_clock: _,
         settings,
-    } = *wanted;
+    } = wanted;
     Some(Key::of(&Origin {
         maker: &templates.maker,
         boot: &templates.boot,
@@ -39,7 +38,7 @@ pub async fn key(drill: &Drill<'_>, wanted: &Wanted<'_>) -> Option<Key> {
         programs: &programs,
         cluster,
         tablespaces,
-        summarize_wal,
+        summarize_wal: *summarize_wal,
         settings,
         seed: drill.seed,
         data: templates.data,

@@ -1,6 +1,6 @@
 //! From a scenario to the plan of one cell of the matrix.
 
-use super::{Act, Member, Plan, Planned, Recovery, Server, majors};
+use super::{Act, Member, NewCluster, Plan, Planned, Recovery, Server, majors};
 use crate::check::Check;
 use crate::code::Code;
 use crate::fault::{Fault, Site};
@@ -91,7 +91,7 @@ impl<'s> Walk<'s> {
         if checks.is_empty() || !last_recovery_is_checked(scenario) {
             checks = Check::all_of(works);
         }
-        let create = Act::CreateCluster {
+        let cluster = NewCluster {
             cluster: scenario.cluster.clone(),
             tablespaces: scenario.tablespaces.clone(),
             archive: scenario.archive.clone(),
@@ -100,7 +100,7 @@ impl<'s> Walk<'s> {
             settable_clock: steps().any(|step| *step == Step::Fault(Fault::ClockSetBack)),
             settings: scenario.settings.clone(),
         };
-        let steps = [create, Act::LoadData(scenario.data)];
+        let steps = [Act::CreateCluster(cluster), Act::LoadData(scenario.data)];
         Self {
             scenario,
             steps: steps.map(|act| Planned { line: None, act }).into(),

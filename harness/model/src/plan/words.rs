@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::{Act, Member, Recovery, Server};
+use super::{Act, Member, NewCluster, Recovery, Server};
 use crate::fault::Site;
 use crate::scenario::{
-    Action, Archive, Backup, BackupFrom, CheckpointMode, Cluster, CopyBy, Disaster, ManifestChecksums,
-    Method, Point, RecoverBy, Side, Tablespace, WalMethod,
+    Action, Backup, BackupFrom, CheckpointMode, Cluster, CopyBy, Disaster, ManifestChecksums, Method, Point,
+    RecoverBy, Side, Tablespace, WalMethod,
 };
 use crate::units::{show_bytes, show_count, show_duration};
 
@@ -24,33 +24,7 @@ fn excerpt(sql: &str) -> String {
 impl fmt::Display for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CreateCluster {
-                cluster,
-                tablespaces,
-                archive,
-                summarize_wal,
-                small_archive,
-                settable_clock,
-                settings,
-            } => {
-                create(f, cluster, archive)?;
-                for tablespace in tablespaces {
-                    write!(f, ", {}", of_tablespace(tablespace))?;
-                }
-                if *summarize_wal {
-                    f.write_str(", summarize_wal=on")?;
-                }
-                if *small_archive {
-                    f.write_str(", the archive on a small disk of its own")?;
-                }
-                if *settable_clock {
-                    f.write_str(", its clock in libfaketime's hands")?;
-                }
-                for (name, setting) in settings {
-                    write!(f, ", {name}={}", setting.value)?;
-                }
-                Ok(())
-            }
+            Self::CreateCluster(cluster) => create(f, cluster),
             Self::LoadData(data) => {
                 write!(f, "trading schema and {} orders by binary COPY", show_count(data.orders))
             }
@@ -197,7 +171,9 @@ fn recover(f: &mut fmt::Formatter<'_>, recovery: &Recovery) -> fmt::Result {
     if recovery.serves { f.write_str("; then it archives as the primary did") } else { Ok(()) }
 }
 
-fn create(f: &mut fmt::Formatter<'_>, cluster: &Cluster, archive: &Archive) -> fmt::Result {
+fn create(f: &mut fmt::Formatter<'_>, new: &NewCluster) -> fmt::Result {
+    let NewCluster { cluster, tablespaces, archive, summarize_wal, small_archive, settable_clock, settings } =
+        new;
     let with = if cluster.checksums { "with" } else { "without" };
     write!(f, "initdb {with} page checksums")?;
     if let Some(locale) = &cluster.locale {
@@ -209,7 +185,22 @@ fn create(f: &mut fmt::Formatter<'_>, cluster: &Cluster, archive: &Archive) -> f
     if cluster.wal_segment_megabytes != Cluster::default().wal_segment_megabytes {
         write!(f, ", WAL segments of {} MB", cluster.wal_segment_megabytes)?;
     }
-    write!(f, ", archive by {archive}, start primary")
+    write!(f, ", archive by {archive}, start primary")?;
+    for tablespace in tablespaces {
+        write!(f, ", {}", of_tablespace(tablespace))?;
+    }
+    let also = [
+        (*summarize_wal, "summarize_wal=on"),
+        (*small_archive, "the archive on a small disk of its own"),
+        (*settable_clock, "its clock in libfaketime's hands"),
+    ];
+    for (_, words) in also.iter().filter(|(there, _)| *there) {
+        write!(f, ", {words}")?;
+    }
+    for (name, setting) in settings {
+        write!(f, ", {name}={}", setting.value)?;
+    }
+    Ok(())
 }
 
 fn of_tablespace(tablespace: &Tablespace) -> String {
