@@ -46,13 +46,13 @@ pub struct Behind {
 
 /// A step that was begun.
 #[derive(Clone, Debug)]
-pub struct Took {
+pub struct Begun {
     /// Its name.
     pub name: String,
     /// Its line in the scenario.
     pub line: Option<usize>,
     /// When.
-    pub began: Duration,
+    pub at: Duration,
 }
 
 /// A drill that is under way.
@@ -103,8 +103,8 @@ pub struct Drill<'a> {
     pub aside: Vec<JoinHandle<()>>,
     /// The watch on the server that is there.
     pub watching: Option<Watching>,
-    /// The steps that were begun, in the plan's order.
-    pub took: Vec<Took>,
+    /// The steps that were begun, by their numbers in the plan.
+    pub begun: BTreeMap<usize, Begun>,
     /// How often writers have begun.
     pub shifts: u64,
     /// Faults that are to be made while the next backup is taken, or in the next recovery.

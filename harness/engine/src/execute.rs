@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::books::Ledger;
 use crate::clock::{reached, within};
-use crate::drill::{Drill, Made, Took};
+use crate::drill::{Begun, Drill, Made};
 use crate::journal::Journal;
 use crate::receiver::Receiver;
 use crate::record::Recorder;
@@ -184,7 +184,7 @@ async fn in_workspace(
         behind: None,
         aside: Vec::new(),
         watching: None,
-        took: Vec::new(),
+        begun: BTreeMap::new(),
         armed: Vec::new(),
         timeline: 1,
         shifts: 0,
@@ -230,7 +230,8 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
         }
         drill.recorder.happened(Happening::StepStarted { step: index });
         let began = world.clock.elapsed();
-        drill.took.push(Took { name: planned.act.name().to_owned(), line: planned.line, began });
+        let begun = Begun { name: planned.act.name().to_owned(), line: planned.line, at: began };
+        drill.begun.insert(index, begun);
         let outcome = tokio::select! {
             // The end of a step that is there counts, also when a person interrupts at the same moment.
             biased;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use pgdrill_model::alert::{ALERTS, Change, Level, Watch};
+use pgdrill_model::alert::{Change, Level, Watch};
 use pgdrill_model::units::{show_duration, show_time};
 use serde_json::{Value, json};
 
@@ -44,11 +44,7 @@ impl Watched<'_> {
     fn level(&self, level: &Level) -> String {
         let alert = level.alert;
         let value = level.value.map_or_else(|| "unknown".to_owned(), |value| alert.show(value));
-        let mut text = format!("{:<20} {value}, limit {}", alert.name(), alert.show(level.limit));
-        let window = self.watch.window(alert);
-        if !window.is_zero() {
-            let _ = write!(text, " in {}", show_duration(window));
-        }
+        let mut text = format!("{:<20} {value}, limit {}", alert.name(), limit(self.watch, level));
         if let Some(about) = &level.about {
             let _ = write!(text, ": {about}");
         }
@@ -161,17 +157,16 @@ impl Watched<'_> {
 /// What the alerts are, for a person.
 pub fn catalogue(watch: &Watch) -> String {
     let mut text = String::new();
-    for entry in ALERTS {
-        let window = watch.window(entry.alert);
-        let within = if window.is_zero() { String::new() } else { format!(" in {}", show_duration(window)) };
-        let limit = watch
-            .levels()
-            .iter()
-            .find(|level| level.alert == entry.alert)
-            .map_or(entry.limit, |level| level.limit);
-        let _ = writeln!(text, "  {:<20} above {}{within}", entry.name, entry.alert.show(limit));
+    for level in watch.levels() {
+        let _ = writeln!(text, "  {:<20} above {}", level.alert.name(), limit(watch, level));
     }
     text
+}
+
+/// Above what an alert fires, and how far back it looks.
+fn limit(watch: &Watch, level: &Level) -> String {
+    let (limit, window) = (level.alert.show(level.limit), watch.window(level.alert));
+    if window.is_zero() { limit } else { format!("{limit} in {}", show_duration(window)) }
 }
 
 /// A value of a label, escaped.
@@ -181,7 +176,7 @@ fn label(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use pgdrill_model::alert::{Disk, Measured, Sample};
+    use pgdrill_model::alert::{ALERTS, Disk, Measured, Sample};
 
     use super::*;
 

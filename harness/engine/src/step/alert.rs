@@ -10,7 +10,7 @@ use pgdrill_model::scenario::Awaited;
 use pgdrill_model::units::show_duration;
 use tokio::time::sleep;
 
-use crate::drill::{Drill, Took};
+use crate::drill::{Begun, Drill};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -20,8 +20,9 @@ pub(super) async fn run(
     cause: usize,
 ) -> Result<Vec<Finding>, Unable> {
     let alert = awaited.alert;
-    let Took { name, line, began } =
-        drill.took.get(cause).cloned().ok_or_else(|| Unable::bug("an alert whose cause was not begun"))?;
+    let cause = drill.begun.get(&cause).cloned();
+    let Begun { name, line, at: began } =
+        cause.ok_or_else(|| Unable::bug("an alert whose cause was not begun"))?;
     let until = drill.clock.elapsed().max(began + awaited.within);
     let (early, detected) = loop {
         let watching =

@@ -1,4 +1,5 @@
-//! `clock-set-back`: the clock of the live server is fast for a while, and is set right again. libfaketime tells the server's processes another time than the machine's; it asks a file for the difference.
+//! `clock-set-back`: the clock of the live server is fast for a while, and is set right again. libfaketime tells the server's
+//! processes another time than the machine's; it asks a file for the difference.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
