@@ -1,6 +1,7 @@
 //! The safety copy and the way back to it: every scenario below `scenarios/runbook/rollback`, a copy for which there is no
 //! room, and one that is not what it was.
 
+use std::fs::{self, File};
 use std::path::Path;
 
 use rstest::rstest;
@@ -65,6 +66,32 @@ fn a_server_that_does_not_come_back_disproves(
     assert!(found.iter().any(|(found, _, _)| found == code), "{found:#?}");
 }
 
+/// Somebody damages the copy while the drill goes on: it is told that it is not what it was, and so is what the server lacks.
+#[test]
+fn a_copy_that_was_damaged_meanwhile_is_told() {
+    let desk = Desk::new();
+    let text = "title: t\ndata: { orders: 5_000 }\nsteps:\n  - backup\n  - switch-wal\n  - disaster: kill\n  - safety-copy\n  - recover\n  \
+                - sql: SELECT pg_sleep(8)\n  - rollback\n";
+    let mut child = desk.start(text);
+    // The cluster, its data, the steps above, and the capture before the disaster.
+    desk.wait_for_step(&mut child, 8);
+    let base = desk.workspace().unwrap().join("safety-copy/data/base");
+    let files =
+        fs::read_dir(base).unwrap().flat_map(|database| fs::read_dir(database.unwrap().path()).unwrap());
+    let sizes = files.map(|file| file.unwrap()).map(|file| (file.metadata().unwrap().len(), file.path()));
+    let (size, largest) = sizes.max().unwrap();
+    File::options().write(true).open(largest).unwrap().set_len(size / 2 / 8192 * 8192).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let found = findings(&desk.record());
+    let of_the_rollback: Vec<&str> = found
+        .iter()
+        .filter(|(code, _, _)| code == "ROLLBACK_FAILED")
+        .map(|(_, _, said)| said.as_str())
+        .collect();
+    assert!(of_the_rollback.iter().any(|said| said.contains("is not what was put aside")), "{found:#?}");
+    assert!(of_the_rollback.iter().any(|said| said.contains("on the primary: ")), "{found:#?}");
+}
+
 #[test]
 fn a_copy_for_which_there_is_no_room_is_refused_before_anything_is_erased() {
     if !rustix::process::getuid().is_root() {
@@ -73,7 +100,7 @@ fn a_copy_for_which_there_is_no_room_is_refused_before_anything_is_erased() {
     }
     let desk = Desk::new();
     let small = desk.path("w");
-    std::fs::create_dir(&small).unwrap();
+    fs::create_dir(&small).unwrap();
     let mount = |program: &str, arguments: &[&str]| {
         assert!(std::process::Command::new(program).args(arguments).status().unwrap().success());
     };
