@@ -224,6 +224,12 @@ impl Done {
     }
 }
 
+/// The text of a scenario that is shipped, by its id.
+pub fn shipped(id: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
+    fs::read_to_string(root.join(format!("{id}.yaml"))).unwrap()
+}
+
 /// The findings of a record: code, check or stage, and message.
 pub fn findings(record: &Value) -> Vec<(String, String, String)> {
     let text = |finding: &Value, name: &str| finding[name].as_str().unwrap_or_default().to_owned();

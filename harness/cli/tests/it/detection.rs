@@ -1,11 +1,9 @@
 //! The alarm, rehearsed: every scenario below `scenarios/runbook/detection`, an alert that does not fire, and one that fired
 //! before.
 
-use std::path::Path;
-
 use rstest::rstest;
 
-use crate::desk::{Cell, Desk, findings};
+use crate::desk::{Cell, Desk, findings, shipped};
 
 #[rstest]
 #[case("connection-failures", Cell::LOCAL)]
@@ -18,11 +16,7 @@ fn each_alert_of_the_runbook_rings_for_its_cause_and_not_before(#[case] alert: &
         return;
     }
     let desk = Desk::new();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/runbook/detection");
-    let path = root.join(format!("{alert}.yaml"));
-    let arguments = [vec!["run".to_owned(), path.display().to_string()], cell.args()].concat();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = desk.pgdrill(&arguments);
+    let done = desk.drill_in(cell, &shipped(&format!("runbook/detection/{alert}")));
     done.ends_with(0);
     let record = desk.record();
     let alerts = record["alerts"].as_array().unwrap();
@@ -32,7 +26,6 @@ fn each_alert_of_the_runbook_rings_for_its_cause_and_not_before(#[case] alert: &
     // Quiet for as long as the writers were at work.
     assert!(rang["watched_us"].as_u64().unwrap() >= 2_000_000, "{rang}");
     assert!(done.stdout.contains(&format!("  {alert} ")), "{}", done.stdout);
-    desk.assert_clean();
 }
 
 #[rstest]

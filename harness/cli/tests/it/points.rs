@@ -2,17 +2,12 @@
 //! what was changed afterwards is found by the ledger, with the transaction's name.
 
 use std::fs;
-use std::path::Path;
 
 use pgdrill_model::units::Lsn;
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::desk::{Cell, Desk, Done, findings};
-
-fn scenario(name: &str) -> String {
-    fs::read_to_string(Path::new("../../scenarios/pitr").join(name).with_extension("yaml")).unwrap()
-}
+use crate::desk::{Cell, Desk, Done, findings, shipped};
 
 #[rstest]
 #[case::accidental_delete("accidental-delete")]
@@ -37,7 +32,7 @@ fn scenario(name: &str) -> String {
 #[case::saved_wal("saved-wal")]
 #[case::second_disaster("second-disaster")]
 fn each_scenario_ends_as_it_says(#[case] name: &str) {
-    Desk::new().drill_in(Cell::LOCAL, &scenario(name)).ends_with(0);
+    Desk::new().drill_in(Cell::LOCAL, &shipped(&format!("pitr/{name}"))).ends_with(0);
 }
 
 #[rstest]
@@ -49,7 +44,7 @@ fn each_scenario_ends_as_it_says(#[case] name: &str) {
 fn so_it_does_in_a_container(#[case] name: &str, #[case] major: u16) {
     let cell = Cell::docker(major);
     if cell.is_there() {
-        Desk::new().drill_in(cell, &scenario(name)).ends_with(0);
+        Desk::new().drill_in(cell, &shipped(&format!("pitr/{name}"))).ends_with(0);
     }
 }
 
