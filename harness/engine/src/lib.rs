@@ -30,6 +30,7 @@ mod step;
 mod sweep;
 mod tablespaces;
 mod tool;
+mod tree;
 
 pub mod clock;
 pub mod execute;

@@ -11,7 +11,7 @@ use pgdrill_model::scenario::CopyBy;
 use sha2::{Digest, Sha256};
 
 use crate::tablespaces;
-use crate::template::tree::Copying;
+use crate::tree::Copying;
 use crate::workspace::Workspace;
 
 /// Where safety copies are, within the workspace.

@@ -156,14 +156,14 @@ impl Run {
     /// the records are on.
     fn is_shared(&self, ancestor: u32, child: u32, at: Lsn) -> bool {
         let fork = |timeline: u32| {
-            let known = self.recoveries.iter().flat_map(|recovery| &recovery.forks);
-            let told =
-                known.filter(|fork| fork.timeline == timeline).map(|fork| (fork.parent, fork.at)).next();
-            told.or_else(|| {
-                self.recoveries.iter().find_map(|recovery| {
+            self.recoveries.iter().find_map(|recovery| {
+                let told = recovery.forks.iter().find(|fork| fork.timeline == timeline);
+                // Its own is in no history that it met.
+                let own = || {
                     let left = recovery.reached.as_ref().filter(|left| left.timeline < timeline)?;
                     (recovery.timeline == Some(timeline)).then_some((left.timeline, left.lsn?))
-                })
+                };
+                told.map(|fork| (fork.parent, fork.at)).or_else(own)
             })
         };
         let mut timeline = child;

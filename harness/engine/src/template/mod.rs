@@ -10,7 +10,6 @@ pub mod key;
 mod programs;
 mod store;
 mod take;
-pub mod tree;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -16,7 +16,7 @@ use pgdrill_model::evidence::LoadEvidence;
 use serde::{Deserialize, Serialize};
 
 use super::key::Key;
-use super::tree::{self, Copying, List};
+use crate::tree::{self, Copying, List};
 
 /// The directory of templates, within that of workspaces.
 const DIRECTORY: &str = "templates";

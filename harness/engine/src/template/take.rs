@@ -9,9 +9,10 @@ use pgdrill_model::finding::Unable;
 use pgdrill_model::plan::{NewCluster, Server as Name};
 
 use super::key::{Key, Origin};
-use super::{cluster, copying, programs, tree};
+use super::{cluster, copying, programs};
 use crate::drill::Drill;
 use crate::tablespaces;
+use crate::tree;
 use crate::workspace::{Workspace, trouble};
 
 /// The key of the cluster that `wanted` makes of this drill, once the primary's place is open. None where templates are
