@@ -14,7 +14,7 @@ use pgdrill_model::run::Run;
 use pgdrill_model::scenario::Expect;
 use pgdrill_model::verdict::Verdict;
 use pgdrill_testkit::sample;
-use pgdrill_testkit::worse::{Point, Worse, worse};
+use pgdrill_testkit::worse::{Point, Precaution, Worse, worse};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -53,12 +53,19 @@ fn stories() -> Vec<Vec<Event>> {
         sample::sweep().events,
         sample::noticed_story().events(),
         sample::mutants_story().events(),
+        sample::alarmed_story().events(),
+        sample::alarm_to_rollback().events,
     ]
 }
 
 /// Those in which everything held.
-fn proven() -> [Vec<Event>; 3] {
-    [sample::proven_story().events(), sample::second_disaster().events, sample::sweep().events]
+fn proven() -> [Vec<Event>; 4] {
+    [
+        sample::proven_story().events(),
+        sample::second_disaster().events,
+        sample::sweep().events,
+        sample::alarm_to_rollback().events,
+    ]
 }
 
 fn expecting(mut events: Vec<Event>, expect: Option<Expect>) -> Vec<Event> {
@@ -157,25 +164,36 @@ fn no_single_event_of_a_proven_run_can_be_missing() {
     }
 }
 
-/// Each piece of evidence by itself: that of one recovery does not stand for that of another. (A mark alone cannot have
-/// the name of another.)
+/// Makes each piece of evidence of a proven run worse by itself: none is proven any more.
+fn assert_no_evidence_can_be_worse(what: &str, apply: impl Fn(&mut Evidence) -> bool) {
+    let mut tried = 0;
+    for all in proven() {
+        for index in 1..all.len() {
+            let mut events = all.clone();
+            let Happening::Measured(evidence) = &mut events[index].what else { continue };
+            if apply(evidence) {
+                tried += 1;
+                let run = fold(&events).unwrap();
+                assert_honest(&run);
+                assert_ne!(run.verdict, Verdict::Proven, "{what} of {index}: {}", run.reason);
+            }
+        }
+    }
+    assert!(tried > 0, "{what} was tried on nothing");
+}
+
+/// Evidence of one recovery does not stand for that of another. (A mark alone cannot have the name of another.)
 #[test]
 fn no_evidence_about_a_point_in_time_can_be_worse_in_a_proven_run() {
     for point in Point::ALL.into_iter().filter(|point| *point != Point::MarkedTwice) {
-        let mut tried = 0;
-        for all in proven() {
-            for index in 1..all.len() {
-                let mut events = all.clone();
-                let Happening::Measured(evidence) = &mut events[index].what else { continue };
-                if point.apply(evidence) {
-                    tried += 1;
-                    let run = fold(&events).unwrap();
-                    assert_honest(&run);
-                    assert_ne!(run.verdict, Verdict::Proven, "{point:?} of {index}: {}", run.reason);
-                }
-            }
-        }
-        assert!(tried > 0, "{point:?} was tried on nothing");
+        assert_no_evidence_can_be_worse(&format!("{point:?}"), |evidence| point.apply(evidence));
+    }
+}
+
+#[test]
+fn no_evidence_about_alarm_copy_and_rollback_can_be_worse_in_a_proven_run() {
+    for precaution in Precaution::ALL {
+        assert_no_evidence_can_be_worse(&format!("{precaution:?}"), |evidence| precaution.apply(evidence));
     }
 }
 

@@ -9,8 +9,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 mod point;
+mod precaution;
 
 pub use point::Point;
+pub use precaution::Precaution;
 
 /// One way to make evidence worse.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub enum Worse {
     CutShort(Index),
     /// What was measured about points in time says something worse, and no finding does.
     Point(Point),
+    /// The same about the alarm, the safety copy and the rollback.
+    Precaution(Precaution),
 }
 
 /// Any of them.
@@ -60,6 +64,7 @@ pub fn worse() -> impl Strategy<Value = Worse> {
         any::<Index>().prop_map(Worse::Untold),
         any::<Index>().prop_map(Worse::CutShort),
         prop::sample::select(Point::ALL.to_vec()).prop_map(Worse::Point),
+        prop::sample::select(Precaution::ALL.to_vec()).prop_map(Worse::Precaution),
     ]
 }
 
@@ -144,13 +149,12 @@ impl Worse {
                     events.truncate(at);
                 }
             }
-            Self::Point(point) => {
-                for event in events {
-                    if let Happening::Measured(evidence) = &mut event.what {
-                        point.apply(evidence);
-                    }
-                }
-            }
+            Self::Point(point) => each_evidence(events, |evidence| {
+                point.apply(evidence);
+            }),
+            Self::Precaution(precaution) => each_evidence(events, |evidence| {
+                precaution.apply(evidence);
+            }),
         }
     }
 }
@@ -173,6 +177,8 @@ fn speaks_well(what: &Happening) -> bool {
         }
         Happening::Measured(Evidence::Tally(tally)) => tally.lost == 0 && tally.unexpected == 0,
         Happening::Measured(Evidence::Sweep(sweep)) => sweep.first_failure.is_none(),
+        Happening::Measured(Evidence::Alert(alert)) => alert.detected_us.is_some() && !alert.early,
+        Happening::Measured(Evidence::Rollback(rollback)) => rollback.started_us.is_some(),
         _ => true,
     }
 }
@@ -189,6 +195,14 @@ fn tell(events: &mut Vec<Event>, what: Happening) {
     let mut event = events[0].clone();
     event.what = what;
     events.insert(1, event);
+}
+
+fn each_evidence(events: &mut [Event], change: impl Fn(&mut Evidence)) {
+    for event in events {
+        if let Happening::Measured(evidence) = &mut event.what {
+            change(evidence);
+        }
+    }
 }
 
 fn each_check(events: &mut [Event], check: Check, change: impl Fn(&mut CheckStatus, &mut u64)) {

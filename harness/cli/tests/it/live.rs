@@ -124,17 +124,26 @@ fn an_alert_fires_for_its_cause_and_not_before(
 }
 
 #[test]
-fn a_quiet_server_and_a_disk_with_room_raise_nothing() {
+fn a_quiet_server_raises_nothing_and_a_disk_is_as_full_as_it_is() {
     let Some(bin) = bin() else { return };
     let desk = Desk::new();
     let server = Server::start(&bin, &desk, 1);
-    let dsn = dsn(&server);
+    let (dsn, disk) = (dsn(&server), desk.path("").display().to_string());
+    let space = rustix::fs::statvfs(desk.path("")).unwrap();
+    let taken = (space.f_blocks - space.f_bfree) as f64;
+    let used = taken / (taken + space.f_bavail as f64);
     let done = desk.pgdrill(&[
-        "live", "watch", "--dsn", &dsn, "--disk", "/proc", "--for", "2s", "--every", "200ms", "--json", "-",
+        "live", "watch", "--dsn", &dsn, "--disk", &disk, "--for", "2s", "--every", "200ms", "--json", "-",
     ]);
-    done.ends_with(0);
     let json: Value = serde_json::from_str(&done.stdout).unwrap();
-    assert_eq!(json["changes"].as_array().unwrap().len(), 0);
+    let alerts = json["alerts"].as_array().unwrap();
+    let of_the_disk = alerts.iter().find(|alert| alert["alert"] == "disk-use").unwrap();
+    assert!((of_the_disk["value"].as_f64().unwrap() - used).abs() < 0.05, "{of_the_disk}, and {used}");
+    let fired: Vec<&Value> = alerts.iter().filter(|alert| alert["fires"] == true).collect();
+    // A machine that is nearly full is told so.
+    let expected = if of_the_disk["fires"] == true { vec![of_the_disk] } else { vec![] };
+    assert_eq!(fired, expected);
+    done.ends_with(i32::from(!expected.is_empty()));
     assert_eq!(json["looks"], json["answers"]);
     assert!(json["looks"].as_u64().unwrap() > 5, "{json:#}");
     // What the watch itself does leaves nothing in the server's log.

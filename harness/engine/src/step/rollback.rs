@@ -43,7 +43,7 @@ pub(super) async fn run(
         sha256: is.sha256.clone(),
         put_back_us,
         started_us: None,
-        tables: 0,
+        tables: None,
     };
     if is != was {
         let message = format!(
@@ -112,7 +112,7 @@ async fn compare(
             format!("the {} could not be measured: {}", to.name(), describe(&error)),
         )
     })?;
-    evidence.tables = content.tables().count() as u64;
+    evidence.tables = Some(content.tables().count() as u64);
     let different = check::differences(&baseline.content, &content);
     Ok(different
         .into_iter()

@@ -30,6 +30,6 @@ pub struct RollbackEvidence {
     pub put_back_us: u64,
     /// How long until the server answered, after that; none where it did not.
     pub started_us: Option<u64>,
-    /// Tables whose content was compared with what was captured; 0 where nobody knows what it was.
-    pub tables: u64,
+    /// Tables whose content was compared with what was captured; none where nobody knows what it was.
+    pub tables: Option<u64>,
 }

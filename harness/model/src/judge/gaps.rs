@@ -6,7 +6,9 @@ use std::ops::Range;
 
 use crate::check::Check;
 use crate::event::{Happening, StepStatus};
-use crate::evidence::{BaselineEvidence, CheckStatus, Evidence, RecoveryEvidence, TallyEvidence};
+use crate::evidence::{
+    BaselineEvidence, CheckStatus, Evidence, RecoveryEvidence, RollbackEvidence, TallyEvidence,
+};
 use crate::plan::Server;
 use crate::run::Run;
 
@@ -31,6 +33,8 @@ pub(super) fn complete(run: &Run) -> bool {
                 && sweep.agreed == sweep.repeated
                 && sweep.first_failure.is_none()
         })
+        && run.alerts.iter().all(|alert| alert.detected_us.is_some() && !alert.early)
+        && run.rollback.as_ref().is_none_or(|rollback| came_back(run, rollback))
         && (!run.checks.is_empty() || !planned("recover"))
         && run.checks.iter().all(|check| check.status == CheckStatus::Held)
 }
@@ -55,6 +59,13 @@ fn recovered(run: &Run, recovery: &RecoveryEvidence) -> bool {
         None => matches!(recovery.target.as_str(), "" | "latest"),
     };
     ended && acted && whole && there
+}
+
+/// Whether what was put back is what had been put aside, and the server came back on it with what it held, where that is
+/// known.
+fn came_back(run: &Run, rollback: &RollbackEvidence) -> bool {
+    let same = run.safety_copies.last().is_some_and(|copy| copy.sha256 == rollback.sha256);
+    same && rollback.started_us.is_some() && rollback.tables != Some(0)
 }
 
 /// Whether what had to be brought back is there or lost: nothing else can have become of it.
@@ -143,8 +154,8 @@ fn lacks_preparation(run: &Run) -> bool {
         || (done(run, "capture") > 0 && !described(run, Server::Primary.name()))
         || distinct(&run.work) < worked(run)
         || marks.len() < done(run, "mark")
-        || run.alerts.len() < done(run, "alert")
-        || run.safety_copies.len() < done(run, "safety-copy")
+        || distinct(&run.alerts) < done(run, "alert")
+        || distinct(&run.safety_copies) < done(run, "safety-copy")
 }
 
 /// How many steps that let writers work must have left what these did. Writers that go on behind other steps have told

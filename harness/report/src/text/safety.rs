@@ -39,8 +39,8 @@ pub(super) fn all(page: &mut Page, run: &Run) {
     page.fact(
         "content",
         &match rollback.tables {
-            0 => "not compared: nobody knows what it held when it was lost".to_owned(),
-            tables => {
+            None => "not compared: nobody knows what it held when it was lost".to_owned(),
+            Some(tables) => {
                 format!("{} compared with what was captured before the loss", words::count(tables, "tables"))
             }
         },

@@ -63,7 +63,7 @@ pub fn alarmed_story() -> Story {
         sha256: copy.sha256.clone(),
         put_back_us: 27_000,
         started_us: Some(87_000),
-        tables: 8,
+        tables: Some(8),
     };
     story
         .tell(Happening::Measured(Evidence::SafetyCopy(copy)))

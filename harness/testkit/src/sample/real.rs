@@ -22,6 +22,11 @@ pub fn sweep() -> Run {
     read(include_str!("../../../../fixtures/records/sweep.json"))
 }
 
+/// An alert, a safety copy, a recovery, and a rollback to the copy.
+pub fn alarm_to_rollback() -> Run {
+    read(include_str!("../../../../fixtures/records/alarm-to-rollback.json"))
+}
+
 /// The same two disasters, but the second recovery stopped before its target, in a hole of the archive, and lost much.
 pub fn lossy() -> Run {
     let mut run = second_disaster();
