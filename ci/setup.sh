@@ -92,6 +92,42 @@ need_faketime() {
     fi
 }
 
+# Where PgBouncer is; Debian puts it where the PATH of an ordinary account does not look.
+pgbouncer_program() {
+    PATH=$PATH:/usr/sbin:/usr/local/sbin command -v pgbouncer
+}
+
+# The pool between an application and its server. The distribution would start one of its own, now and at every boot,
+# on a port that somebody may want; it is told not to.
+need_pgbouncer() {
+    local program
+    if program=$(pgbouncer_program); then
+        say "PgBouncer: $("$program" --version | head -n 1), $program"
+        return
+    fi
+    if ! command -v apt-get >/dev/null || ! as_root true 2>/dev/null; then
+        say "PgBouncer: not there; drills with an application cannot run on this host"
+        return
+    fi
+    say "PgBouncer: not there, installing the distribution's"
+    # A policy of the machine's own, as images of containers have one, is left as it is.
+    # shellcheck disable=SC2016 # expanded by the shell that is root
+    as_root sh -euc '
+        export DEBIAN_FRONTEND=noninteractive
+        policy=/usr/sbin/policy-rc.d
+        apt-get update -q
+        if [ ! -e "$policy" ]; then
+            trap "rm -f $policy" EXIT
+            trap "exit 1" INT TERM HUP
+            printf "#!/bin/sh\nexit 101\n" >"$policy"
+            chmod 755 "$policy"
+        fi
+        apt-get install -q -y --no-install-recommends pgbouncer
+        update-rc.d pgbouncer disable'
+    program=$(pgbouncer_program)
+    say "PgBouncer: $("$program" --version | head -n 1), $program"
+}
+
 # Container images of every major that the tests ask for, where an engine answers. Where they cannot be made, the tests
 # that need them say so.
 need_images() {

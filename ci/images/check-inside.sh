@@ -110,6 +110,30 @@ if at_least 17; then
     pg_combinebackup -o /data/combined /data/plain /data/incremental
     pg_verifybackup -n /data/combined
 fi
+say "a pool"
+cat >/data/pgbouncer.ini <<INI
+[databases]
+postgres = host=/data
+[pgbouncer]
+listen_addr =
+listen_port = 6432
+unix_socket_dir = /data
+auth_type = scram-sha-256
+auth_file = /data/users
+stats_users = watcher
+pool_mode = transaction
+logfile = /data/pgbouncer.log
+pidfile = /data/pgbouncer.pid
+INI
+printf '"%s" "%s"\n' pgdrill swordfish watcher secret >/data/users
+pgbouncer -d /data/pgbouncer.ini
+within_5_s pg_isready -q -p 6432
+PGPASSWORD=swordfish psql -X -p 6432 -c "SELECT 'through PgBouncer'"
+if PGPASSWORD=wrong psql -X -p 6432 -c "SELECT 'in spite of the password'"; then exit 1; fi
+PGPASSWORD=secret psql -XAt -p 6432 -U watcher -c "SHOW POOLS" pgbouncer | grep '^postgres|pgdrill|.*|transaction'
+kill "$(cat /data/pgbouncer.pid)"
+within_5_s [ ! -e /data/pgbouncer.pid ]
+versions="; $(pgbouncer --version | head -n 1)"
 if [ -n "$tools" ]; then
     say tools
     export PGBACKREST_STANZA=check PGBACKREST_PG1_PATH=/data/primary PGBACKREST_PG1_SOCKET_PATH=/data \
@@ -120,17 +144,9 @@ if [ -n "$tools" ]; then
     mkdir /data/restored
     pgbackrest --pg1-path=/data/restored --type=none restore
     test -e /data/restored/global/pg_control
-    printf '%s\n' '[databases]' 'postgres = host=/data user=pgdrill' '[pgbouncer]' 'auth_type = any' 'listen_addr =' \
-        'listen_port = 6432' 'unix_socket_dir = /data' 'pidfile = /data/pgbouncer.pid' >/data/pgbouncer.ini
-    pgbouncer -d /data/pgbouncer.ini
-    within_5_s pg_isready -q -p 6432
-    psql -X -p 6432 -c "SELECT 'through PgBouncer'" "dbname=postgres user=pgdrill"
-    kill "$(cat /data/pgbouncer.pid)"
-    within_5_s [ ! -e /data/pgbouncer.pid ]
-    versions="; $(pgbackrest version), Barman $(barman --version | head -n 1 | cut -d' ' -f1)"
-    versions="$versions, $(pgbouncer --version | head -n 1)"
+    versions="$versions, $(pgbackrest version), Barman $(barman --version | head -n 1 | cut -d' ' -f1)"
 fi
 version=$(psql -XAt -c "SELECT split_part(version(), ' on ', 1)")
 pg_ctl -D /data/primary -w stop
 pg_checksums --check -D /data/primary
-echo "$version${versions-}"
+echo "$version$versions"

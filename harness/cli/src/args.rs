@@ -12,11 +12,13 @@ use crate::runtimes::Where;
 
 mod live;
 mod restore;
+mod trading_app;
 mod verify;
 mod wal;
 
 pub use live::{Live, Watch as LiveWatch, What};
 pub use restore::{AtTarget, Restore};
+pub use trading_app::TradingApp;
 pub use verify::Verify;
 pub use wal::{Moment, Wal};
 
@@ -70,6 +72,12 @@ pub enum Command {
     Print {
         #[command(subcommand)]
         what: Print,
+    },
+    /// Run a part of the trading application of drills, until standard input ends
+    #[command(hide = true)]
+    TradingApp {
+        #[command(subcommand)]
+        role: TradingApp,
     },
 }
 

@@ -1,7 +1,8 @@
 //! `pgdrill doctor`: what of the machine pgdrill can use, what is missing, and in one line each how to mend it.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use pgdrill_engine::{template, workspace};
 use pgdrill_model::code::Code;
@@ -47,6 +48,7 @@ pub(super) fn run(args: &Doctor) -> anyhow::Result<Exit> {
         let programs = ["tar", "cp", "dd", "sync", "ipcrm", "sh"];
         lines.extend(programs.map(|name| program(name).wanted(!containers)));
         lines.extend(["gzip", "lz4", "zstd"].map(unpacker));
+        lines.push(pool());
     }
     lines.push(directory("workspace", &base, "--workspace DIR"));
     lines.push(directory("evidence", &args.evidence, "--evidence DIR"));
@@ -154,10 +156,38 @@ fn account(runtime: &dyn Runtime) -> Line {
     }
 }
 
-fn program(name: &'static str) -> Line {
+/// A program by its name, in PATH or in one of some more directories.
+fn look_for(name: &str, beside: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found =
-        std::env::split_paths(&path).map(|directory| directory.join(name)).find(|path| path.is_file());
+    let directories = std::env::split_paths(&path).chain(beside.iter().map(PathBuf::from));
+    directories.map(|directory| directory.join(name)).find(|path| path.is_file())
+}
+
+/// The pool, which only drills with an application need. Debian puts it where the PATH of an ordinary account does not
+/// look.
+fn pool() -> Line {
+    let name = "pgbouncer";
+    let Some(path) = look_for(name, &["/usr/sbin", "/usr/local/sbin"]) else {
+        let mend =
+            "apt-get install pgbouncer, and stop the service that it brings; drills need the program alone";
+        return Line {
+            good: None,
+            name,
+            what: "not in PATH; drills with an application cannot run on this host".to_owned(),
+            mend: Some(mend.to_owned()),
+        };
+    };
+    let said = Command::new(&path).arg("--version").output();
+    let version = said.ok().filter(|said| said.status.success()).and_then(|said| {
+        String::from_utf8_lossy(&said.stdout).lines().next().map(|line| format!("{line}, {}", path.display()))
+    });
+    let broken = || format!("{} does not tell its version", path.display());
+    let mend = version.is_none().then(|| format!("run {} --version, and see why", path.display()));
+    Line { good: version.as_ref().map(|_| true), name, what: version.unwrap_or_else(broken), mend }
+}
+
+fn program(name: &'static str) -> Line {
+    let found = look_for(name, &[]);
     Line {
         good: Some(found.is_some()),
         name,

@@ -12,6 +12,7 @@ mod live;
 mod print;
 mod restore;
 mod run;
+mod trading_app;
 mod verify;
 mod wal;
 
@@ -31,6 +32,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Clean(args) => clean::run(&args),
         Command::Explain { name } => explain::run(name.as_deref()),
         Command::Print { what } => print::run(&what),
+        Command::TradingApp { role } => trading_app::run(&role),
     }
 }
 

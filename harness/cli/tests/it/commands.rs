@@ -71,6 +71,8 @@ fn doctor_tells_what_is_there() {
         "{}",
         done.stdout
     );
+    let pool = done.stdout.lines().find(|line| line.contains(" pgbouncer ")).unwrap();
+    assert!(pool.starts_with("ok ") && pool.contains("PgBouncer 1."), "{pool}");
 }
 
 #[test]

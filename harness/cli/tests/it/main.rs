@@ -24,5 +24,6 @@ mod soak;
 mod sweep;
 mod tampered;
 mod templates;
+mod trading_app;
 mod verify;
 mod wal;

@@ -12,8 +12,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("engine", &["model", "ondisk", "ledger", "backup"]),
     ("runtime", &["model"]),
     ("report", &["model"]),
-    ("cli", &["model", "ondisk", "backup", "engine", "runtime", "report"]),
+    ("cli", &["model", "ondisk", "backup", "engine", "runtime", "report", "trading-app"]),
     ("testkit", &["model"]),
+    ("trading-app", &[]),
     ("fuzz", &["model", "ondisk", "backup"]),
     ("fuzz/libfuzzer", &["fuzz"]),
     ("benches", &["model", "ondisk", "ledger", "backup", "engine", "runtime", "report"]),
@@ -26,13 +27,17 @@ const FOR_TESTS: &[(&str, &[&str])] = &[("engine", &["runtime", "report"])];
 /// Crates of others, with those of ours that may name them, in tests too.
 const CONFINED: &[(&[&str], &[&str])] = &[
     (&["testcontainers", "bollard"], &["runtime"]),
-    (&["tokio-postgres"], &["engine"]),
+    (&["tokio-postgres"], &["engine", "trading-app"]),
+    (&["axum", "hyper", "hyper-util", "http-body-util"], &["trading-app"]),
     (&["clap", "clap_complete", "clap_mangen", "indicatif", "anstream", "anstyle"], &["cli"]),
     (&["anyhow", "tracing-subscriber", "assert_cmd"], &["cli"]),
     (&["quick-junit", "comfy-table", "unicode-width"], &["report"]),
     (&["serde-saphyr", "schemars", "strsim", "humantime"], &["model"]),
     (&["rand", "rand_chacha"], &["engine", "benches"]),
-    (&["tokio", "tokio-util", "async-trait"], &["model", "engine", "runtime", "cli", "testkit", "benches"]),
+    (
+        &["tokio", "tokio-util", "async-trait"],
+        &["model", "engine", "runtime", "cli", "testkit", "trading-app", "benches"],
+    ),
     (&["tracing"], &["engine", "runtime", "cli"]),
     (&["criterion"], &["benches"]),
 ];
@@ -42,7 +47,9 @@ const REFUSED: &[(&str, &str)] = &[("model", "tokio"), ("model", "tokio-util")];
 
 /// The name by which the tables know the crate of a manifest: its directory.
 fn crate_of(path: &str) -> &str {
-    path.trim_end_matches("/Cargo.toml").trim_start_matches("harness/")
+    let directory = path.trim_end_matches("/Cargo.toml");
+    let below = ["harness/", "fixtures/"].iter().find_map(|top| directory.strip_prefix(top));
+    below.unwrap_or(directory)
 }
 
 /// The crate of ours that a dependency is.
@@ -125,6 +132,10 @@ fn an_upward_and_a_sideways_edge_are_seen() {
     assert_eq!(inward("harness/testkit/Cargo.toml", of_tests).len(), 0);
     assert_eq!(inward("harness/engine/Cargo.toml", "[dependencies]\npgdrill-testkit = '*'\n").len(), 1);
     assert_eq!(inward("harness/runtime/Cargo.toml", "[dependencies]\npgdrill = '*'\n").len(), 1);
+    let of_a_fixture = "[dependencies]\npgdrill-trading-app.workspace = true\n";
+    assert_eq!(inward("harness/engine/Cargo.toml", of_a_fixture).len(), 1);
+    assert_eq!(inward("harness/cli/Cargo.toml", of_a_fixture).len(), 0);
+    assert_eq!(inward("fixtures/trading-app/Cargo.toml", upward).len(), 2);
 }
 
 #[test]
@@ -133,6 +144,8 @@ fn a_confined_crate_elsewhere_is_seen() {
     assert_eq!(outward("harness/model/Cargo.toml", "[dependencies]\ntokio = '*'\n").len(), 1);
     assert_eq!(outward("harness/report/Cargo.toml", "[dev-dependencies]\ntokio = '*'\n").len(), 1);
     assert_eq!(outward("harness/runtime/Cargo.toml", "[dependencies]\nbollard = '*'\n").len(), 0);
+    assert_eq!(outward("fixtures/trading-app/Cargo.toml", "[dependencies]\naxum = '*'\n").len(), 0);
+    assert_eq!(outward("harness/engine/Cargo.toml", "[dependencies]\naxum = '*'\n").len(), 1);
 }
 
 #[test]
