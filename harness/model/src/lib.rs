@@ -16,6 +16,7 @@ pub mod plan;
 pub mod redact;
 pub mod run;
 pub mod scenario;
+pub mod triage;
 pub mod units;
 pub mod verdict;
 pub mod world;
