@@ -15,7 +15,7 @@ mod restore;
 mod verify;
 mod wal;
 
-pub use live::{Live, Watch as LiveWatch, What};
+pub use live::{Live, Triage as LiveTriage, Watch as LiveWatch, What};
 pub use restore::{AtTarget, Restore};
 pub use verify::Verify;
 pub use wal::{Moment, Wal};

@@ -24,5 +24,7 @@ mod soak;
 mod sweep;
 mod tampered;
 mod templates;
+mod tls;
+mod triage;
 mod verify;
 mod wal;

@@ -27,6 +27,10 @@ const FOR_TESTS: &[(&str, &[&str])] = &[("engine", &["runtime", "report"])];
 const CONFINED: &[(&[&str], &[&str])] = &[
     (&["testcontainers", "bollard"], &["runtime"]),
     (&["tokio-postgres"], &["engine"]),
+    (
+        &["rustls", "tokio-rustls", "rustls-native-certs", "hyper", "hyper-util", "http-body-util"],
+        &["engine"],
+    ),
     (&["clap", "clap_complete", "clap_mangen", "indicatif", "anstream", "anstyle"], &["cli"]),
     (&["anyhow", "tracing-subscriber", "assert_cmd"], &["cli"]),
     (&["quick-junit", "comfy-table", "unicode-width"], &["report"]),
