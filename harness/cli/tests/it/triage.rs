@@ -222,6 +222,8 @@ fn a_role_that_may_not_see_others_leaves_that_unknown() {
     assert!(done.stdout.starts_with("UNKNOWN"), "{}", done.stdout);
     assert_eq!(unknown(&json), ["segments that wait to be archived", "long queries"]);
     assert!(done.stdout.contains("GRANT pg_monitor TO app"), "{}", done.stdout);
+    let log = fs::read_to_string(Path::new(&server.socket).join("log")).unwrap();
+    assert!(!log.contains("ERROR"), "{log}");
     server.sql("GRANT pg_monitor TO app");
     triage(&desk, &dsn, &[]).0.ends_with(0);
 }

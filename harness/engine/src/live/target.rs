@@ -225,6 +225,8 @@ pub(super) fn refusal(error: &Error) -> Option<Refusal> {
 /// An error in one line, and where it is about TLS, what to do.
 pub(super) fn words(error: &Error) -> String {
     let told = describe(error);
+    // That there was no connection is said by what is made of this.
+    let told = told.strip_prefix("error connecting to server: ").unwrap_or(&told);
     match refusal(error) {
         Some(Refusal::None) => {
             format!("{told}; where the network is to be trusted, write sslmode=prefer or sslmode=disable")
@@ -234,7 +236,7 @@ pub(super) fn words(error: &Error) -> String {
                 "{told}; name its authority by sslrootcert=, or write sslmode=require to ask nothing of it"
             )
         }
-        None => told,
+        None => told.to_owned(),
     }
 }
 

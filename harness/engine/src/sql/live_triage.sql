@@ -39,6 +39,14 @@ SELECT json_build_object('known', json_build_object(
            'failing', coalesce(a.last_failed_time > a.last_archived_time, a.last_failed_time IS NOT NULL)))
   FROM pg_stat_archiver AS a;
 
+-- fact: may_see_segments
+-- Asked before, so that who may not leaves no error in the server's log.
+SELECT CASE WHEN has_function_privilege('pg_ls_archive_statusdir()', 'EXECUTE')
+            THEN json_build_object('known', true)
+            ELSE json_build_object('unknown', format(
+                     'role %s may not see them; as a superuser: GRANT pg_monitor TO %I', current_user, current_user))
+       END;
+
 -- fact: segments_waiting
 SELECT json_build_object('known', count(*)) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready';
 

@@ -1,8 +1,9 @@
 //! The facts of a triage, one line or a few for each, in the runbook's order: server, pool, disks, archiving, then the rest.
 
+use std::time::Duration;
+
 use pgdrill_model::triage::{Archiver, Fact, Facts, Metrics, Pooler, Query, Reach, Space, Tls, Transactions};
 use pgdrill_model::units::{show_bytes, show_count, show_duration};
-use std::time::Duration;
 
 /// So many lines of a fact are shown; the rest is in the JSON.
 const LINES: usize = 10;
@@ -13,24 +14,10 @@ pub fn of(facts: &Facts) -> Vec<(&'static str, Vec<String>)> {
     list.push(("pool", facts.pooler.as_ref().map_or_else(|| not_asked("--pooler"), pooler)));
     let disks = facts.disks.iter().map(|disk| format!("{}: {}", disk.path, told(&disk.space, space)));
     list.push(("disks", if facts.disks.is_empty() { not_asked("--disk") } else { disks.collect() }));
-    list.push(("archiving", archiving(facts)));
-    list.push((
-        "connections",
-        vec![told(&facts.connections, |connections| {
-            format!("{} of {}, {} of them reserved", connections.used, connections.max, connections.reserved)
-        })],
-    ));
-    list.push(("replication", replication(facts)));
-    list.push(("queries", queries(facts)));
-    list.push(("locks", locks(facts)));
-    list.push(("checksums", checksums(facts)));
-    list.push((
-        "rollbacks",
-        vec![
-            format!("now: {}", told(&facts.recent, |recent| rate(*recent))),
-            format!("since the statistics were reset: {}", told(&facts.transactions, |all| rate(*all))),
-        ],
-    ));
+    // What only the server can tell is told as unknown once, and not fact by fact.
+    if facts.reach.state.answers() {
+        list.extend(of_the_server(facts));
+    }
     let health = facts.health.iter().map(|health| answered(&health.url, &health.answer, health.took_us));
     list.push(("health", if facts.health.is_empty() { not_asked("--health") } else { health.collect() }));
     list.push(("metrics", facts.metrics.as_ref().map_or_else(|| not_asked("--metrics"), metrics)));
@@ -42,6 +29,26 @@ pub fn of(facts: &Facts) -> Vec<(&'static str, Vec<String>)> {
         }
     }
     list
+}
+
+/// What only the server can tell.
+fn of_the_server(facts: &Facts) -> Vec<(&'static str, Vec<String>)> {
+    let connections = told(&facts.connections, |connections| {
+        format!("{} of {}, {} of them reserved", connections.used, connections.max, connections.reserved)
+    });
+    let rollbacks = vec![
+        format!("now: {}", told(&facts.recent, |recent| rate(*recent))),
+        format!("since the statistics were reset: {}", told(&facts.transactions, |all| rate(*all))),
+    ];
+    vec![
+        ("archiving", archiving(facts)),
+        ("connections", vec![connections]),
+        ("replication", replication(facts)),
+        ("queries", queries(facts)),
+        ("locks", locks(facts)),
+        ("checksums", checksums(facts)),
+        ("rollbacks", rollbacks),
+    ]
 }
 
 fn not_asked(option: &str) -> Vec<String> {
