@@ -336,9 +336,10 @@ fn pgbouncer(server: &Server<'_>) -> Option<Ended> {
     let room = &server.socket;
     let settings = format!(
         "[databases]\ntrading = host={room} dbname=postgres user=postgres\n[pgbouncer]\nlisten_addr =\nlisten_port = 6432\n\
-         unix_socket_dir = {room}\nauth_type = any\npool_mode = transaction\n"
+         unix_socket_dir = {room}\nauth_type = trust\nauth_file = {room}/users\nadmin_users = postgres\n"
     );
     fs::write(format!("{room}/pgbouncer.ini"), settings).unwrap();
+    fs::write(format!("{room}/users"), "\"postgres\" \"\"\n").unwrap();
     let data = fs::metadata(&server.data).unwrap();
     let mut command = Command::new(program);
     command.arg(format!("{room}/pgbouncer.ini")).current_dir("/");
@@ -386,7 +387,7 @@ fn clients_that_wait_in_the_pooler_are_seen_and_so_is_who_holds_them_back() {
         (Some("P1"), vec!["clients-wait", "pool-paused"])
     );
     let waits = &json["causes"][0]["because"][0];
-    assert!(waits.as_str().unwrap().contains("pool trading/postgres: 1 client wait"), "{waits}");
+    assert!(waits.as_str().unwrap().contains("pool trading/postgres: 1 client waits"), "{waits}");
 
     drop(pooler);
     let (done, json) = triage(&desk, &dsn(&server), &["--pooler", &console]);

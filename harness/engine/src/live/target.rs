@@ -233,7 +233,8 @@ pub(super) fn words(error: &Error) -> String {
         }
         Some(Refusal::Certificate) => {
             format!(
-                "{told}; name its authority by sslrootcert=, or write sslmode=require to ask nothing of it"
+                "{told}; name its authority by sslrootcert=, or its name by host= beside hostaddr=; sslmode=require would ask \
+                 nothing of it"
             )
         }
         None => told.to_owned(),

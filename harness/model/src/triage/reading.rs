@@ -147,15 +147,15 @@ pub fn clients_wait(facts: &Facts) -> Vec<String> {
             let (database, user) = (&pool.database, &pool.user);
             let wait = time(pool.longest_wait_us);
             format!(
-                "pool {database}/{user}: {} wait, the first for {wait}; {servers}",
-                clients(pool.clients_waiting)
+                "pool {database}/{user}: {}, the first for {wait}; {servers}",
+                waiting(pool.clients_waiting)
             )
         })
         .collect()
 }
 
-fn clients(count: u64) -> String {
-    if count == 1 { "1 client".to_owned() } else { format!("{count} clients") }
+fn waiting(count: u64) -> String {
+    if count == 1 { "1 client waits".to_owned() } else { format!("{count} clients wait") }
 }
 
 pub fn pool_paused(facts: &Facts) -> Vec<String> {
