@@ -202,7 +202,7 @@ mod tests {
     }
 
     /// Answers one request with these bytes, and then goes on as told.
-    async fn answering(bytes: &'static [u8], again: Option<&'static [u8]>) -> Url {
+    async fn answering(bytes: &'static [u8], again: Option<&'static str>) -> Url {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
@@ -211,7 +211,7 @@ mod tests {
             let _ = stream.read(&mut heard).await;
             stream.write_all(bytes).await.unwrap();
             while let Some(again) = again {
-                if stream.write_all(again).await.is_err() {
+                if stream.write_all(again.as_bytes()).await.is_err() {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -233,12 +233,12 @@ mod tests {
     #[case::garbage(b"220 smtp ready\r\n\r\n", None, Err("invalid HTTP version"))]
     #[case::cut(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", None, Err("answers 200, and breaks off"))]
     #[case::silence(b"", None, Err("connection closed"))]
-    #[case::without_an_end(CHUNKED, Some(b"1\r\nx\r\n"), Err("answers 200, and did not come to an end"))]
-    #[case::large(CHUNKED, Some(b"10\r\nxxxxxxxxxxxxxxxx\r\n"), Ok(200))]
+    #[case::without_an_end(CHUNKED, Some("1\r\nx\r\n"), Err("answers 200, and did not come to an end"))]
+    #[case::large(CHUNKED, Some("10\r\nxxxxxxxxxxxxxxxx\r\n"), Ok(200))]
     #[tokio::test]
     async fn an_answer_is_what_it_is(
         #[case] bytes: &'static [u8],
-        #[case] again: Option<&'static [u8]>,
+        #[case] again: Option<&'static str>,
         #[case] expected: Result<u16, &str>,
     ) {
         let url = answering(bytes, again).await;

@@ -268,12 +268,12 @@ mod tests {
         let facts = collect(&questions).await;
         assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
         assert_eq!(facts.reach.state, State::Silent);
-        assert_eq!(facts.pooler.map(|pooler| pooler.reach.state), Some(State::Silent));
+        assert_eq!(facts.pooler.as_ref().map(|pooler| pooler.reach.state), Some(State::Silent));
         assert!(
             facts.health[0].answer.why().is_some_and(|why| why.contains("no answer within")),
             "{facts:?}"
         );
-        assert!(facts.metrics.is_some_and(|metrics| metrics.answer.known().is_none()));
+        assert!(facts.metrics.as_ref().is_some_and(|metrics| metrics.answer.known().is_none()));
     }
 
     #[rstest]
