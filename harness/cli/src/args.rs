@@ -16,7 +16,7 @@ mod trading_app;
 mod verify;
 mod wal;
 
-pub use live::{Live, Watch as LiveWatch, What};
+pub use live::{Live, Triage as LiveTriage, Watch as LiveWatch, What};
 pub use restore::{AtTarget, Restore};
 pub use trading_app::TradingApp;
 pub use verify::Verify;
@@ -62,7 +62,7 @@ pub enum Command {
     Doctor(Doctor),
     /// Remove what dead or kept drills have left, and kept clusters; seal the records of dead ones
     Clean(Clean),
-    /// Explain a finding code, a check, a fault or an alert; without one, list them all
+    /// Explain a finding code, a check, a fault, an alert or a signal of triage; without one, list them all
     Explain {
         /// For example ROW_COUNT_MISMATCH, row-counts, segment-missing, or connection-failures
         name: Option<String>,

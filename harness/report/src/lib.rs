@@ -5,6 +5,7 @@
 //! - [`json`]: for a program, exactly one object
 //! - [`junit`]: for a CI server
 //! - [`markdown`]: for a merge request, a ticket, a wiki
+//! - [`triage`]: how bad an incident is, and what to do, for people and for a ticket
 //! - [`watch`]: what a watch on a live server saw, for people and for Prometheus
 //! - [`record`]: the sealed record, which every other face can be rendered from again
 
@@ -15,6 +16,7 @@ pub mod markdown;
 mod page;
 pub mod record;
 pub mod text;
+pub mod triage;
 pub mod watch;
 mod words;
 

@@ -138,7 +138,7 @@ fn findings(text: &mut String, run: &Run) {
 }
 
 /// A text as a cell of a table: in one line, and with nothing that Markdown or HTML would take for its own.
-fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     let mut clean = String::new();
     for c in words::untied(text).chars() {
         match c {

@@ -1,4 +1,4 @@
-//! `pgdrill explain`: what a finding code, a check, a fault or an alert means.
+//! `pgdrill explain`: what a finding code, a check, a fault, an alert or a signal means.
 
 use std::fmt::Write;
 
@@ -7,6 +7,7 @@ use pgdrill_model::alert::{ALERTS, Alert};
 use pgdrill_model::check::{CHECKS, Check};
 use pgdrill_model::code::{CODES, Code, Weight};
 use pgdrill_model::fault::{FAULTS, Fault, Site};
+use pgdrill_model::triage::{SIGNALS, Signal};
 
 use crate::exit::Exit;
 use crate::printer;
@@ -20,10 +21,11 @@ pub(super) fn run(name: Option<&str>) -> anyhow::Result<Exit> {
             let check = name.parse::<Check>().ok().map(explain_check);
             let fault = name.parse::<Fault>().ok().map(explain_fault);
             let alert = name.parse::<Alert>().ok().map(explain_alert);
-            let found: Vec<String> = [code, check, fault, alert].into_iter().flatten().collect();
+            let signal = name.parse::<Signal>().ok().map(explain_signal);
+            let found: Vec<String> = [code, check, fault, alert, signal].into_iter().flatten().collect();
             if found.is_empty() {
                 bail!(
-                    "there is no finding code, check, fault or alert '{name}'; `pgdrill explain` lists them all"
+                    "there is no finding code, check, fault, alert or signal '{name}'; `pgdrill explain` lists them all"
                 );
             }
             found.join("\n")
@@ -105,6 +107,21 @@ fn explain_alert(alert: Alert) -> String {
     )
 }
 
+fn explain_signal(signal: Signal) -> String {
+    let entry = signal.entry();
+    let severity = entry.severity.map_or_else(
+        || "none: it tells why nothing is known".to_owned(),
+        |severity| format!("{severity}, {}", severity.words()),
+    );
+    format!(
+        "{} (a signal of `pgdrill live triage`)\n\n{}\nSeverity: {severity}\nIn the troubleshooting guide: {}\nLook next: {}\n",
+        entry.name,
+        entry.doc,
+        entry.heading.words(),
+        entry.then
+    )
+}
+
 fn all() -> String {
     let mut text = "Finding codes:\n".to_owned();
     for entry in CODES {
@@ -120,6 +137,10 @@ fn all() -> String {
     }
     text.push_str("\nAlerts:\n");
     for entry in ALERTS {
+        let _ = writeln!(text, "  {:<22} {}", entry.name, entry.doc);
+    }
+    text.push_str("\nSignals of `live triage`:\n");
+    for entry in SIGNALS {
         let _ = writeln!(text, "  {:<22} {}", entry.name, entry.doc);
     }
     text

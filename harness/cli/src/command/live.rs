@@ -1,11 +1,13 @@
 //! `pgdrill live`: looks at a user's own server. The only command that connects to one, and it only asks.
 
+mod triage;
+
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use pgdrill_engine::clock::SystemClock;
-use pgdrill_engine::live::Probe;
+use pgdrill_engine::live::{Probe, Target, Wrong};
 use pgdrill_model::alert::{self, Sample};
 use pgdrill_model::world::Clock;
 use pgdrill_report::watch::{Watched, catalogue};
@@ -25,25 +27,45 @@ const SHORTEST_LOOK: Duration = Duration::from_millis(500);
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
 pub(super) fn run(args: &Live) -> anyhow::Result<Exit> {
-    let What::Watch(args) = &args.what;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    tokio.block_on(watch(args))
+    let exit = match &args.what {
+        What::Watch(args) => tokio.block_on(watch(args)),
+        What::Triage(args) => tokio.block_on(triage::triage(args)),
+    };
+    // A name or a disk that hangs is a thread that nobody can end, and nobody waits for.
+    tokio.shutdown_background();
+    exit
+}
+
+/// Refuses a password where every account of this host can see it. `variable` is where it may stand.
+fn expect_no_password(dsn: &str, option: &str, variable: &str, instead: &str) -> anyhow::Result<()> {
+    let on_the_command_line = std::env::var(variable).ok().as_deref() != Some(dsn);
+    if on_the_command_line && Target::has_password(dsn) {
+        bail!(
+            "the connection string of {option} on the command line holds a password, which every account of this host can see \
+             there; {instead}"
+        );
+    }
+    Ok(())
+}
+
+fn told(wrong: &Wrong) -> anyhow::Error {
+    anyhow!("{}; {}", wrong.message, wrong.hint)
 }
 
 async fn watch(args: &LiveWatch) -> anyhow::Result<Exit> {
-    let on_the_command_line = std::env::var("PGDRILL_DSN").ok().as_deref() != Some(args.dsn.as_str());
-    if on_the_command_line && Probe::has_password(&args.dsn) {
-        bail!(
-            "the connection string on the command line holds a password, which every account of this host can see there; \
-             put it into PGPASSWORD, or the whole string into PGDRILL_DSN"
-        );
-    }
+    expect_no_password(
+        &args.dsn,
+        "--dsn",
+        "PGDRILL_DSN",
+        "put it into PGPASSWORD, or the whole string into PGDRILL_DSN",
+    )?;
     let mut watch = alert::Watch::new(args.scale);
     let every = args.every.unwrap_or_else(|| watch.interval()).max(SHORTEST_INTERVAL);
     let limit = every.clamp(SHORTEST_LOOK, LONGEST_LOOK);
     let password = std::env::var("PGPASSWORD").ok();
-    let probe = Probe::new(&args.dsn, password.as_deref(), args.disk.clone(), limit)
-        .map_err(|wrong| anyhow!("{}; {}", wrong.message, wrong.hint))?;
+    let probe =
+        Probe::new(&args.dsn, password.as_deref(), args.disk.clone(), limit).map_err(|wrong| told(&wrong))?;
     for disk in &args.disk {
         std::fs::metadata(disk).with_context(|| format!("cannot watch the disk of {}", disk.display()))?;
     }

@@ -24,6 +24,8 @@ mod soak;
 mod sweep;
 mod tampered;
 mod templates;
+mod tls;
 mod trading_app;
+mod triage;
 mod verify;
 mod wal;

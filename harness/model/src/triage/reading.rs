@@ -53,8 +53,8 @@ fn in_state(facts: &Facts, states: &[State]) -> Vec<String> {
         return Vec::new();
     }
     vec![match &reach.words {
-        Some(words) => format!("{} {}: {words}", facts.server, reach.state.words()),
-        None => format!("{} {}", facts.server, reach.state.words()),
+        Some(words) => format!("{}: {}: {words}", facts.server, reach.state.words()),
+        None => format!("{}: {}", facts.server, reach.state.words()),
     }]
 }
 
@@ -86,7 +86,7 @@ pub fn certificate_untrusted(facts: &Facts) -> Vec<String> {
     let mut because = in_state(facts, &[State::Untrusted]);
     if let Some(pooler) = facts.pooler.as_ref().filter(|pooler| pooler.reach.state == State::Untrusted) {
         let words = pooler.reach.words.as_deref().unwrap_or_default();
-        because.push(format!("the pooler {} {}: {words}", pooler.server, pooler.reach.state.words()));
+        because.push(format!("the pooler {}: {}: {words}", pooler.server, pooler.reach.state.words()));
     }
     because
 }
@@ -119,7 +119,7 @@ fn pooler_in_state(facts: &Facts, states: &[State]) -> Vec<String> {
     pooler
         .map(|pooler| {
             let words = pooler.reach.words.as_deref().unwrap_or_default();
-            format!("the pooler {} {}: {words}", pooler.server, pooler.reach.state.words())
+            format!("the pooler {}: {}: {words}", pooler.server, pooler.reach.state.words())
         })
         .collect()
 }
@@ -147,15 +147,15 @@ pub fn clients_wait(facts: &Facts) -> Vec<String> {
             let (database, user) = (&pool.database, &pool.user);
             let wait = time(pool.longest_wait_us);
             format!(
-                "pool {database}/{user}: {} wait, the first for {wait}; {servers}",
-                clients(pool.clients_waiting)
+                "pool {database}/{user}: {}, the first for {wait}; {servers}",
+                waiting(pool.clients_waiting)
             )
         })
         .collect()
 }
 
-fn clients(count: u64) -> String {
-    if count == 1 { "1 client".to_owned() } else { format!("{count} clients") }
+fn waiting(count: u64) -> String {
+    if count == 1 { "1 client waits".to_owned() } else { format!("{count} clients wait") }
 }
 
 pub fn pool_paused(facts: &Facts) -> Vec<String> {

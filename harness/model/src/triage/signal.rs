@@ -2,6 +2,7 @@
 //! belongs, and what to look at next. How each is read from the facts is in `reading`.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -291,5 +292,17 @@ impl Signal {
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl FromStr for Signal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        SIGNALS
+            .iter()
+            .find(|entry| entry.name == text)
+            .map(|entry| entry.signal)
+            .ok_or_else(|| format!("there is no signal '{text}'"))
     }
 }

@@ -28,7 +28,9 @@ const FOR_TESTS: &[(&str, &[&str])] = &[("engine", &["runtime", "report"])];
 const CONFINED: &[(&[&str], &[&str])] = &[
     (&["testcontainers", "bollard"], &["runtime"]),
     (&["tokio-postgres"], &["engine", "trading-app"]),
-    (&["axum", "hyper", "hyper-util", "http-body-util"], &["trading-app"]),
+    (&["rustls", "tokio-rustls", "rustls-native-certs"], &["engine"]),
+    (&["hyper", "hyper-util", "http-body-util"], &["engine", "trading-app"]),
+    (&["axum"], &["trading-app"]),
     (&["clap", "clap_complete", "clap_mangen", "indicatif", "anstream", "anstyle"], &["cli"]),
     (&["anyhow", "tracing-subscriber", "assert_cmd"], &["cli"]),
     (&["quick-junit", "comfy-table", "unicode-width"], &["report"]),
