@@ -92,6 +92,7 @@ impl Drills<'_> {
             host: place::host(),
             jobs: jobs as u64,
             version: env!("CARGO_PKG_VERSION"),
+            program: std::env::current_exe().context("cannot find pgdrill's own program")?,
         };
         let id = place::run_id();
         let (events, journal) = match &cell.plan {
@@ -133,6 +134,7 @@ impl Drills<'_> {
             archive: cell.scenario.archive.to_string(),
             rto_us: None,
             rpo: None,
+            outage_us: None,
             expect: None,
             host: world.host.clone(),
             jobs: world.jobs,

@@ -1,7 +1,7 @@
 //! The state of a drill that is under way: what the steps share, and nothing else.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use pgdrill_model::units::{Lsn, Major};
 use pgdrill_model::world::{Clock, Need, Place, Runtime};
 use tokio::task::JoinHandle;
 
+use crate::application::Front;
 use crate::baseline::{Baseline, Unrecorded, Written};
 use crate::books::Ledger;
 use crate::data::DATABASE;
@@ -103,6 +104,10 @@ pub struct Drill<'a> {
     pub aside: Vec<JoinHandle<()>>,
     /// The watch on the server that is there.
     pub watching: Option<Watching>,
+    /// What stands before the servers, once an application was started.
+    pub application: Option<Front>,
+    /// pgdrill's own program, which is the application's stand-in, too.
+    pub program: &'a Path,
     /// The steps that were begun, by their numbers in the plan.
     pub begun: BTreeMap<usize, Begun>,
     /// How often writers have begun.

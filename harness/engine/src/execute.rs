@@ -16,6 +16,7 @@ use pgdrill_model::verdict::Verdict;
 use pgdrill_model::world::{Clock, Listener, Runtime};
 use tokio_util::sync::CancellationToken;
 
+use crate::application::{self, Environment, Front};
 use crate::books::Ledger;
 use crate::clock::{reached, within};
 use crate::drill::{Begun, Drill, Made};
@@ -59,6 +60,8 @@ pub struct World<'a> {
     pub jobs: u64,
     /// pgdrill's version, for the record.
     pub version: &'static str,
+    /// pgdrill's own program, which is the stand-in for an application, too.
+    pub program: PathBuf,
 }
 
 /// Where a drill puts its files.
@@ -136,6 +139,7 @@ fn header(plan: &Plan, id: &str, world: &World<'_>) -> Header {
         archive: plan.archive.to_string(),
         rto_us: plan.rto.map(|rto| rto.as_micros() as u64),
         rpo: plan.rpo,
+        outage_us: plan.outage.map(|outage| outage.as_micros() as u64),
         expect: plan.expect,
         host: world.host.clone(),
         jobs: world.jobs,
@@ -184,6 +188,8 @@ async fn in_workspace(
         behind: None,
         aside: Vec::new(),
         watching: None,
+        application: None,
+        program: &world.program,
         begun: BTreeMap::new(),
         armed: Vec::new(),
         timeline: 1,
@@ -205,9 +211,13 @@ async fn in_workspace(
         Keep::Never => false,
         Keep::OnFailure => !interrupted && !would_be_proven(recorder),
     };
-    let servers = std::mem::take(&mut drill.servers);
-    let receiver = drill.receiver.take();
-    tear_down(servers, receiver, workspace, world, recorder, keep).await;
+    let left = Left {
+        front: drill.application.take(),
+        servers: std::mem::take(&mut drill.servers),
+        receiver: drill.receiver.take(),
+    };
+    let told = (application::environment(&drill), application::log(&drill));
+    tear_down(left, told, workspace, world, recorder, keep).await;
     interrupted
 }
 
@@ -295,10 +305,17 @@ fn end_step(drill: &Drill<'_>, step: usize, status: StepStatus, began: Duration)
     drill.recorder.happened(Happening::StepEnded { step, status, took_us });
 }
 
-/// Stops the servers and removes the files; what would not stop or go is a finding.
-async fn tear_down(
+/// What still runs when the steps are over.
+struct Left {
+    front: Option<Front>,
     servers: BTreeMap<Name, Server>,
     receiver: Option<Receiver>,
+}
+
+/// Stops what runs and removes the files; what would not stop or go is a finding. `told` is what an application is told of.
+async fn tear_down(
+    left: Left,
+    told: (Environment, PathBuf),
     workspace: Workspace,
     world: &World<'_>,
     recorder: &Recorder<'_>,
@@ -307,6 +324,14 @@ async fn tear_down(
     recorder.happened(Happening::TeardownStarted);
     let began = world.clock.elapsed();
     let mut teardown = Teardown::default();
+    let Left { front, servers, receiver } = left;
+    if let Some(front) = front {
+        let name = Name::Pooler.name();
+        teardown.servers.push(name.to_owned());
+        let closed = within(world.clock.as_ref(), CLOSE_LIMIT, front.close(&told.0, told.1)).await;
+        let findings = closed.unwrap_or_else(|| vec![not_closed(&format!("the place of the {name}"))]);
+        findings.into_iter().for_each(|finding| recorder.found(finding));
+    }
     for mut server in servers.into_values() {
         let name = server.name.name();
         teardown.servers.push(name.to_owned());

@@ -3,6 +3,7 @@
 //! [`execute`] is the one loop; `step/`, `check/` and `tool/` hold one file per thing, named as in the scenario
 //! language; what they share is in `drill`.
 
+mod application;
 mod archiving;
 mod baseline;
 mod books;
@@ -15,6 +16,7 @@ mod definitions;
 mod dialect;
 mod drill;
 mod fault;
+mod http;
 mod log;
 mod mounts;
 mod receiver;

@@ -73,9 +73,13 @@ pub fn primary(
 }
 
 /// What the primary and its standby have in common beside what all servers have: the scenario's own settings, which
-/// win. A standby needs limits at least as large as the primary's.
-pub fn shared(summarize_wal: bool, settings: &BTreeMap<String, Setting>) -> String {
+/// win. A standby needs limits at least as large as the primary's. Where a clock is set, whoever streams is not to be taken
+/// for one that has been silent for an hour (`WalSndCheckTimeOut`, `src/backend/replication/walsender.c`).
+pub fn shared(summarize_wal: bool, settable_clock: bool, settings: &BTreeMap<String, Setting>) -> String {
     let mut text = String::new();
+    if settable_clock {
+        text.push_str("wal_sender_timeout = 0\n");
+    }
     if summarize_wal {
         text.push_str("summarize_wal = on\n");
     }

@@ -113,6 +113,18 @@ catalogue! {
     AlertEarly "ALERT_EARLY" Disproves
         "An alert had fired before what should cause it."
         "An alert that fires without a cause is not believed when there is one. Look at the value that it had, and at its limit.";
+    TriageWrong "TRIAGE_WRONG" Disproves
+        "What triage found out is not what the drill had done to the server."
+        "Whoever acts on it at night does the wrong thing. The report shows every fact, and which could not be known.";
+    ApplicationUnusable "APPLICATION_UNUSABLE" Unverifies
+        "The application, or the pooler in front of the server, did not work before anything was lost."
+        "Read the quoted answer. Its log is in the kept workspace; nothing was learnt about a backup.";
+    ApplicationFailed "APPLICATION_FAILED" Disproves
+        "The application that had worked before the disaster does not work on the recovered server."
+        "The message says which request, and what came. The server's log and the pooler's are in the kept workspace (--keep).";
+    OutageExceeded "OUTAGE_EXCEEDED" Disproves
+        "The application was away for longer than its objective allows."
+        "Compare it with the recovery time: the rest is detection, decisions and the application's own start.";
     RollbackFailed "ROLLBACK_FAILED" Disproves
         "After the rollback things are not what they were when the safety copy was made."
         "The finding says what differs. Do not erase anything on the strength of this copy.";

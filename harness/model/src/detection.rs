@@ -116,7 +116,9 @@ impl Detector {
                 matches!(code, Code::RecoveryFailed | Code::ServerLost | Code::QuarantineBroken)
             }
             (Self::RecoveryPoint, None, code) => matches!(code, Code::TargetMissed | Code::WalNotGiven),
-            (Self::Objectives, None, code) => matches!(code, Code::RtoExceeded | Code::RpoExceeded),
+            (Self::Objectives, None, code) => {
+                matches!(code, Code::RtoExceeded | Code::RpoExceeded | Code::OutageExceeded)
+            }
             (Self::Check(Check::FirstWrite), None, code) => code == Code::FirstWriteFailed,
             (Self::Check(Check::ReadAll), None, code) => code == Code::TableUnreadable,
             _ => false,

@@ -11,7 +11,7 @@ use crate::scenario::{Expect, Rpo};
 use crate::units::Major;
 
 /// Something that happened, and when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Microseconds since the run began.
     pub at_us: u64,
@@ -22,7 +22,7 @@ pub struct Event {
 }
 
 /// The vocabulary of a drill.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(
     clippy::large_enum_variant,
@@ -117,6 +117,9 @@ pub struct Header {
     /// The recovery point objective; none: nothing may be lost of what the ledger holds.
     #[serde(default)]
     pub rpo: Option<Rpo>,
+    /// The outage objective.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outage_us: Option<u64>,
     /// How the drill must end, when that is not `proven`.
     #[serde(default)]
     pub expect: Option<Expect>,

@@ -9,11 +9,14 @@ use crate::check::Check;
 use crate::units::Lsn;
 
 mod alert;
+mod application;
 mod fault;
 mod point_in_time;
 mod safety;
+mod triage;
 
 pub use alert::AlertEvidence;
+pub use application::{ApplicationEvidence, AskedEvidence, OutageEvidence};
 pub use fault::{BareEvidence, FaultEvidence, MutantEvidence, MutantOutcome};
 pub use point_in_time::{
     ForkEvidence, LossEvidence, MarkEvidence, PointEvidence, SweepEvidence, TallyEvidence, WalEndEvidence,
@@ -21,6 +24,7 @@ pub use point_in_time::{
 };
 
 pub use safety::{RollbackEvidence, SafetyCopyEvidence};
+pub use triage::TriageEvidence;
 
 /// What a place says of itself; part of the record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +51,7 @@ pub struct PlaceFacts {
 }
 
 /// One thing that was measured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(
     clippy::large_enum_variant,
@@ -86,6 +90,10 @@ pub enum Evidence {
     SafetyCopy(SafetyCopyEvidence),
     /// It was put back.
     Rollback(RollbackEvidence),
+    /// What could be found out in the first minutes was.
+    Triage(TriageEvidence),
+    /// The application was started.
+    Application(ApplicationEvidence),
 }
 
 /// What a running server said of itself.
@@ -239,6 +247,9 @@ pub struct RecoveryEvidence {
     /// The backups that were restored, the full one first. Empty in records from before there was more than one.
     #[serde(default)]
     pub backups: Vec<String>,
+    /// Newer backups that are not good, the newest first, where the last good one was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOverEvidence>,
     /// Tablespaces that were put into the restored server's own tree.
     #[serde(default)]
     pub tablespaces: u64,
@@ -299,6 +310,19 @@ pub struct RecoveryEvidence {
     pub rto_us: Option<u64>,
     /// The running server's answers about settings that must be off.
     pub quarantine: BTreeMap<String, String>,
+}
+
+/// A backup that was not taken because it is not good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOverEvidence {
+    /// Its name in the workspace.
+    pub backup: String,
+    /// What is wrong with it, the worst first.
+    pub why: String,
+    /// How long it took to find that out.
+    pub took_us: u64,
+    /// The WAL that has to be replayed in addition with the backup before it: what would be lost without the archive.
+    pub wal_bytes: u64,
 }
 
 /// How much of a backup was verified on its way to disk.

@@ -51,8 +51,10 @@ pub fn fold(events: &[Event]) -> Option<Run> {
         bare: None,
         mutants: Vec::new(),
         alerts: Vec::new(),
+        triages: Vec::new(),
         safety_copies: Vec::new(),
         rollback: None,
+        applications: Vec::new(),
         recoveries: Vec::new(),
         checks: Vec::new(),
         objectives: Vec::new(),
@@ -114,6 +116,8 @@ fn measured(run: &mut Run, evidence: &Evidence) {
         Evidence::Bare(bare) => run.bare = Some(bare.clone()),
         Evidence::SafetyCopy(copy) => run.safety_copies.push(copy.clone()),
         Evidence::Rollback(rollback) => run.rollback = Some(rollback.clone()),
+        Evidence::Application(application) => run.applications.push(application.clone()),
+        Evidence::Triage(triage) => run.triages.push(triage.clone()),
         Evidence::Alert(alert) => run.alerts.push(alert.clone()),
         Evidence::Mutant(mutant) => run.mutants.push(mutant.clone()),
     }
@@ -281,7 +285,7 @@ fn against_expectation(run: &mut Run, expect: Expect) -> (Verdict, String) {
     });
     // What is about another thing than the backup is no part of what a bad backup explains.
     let aside = run.findings.iter().any(|finding| {
-        let codes = [Code::AlertMissed, Code::AlertEarly, Code::RollbackFailed];
+        let codes = [Code::AlertMissed, Code::AlertEarly, Code::TriageWrong, Code::RollbackFailed];
         codes.contains(&finding.code) && expect.finding != Some(finding.code)
     });
     let met = run.observed == expect.verdict && found && !aside;

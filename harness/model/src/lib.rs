@@ -15,6 +15,7 @@ pub mod judge;
 pub mod plan;
 pub mod redact;
 pub mod run;
+pub mod runbook;
 pub mod scenario;
 pub mod triage;
 pub mod units;

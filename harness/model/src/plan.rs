@@ -9,8 +9,9 @@ use crate::event::PlannedStep;
 use crate::fault::{Fault, Site};
 use crate::finding::Stage;
 use crate::scenario::{
-    Action, Archive, Awaited, Backup, Cluster, CopyBy, Crash, Data, Disaster, Expect, RecoverBy, Rollback,
-    Rpo, Setting, Sql, Sweep, SwitchWal, Tablespace, Target, Timeline, Watch, Work,
+    Action, Application, Archive, Awaited, Backup, Cluster, CopyBy, Crash, Data, Disaster, Expect, RecoverBy,
+    RecoverFrom, Rollback, Rpo, Setting, Sql, Sweep, SwitchWal, Tablespace, Target, Timeline, Triage, Watch,
+    Work,
 };
 use crate::units::Major;
 
@@ -45,6 +46,8 @@ pub struct Plan {
     pub rto: Option<Duration>,
     /// The recovery point objective.
     pub rpo: Option<Rpo>,
+    /// The outage objective.
+    pub outage: Option<Duration>,
     /// How the drill must end, when that is not `proven`.
     pub expect: Option<Expect>,
     /// How long the whole drill may take.
@@ -138,6 +141,24 @@ pub enum Act {
         /// The number of the step that causes it.
         cause: usize,
     },
+    /// Start the application on a server, behind PgBouncer, and use it.
+    StartApplication {
+        /// Which.
+        application: Application,
+        /// On which server.
+        on: Server,
+    },
+    /// Stop it.
+    StopApplication(Application),
+    /// Find out what can be found out in the first minutes.
+    Triage {
+        /// How long it may take.
+        triage: Triage,
+        /// Of which server.
+        of: Server,
+        /// Whether it is lost.
+        lost: bool,
+    },
     /// Lose a server.
     Disaster {
         /// How.
@@ -222,6 +243,8 @@ pub struct Recovery {
     pub backups: Vec<Vec<Member>>,
     /// How it is unpacked; none follows the backup.
     pub by: Option<RecoverBy>,
+    /// Which of them is taken.
+    pub from: RecoverFrom,
     /// Where it stops.
     pub to: Target,
     /// Along which timeline.
@@ -273,6 +296,8 @@ pub enum Server {
     Bare,
     /// The archive host: `pg_receivewal`, which outlives the server whose WAL it receives.
     Receiver,
+    /// PgBouncer, which outlives the servers that it leads to.
+    Pooler,
 }
 
 impl Server {
@@ -288,6 +313,7 @@ impl Server {
             Self::Sweep => "sweep",
             Self::Bare => "bare",
             Self::Receiver => "receiver",
+            Self::Pooler => "pooler",
         }
     }
 }
@@ -369,6 +395,9 @@ impl Act {
             Self::Capture { .. } => "capture",
             Self::Watch { .. } => "watch",
             Self::Alert { .. } => "alert",
+            Self::StartApplication { .. } => "start-application",
+            Self::StopApplication(_) => "stop-application",
+            Self::Triage { .. } => "triage",
             Self::Disaster { .. } => "disaster",
             Self::SafetyCopy { .. } => "safety-copy",
             Self::Rollback { .. } => "rollback",
@@ -393,16 +422,22 @@ impl Act {
             | Self::Mark { .. }
             | Self::Watch { .. }
             | Self::Crash { .. } => Stage::Backup,
-            Self::Sql { on: Server::Primary | Server::Standby, .. } => Stage::Backup,
+            Self::Sql { on: Server::Primary | Server::Standby, .. }
+            | Self::StartApplication { on: Server::Primary, .. } => Stage::Backup,
             Self::Capture { .. } => Stage::Capture,
             Self::Fault { fault, .. } => match fault.site() {
                 Site::Server | Site::Taking => Stage::Backup,
                 Site::Backup | Site::Archive | Site::Restore => Stage::Disaster,
                 Site::Recovered => Stage::Check,
             },
-            Self::Disaster { .. } | Self::Alert { .. } | Self::SafetyCopy { .. } => Stage::Disaster,
+            Self::Disaster { .. }
+            | Self::Alert { .. }
+            | Self::Triage { .. }
+            | Self::SafetyCopy { .. }
+            | Self::StopApplication(_) => Stage::Disaster,
             Self::Recover(_) | Self::Sweep { .. } => Stage::Recover,
             Self::Sql { .. }
+            | Self::StartApplication { .. }
             | Self::Check { .. }
             | Self::Rollback { .. }
             | Self::BareRecovery { .. }

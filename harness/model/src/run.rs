@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::event::{Event, Header, PlannedStep, StepStatus, Teardown};
 use crate::evidence::{
-    AlertEvidence, BackupEvidence, BareEvidence, BaselineEvidence, CheckRecord, CheckStatus, FaultEvidence,
-    LoadEvidence, LossEvidence, MarkEvidence, MutantEvidence, PlaceFacts, RecoveryEvidence, RollbackEvidence,
-    SafetyCopyEvidence, ServerEvidence, SweepEvidence, TallyEvidence, WorkEvidence,
+    AlertEvidence, ApplicationEvidence, BackupEvidence, BareEvidence, BaselineEvidence, CheckRecord,
+    CheckStatus, FaultEvidence, LoadEvidence, LossEvidence, MarkEvidence, MutantEvidence, PlaceFacts,
+    RecoveryEvidence, RollbackEvidence, SafetyCopyEvidence, ServerEvidence, SweepEvidence, TallyEvidence,
+    TriageEvidence, WorkEvidence,
 };
 use crate::finding::Finding;
 use crate::scenario::Rpo;
@@ -19,7 +20,7 @@ use crate::verdict::Verdict;
 pub const SCHEMA: &str = "pgdrill.run/1";
 
 /// The record of one drill.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// Always [`SCHEMA`].
     pub schema: String,
@@ -75,12 +76,18 @@ pub struct Run {
     /// The alerts that were waited for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<AlertEvidence>,
+    /// What was found out in the first minutes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triages: Vec<TriageEvidence>,
     /// What was put aside of lost servers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub safety_copies: Vec<SafetyCopyEvidence>,
     /// The return to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackEvidence>,
+    /// The application, each time that it was started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub applications: Vec<ApplicationEvidence>,
     /// The recoveries.
     pub recoveries: Vec<RecoveryEvidence>,
     /// How each check of the plan ended.
@@ -112,7 +119,7 @@ pub struct StepRecord {
 /// An objective and what was measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Objective {
-    /// `rto` or `rpo`.
+    /// `rto`, `rpo` or `outage`.
     pub name: String,
     /// What exactly is measured.
     pub definition: String,

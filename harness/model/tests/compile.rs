@@ -28,6 +28,8 @@ fn server(act: &Act) -> Option<Server> {
         | Act::Capture { on, .. }
         | Act::Watch { on, .. }
         | Act::Disaster { on, .. }
+        | Act::StartApplication { on, .. }
+        | Act::Triage { of: on, .. }
         | Act::Fault { on, .. } => Some(*on),
         Act::Check { of, .. } | Act::SafetyCopy { of, .. } => Some(*of),
         Act::Rollback { to, .. } => Some(*to),
@@ -36,6 +38,7 @@ fn server(act: &Act) -> Option<Server> {
         | Act::LoadData(_)
         | Act::CreateStandby
         | Act::StopWork
+        | Act::StopApplication(_)
         | Act::Alert { .. }
         | Act::BareRecovery { .. }
         | Act::Mutants(_)
@@ -64,6 +67,66 @@ fn placed(steps: &str) -> Vec<String> {
 fn recoveries(steps: &str) -> Vec<Recovery> {
     let acts = plan(steps).steps.into_iter().map(|step| step.act);
     acts.filter_map(|act| if let Act::Recover(recovery) = act { Some(recovery) } else { None }).collect()
+}
+
+#[test]
+fn what_was_recovered_is_checked_before_the_application_writes_to_it() {
+    let steps = "
+        application: start
+        backup
+        application: stop
+        disaster: kill
+        recover
+        application: start
+        backup
+        application: stop
+        disaster: kill
+        recover
+    ";
+    assert_eq!(
+        placed(steps),
+        [
+            "start-application primary",
+            "backup primary",
+            "stop-application",
+            "capture primary",
+            "disaster primary",
+            "recover restored",
+            "check restored",
+            "start-application restored",
+            "backup restored",
+            "stop-application",
+            "capture restored",
+            "disaster restored",
+            "recover restored-2",
+            "check restored-2"
+        ]
+    );
+}
+
+#[test]
+fn after_a_rollback_the_application_is_started_on_the_server_that_came_back() {
+    let steps = "
+        backup
+        disaster: kill
+        safety-copy
+        recover
+        rollback
+        application: start
+    ";
+    assert_eq!(placed(steps)[6..], ["rollback primary", "start-application primary"]);
+}
+
+#[test]
+fn the_last_good_backup_may_be_any_and_the_newest_only_one() {
+    let steps = "
+        backup
+        backup
+        disaster: kill
+        recover
+    ";
+    assert_eq!(recoveries(steps)[0].backups.len(), 1);
+    assert_eq!(recoveries(&steps.replace("recover", "recover: { from: last-good }"))[0].backups.len(), 2);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use pgdrill_model::code::Code;
 use pgdrill_model::finding::Stage;
 use pgdrill_model::scenario::{
     Action, Backup, BackupFormat, BackupFrom, BackupTool, CheckpointMode, Cluster, Compress, Disaster,
-    Expect, ManifestChecksums, Method, Mistakes, Placed, Recover, RecoverBy, Scenario, Setting, Side, Sql,
-    Step, SwitchWal, Tablespace, Target, Timeline, WalMethod, parse,
+    Expect, ManifestChecksums, Method, Mistakes, Placed, Recover, RecoverBy, RecoverFrom, Scenario, Setting,
+    Side, Sql, Step, SwitchWal, Tablespace, Target, Timeline, WalMethod, parse,
 };
 use pgdrill_model::units::{Major, MajorRange};
 use pgdrill_model::verdict::Verdict;
@@ -147,6 +147,7 @@ fn the_shortest_drill_is_filled_with_defaults() {
                 5,
                 Step::Recover(Recover {
                     by: None,
+                    from: RecoverFrom::Newest,
                     to: Target::LATEST,
                     timeline: Timeline::Latest,
                     action: Action::Promote,
@@ -225,6 +226,7 @@ fn everything_that_is_written_is_taken() {
     let script = "CREATE TABLE t (a int);\nINSERT INTO t VALUES (1);\n";
     let recover = Recover {
         by: Some(RecoverBy::Combine),
+        from: RecoverFrom::Newest,
         to: Target::LATEST,
         timeline: Timeline::Latest,
         action: Action::Promote,

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use pgdrill_model::scenario::{
-    Action, Archive, ArchiveBy, Crash, Disaster, MarkBy, Point, Recover, Rpo, Scenario, Step, Sweep,
-    SynchronousCommit, Target, Timeline, Work, WorkUntil, parse, schema,
+    Action, Archive, ArchiveBy, Crash, Disaster, MarkBy, Point, Recover, RecoverFrom, Rpo, Scenario, Step,
+    Sweep, SynchronousCommit, Target, Timeline, Work, WorkUntil, parse, schema,
 };
 use pgdrill_model::units::Lsn;
 use rstest::rstest;
@@ -55,6 +55,14 @@ fn marked(by: MarkBy, inclusive: bool) -> Target {
 #[case::its_position_included("{ to: { mark: here, by: lsn, exclusive: off } }", marked(MarkBy::Lsn, true))]
 fn where_a_recovery_stops(#[case] arguments: &str, #[case] target: Target) {
     assert_eq!(recover(arguments).to, target);
+}
+
+#[rstest]
+#[case::left_out("{}", RecoverFrom::Newest)]
+#[case::newest("{ from: newest }", RecoverFrom::Newest)]
+#[case::last_good("{ from: last-good, to: here }", RecoverFrom::LastGood)]
+fn from_which_backup(#[case] arguments: &str, #[case] from: RecoverFrom) {
+    assert_eq!(recover(arguments).from, from);
 }
 
 #[rstest]

@@ -97,8 +97,12 @@ fn properties(run: &Run) -> Vec<(&'static str, String)> {
             ]);
         }
         properties.extend(objective.target_rpo.map(|target| ("rpo_target", target.to_string())));
-        properties.extend(objective.target_us.map(|us| ("rto_target_seconds", seconds(us))));
-        properties.extend(objective.measured_us.map(|us| ("rto_measured_seconds", seconds(us))));
+        let (target, measured) = match objective.name.as_str() {
+            "outage" => ("outage_target_seconds", "outage_measured_seconds"),
+            _ => ("rto_target_seconds", "rto_measured_seconds"),
+        };
+        properties.extend(objective.target_us.map(|us| (target, seconds(us))));
+        properties.extend(objective.measured_us.map(|us| (measured, seconds(us))));
     }
     properties
 }

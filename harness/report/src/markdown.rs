@@ -1,14 +1,17 @@
 //! The report as Markdown, for where people talk about it: a merge request, a ticket, a wiki.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use pgdrill_model::code::Weight;
 use pgdrill_model::detection::{Detector, Matrix, Sight};
 use pgdrill_model::run::Run;
+use pgdrill_model::runbook::{State, Timeline, is_rehearsed, of};
 use pgdrill_model::verdict::Verdict;
 
 use crate::text::alerts::seen;
 use crate::text::faults::{score, why};
+use crate::text::runbook::{budgeted, counted};
 use crate::words;
 
 /// The report of all drills of one command.
@@ -40,6 +43,8 @@ pub fn runs(runs: &[Run]) -> String {
     }
     detection(&mut text, &Matrix::of(runs));
     alerts(&mut text, runs);
+    runs.iter().for_each(|run| timeline(&mut text, run));
+    runbook(&mut text, runs);
     runs.iter().for_each(|run| mutants(&mut text, run));
     runs.iter().filter(|run| run.verdict != Verdict::Proven).for_each(|run| findings(&mut text, run));
     text
@@ -105,6 +110,51 @@ fn alerts(text: &mut String, runs: &[Run]) {
             cell(&after),
             cell(&seen(alert))
         );
+    }
+}
+
+/// The timeline of an incident, against the budgets of the runbook.
+fn timeline(text: &mut String, run: &Run) {
+    let Some(timeline) = Timeline::of(run).filter(|_| is_rehearsed(run)) else { return };
+    let _ = writeln!(
+        text,
+        "\n## Timeline of {} on PostgreSQL {}\n\n| what | from the loss | took | part of the runbook |\n|---|---:|---:|---|",
+        run.header.scenario, run.header.postgres
+    );
+    let shown = |time: Duration| cell(&words::time(time.as_micros() as u64));
+    for moment in &timeline.moments {
+        let (began, took) = (shown(moment.began), shown(moment.took));
+        let _ = writeln!(text, "| {} | {began} | {took} | {} |", moment.name, moment.part.name());
+    }
+    text.push('\n');
+    for budget in &timeline.budgets {
+        let _ = writeln!(text, "- {}", cell(&budgeted(budget)));
+    }
+}
+
+/// The steps of the runbook as a checklist: what a drill showed is ticked, with what shows it; what it did not, and what is for
+/// a person, is left open, with room for a name and a time.
+fn runbook(text: &mut String, runs: &[Run]) {
+    if !runs.iter().any(is_rehearsed) {
+        return;
+    }
+    let all = of(runs);
+    let _ = writeln!(text, "\n## Runbook\n\n{}", cell(&counted(&all)));
+    let mut part = None;
+    for (entry, state) in &all {
+        if part != Some(entry.part) {
+            part = Some(entry.part);
+            let _ = writeln!(text, "\n### {}\n", entry.part.name());
+        }
+        let does = cell(entry.does);
+        let _ = match state {
+            State::Proven(shows) => writeln!(text, "- [x] {does}: {}", cell(shows)),
+            State::Disproven(shows) => writeln!(text, "- [ ] **FAILED** {does}: {}", cell(shows)),
+            State::NotRehearsed => {
+                writeln!(text, "- [ ] {does}: not rehearsed; by \\_\\_\\_\\_ at \\_\\_\\_\\_")
+            }
+            State::ByHand => writeln!(text, "- [ ] {does}: by \\_\\_\\_\\_ at \\_\\_\\_\\_"),
+        };
     }
 }
 

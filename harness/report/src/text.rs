@@ -10,13 +10,16 @@ use crate::page::{Cell, Column, Page, Style, TIE, Tone};
 use crate::words;
 
 pub(crate) mod alerts;
+mod application;
 mod detection;
 mod differences;
 pub(crate) mod faults;
 mod findings;
 mod points;
 mod recovery;
+pub(crate) mod runbook;
 mod safety;
+mod triage;
 
 /// The report of one drill.
 pub fn drill(run: &Run, style: Style) -> String {
@@ -25,7 +28,9 @@ pub fn drill(run: &Run, style: Style) -> String {
     page.blank();
     identity(&mut page, run);
     steps(&mut page, run);
+    runbook::timeline(&mut page, run);
     alerts::all(&mut page, run);
+    triage::all(&mut page, run);
     faults::faults(&mut page, run);
     recovery::backups(&mut page, run);
     points::work(&mut page, run);
@@ -34,8 +39,10 @@ pub fn drill(run: &Run, style: Style) -> String {
     points::ledger(&mut page, run);
     points::sweeps(&mut page, run);
     safety::all(&mut page, run);
+    application::all(&mut page, run);
     checks(&mut page, run);
     faults::mutants(&mut page, run);
+    runbook::steps(&mut page, std::slice::from_ref(run));
     not_tested(&mut page, run);
     findings::all(&mut page, run);
     page.blank();
@@ -72,6 +79,9 @@ pub fn summary(runs: &[Run], style: Style) -> String {
         page.table(&columns, &rows);
         differences::all(&mut page, runs);
         points::losses(&mut page, runs);
+        if runs.len() > 1 {
+            runbook::steps(&mut page, runs);
+        }
         detection::all(&mut page, runs);
         page.blank();
     }

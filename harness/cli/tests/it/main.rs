@@ -2,6 +2,7 @@
 //! workspace, no journal, one sealed record.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
+mod application;
 mod archiving;
 mod backups;
 mod bad_input;

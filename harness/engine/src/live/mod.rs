@@ -3,7 +3,7 @@
 mod conninfo;
 mod probe;
 mod target;
-mod tls;
+pub(crate) mod tls;
 pub mod triage;
 mod watching;
 

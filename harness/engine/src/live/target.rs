@@ -114,7 +114,12 @@ impl Target {
 
     /// A server of a drill, by its door.
     pub(crate) fn of(door: &Door) -> Self {
-        Self { config: door.config(), tls: None }
+        Self::at(door.config())
+    }
+
+    /// A server, or a pooler's console, at a Unix socket.
+    pub(crate) fn at(config: Config) -> Self {
+        Self { config, tls: None }
     }
 
     /// Whether the connection string holds a password.

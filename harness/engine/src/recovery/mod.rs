@@ -5,6 +5,7 @@
 pub mod aim;
 pub mod control;
 pub mod first_write;
+pub mod last_good;
 pub mod left_over;
 pub mod native;
 pub mod phases;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use pgdrill_model::evidence::{BareEvidence, Evidence, RecoveryEvidence};
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::{Recovery, Server as Name};
-use pgdrill_model::scenario::{Action, MarkBy, Point, RecoverBy, Target, Timeline};
+use pgdrill_model::scenario::{Action, MarkBy, Point, RecoverBy, RecoverFrom, Target, Timeline};
 
 use super::recover::configure;
 use crate::drill::Drill;
@@ -56,6 +56,7 @@ async fn recover(drill: &mut Drill<'_>, mark: &str) -> Result<(Option<bool>, Str
     let recovery = Recovery {
         backups: Vec::new(),
         by: None,
+        from: RecoverFrom::Newest,
         to: Target { at: Point::Mark(mark.to_owned(), MarkBy::Name), inclusive: true },
         timeline: Timeline::Latest,
         action: Action::Promote,

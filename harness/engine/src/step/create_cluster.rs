@@ -49,7 +49,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, wanted: &NewCluster) -> Result<Ve
         tablespaces: wanted.tablespaces.clone(),
         archive: by.clone(),
         wal_segment_megabytes: cluster.wal_segment_megabytes,
-        shared_settings: settings::shared(wanted.summarize_wal, settings),
+        shared_settings: settings::shared(wanted.summarize_wal, wanted.settable_clock, settings),
         template: Template::None,
     };
     let key = template::key(drill, wanted).await;

@@ -7,6 +7,7 @@ use crate::drill::Drill;
 use crate::fault;
 
 mod alert;
+mod application;
 mod backup;
 mod bare_recovery;
 mod capture;
@@ -24,6 +25,7 @@ mod safety_copy;
 mod sql;
 mod sweep;
 mod switch_wal;
+mod triage;
 mod watch;
 mod work;
 
@@ -53,6 +55,9 @@ pub async fn run(drill: &mut Drill<'_>, act: &Act) -> Result<Vec<Finding>, Unabl
         Act::Rollback { rollback, to, quiet } => rollback::run(drill, *rollback, *to, *quiet).await,
         Act::Watch { watch, on } => watch::run(drill, *watch, *on).await,
         Act::Alert { awaited, cause } => alert::run(drill, *awaited, *cause).await,
+        Act::StartApplication { application, on } => application::start(drill, application, *on).await,
+        Act::StopApplication(application) => application::stop(drill, application).await,
+        Act::Triage { triage, of, lost } => triage::run(drill, *triage, *of, *lost).await,
         Act::Disaster { disaster, on } => disaster::run(drill, disaster, *on).await,
         Act::Fault { fault, on, backups } => fault::run(drill, *fault, *on, backups).await,
         Act::Mutants(mutants) => mutants::run(drill, mutants).await,

@@ -12,7 +12,7 @@ use pgdrill_model::event::Happening;
 use pgdrill_model::evidence::{Evidence, RecoveryEvidence};
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::{Recovery, Server as Name};
-use pgdrill_model::scenario::{Action, ArchiveBy, RecoverBy};
+use pgdrill_model::scenario::{Action, ArchiveBy, RecoverBy, RecoverFrom};
 use pgdrill_model::world::Place;
 
 use crate::archiving;
@@ -24,7 +24,7 @@ use crate::recovery::aim::{self, Aim};
 use crate::recovery::phases::Clocked;
 use crate::recovery::reached;
 use crate::recovery::unpack::{SCRATCH, unpack};
-use crate::recovery::{control, first_write, left_over, remap, replay, tablespace_wal};
+use crate::recovery::{control, first_write, last_good, left_over, remap, replay, tablespace_wal};
 use crate::server::Server;
 use crate::settings::{self, Restoring};
 use crate::tablespaces;
@@ -63,11 +63,25 @@ pub(super) async fn recover(
     let workspace = drill.workspace;
     let name = recovery.server;
     drill.recovered = None;
-    // Before any file is touched.
     let began = drill.clock.elapsed();
     // What was saved of a lost server's WAL is still written for a moment by those who outlive its postmaster.
     let saved = !left_over::saved(workspace).is_empty();
     let mut findings = if saved { drill.primary_is_gone().await? } else { Vec::new() };
+    let waited = drill.clock.elapsed().saturating_sub(began);
+    let good;
+    let recovery = if recovery.from == RecoverFrom::LastGood {
+        let (left, found) = last_good::choose(drill, recovery, evidence).await?;
+        findings.extend(found);
+        if left.backups.is_empty() {
+            return Ok(findings);
+        }
+        good = left;
+        &good
+    } else {
+        recovery
+    };
+    // Before any file is touched.
+    let began = drill.clock.elapsed();
     let aim = match aim::take(drill, recovery, evidence).await? {
         Ok(aim) => aim,
         Err(finding) => {
@@ -75,7 +89,7 @@ pub(super) async fn recover(
             return Ok(findings);
         }
     };
-    let took = drill.clock.elapsed().saturating_sub(began);
+    let took = waited + drill.clock.elapsed().saturating_sub(began);
     evidence.aim_us = took.as_micros() as u64;
     clocked.set_aside(took);
     let newest = aim.chain.last().ok_or_else(|| Unable::bug("a recovery of no backup"))?;

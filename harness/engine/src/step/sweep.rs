@@ -10,7 +10,7 @@ use pgdrill_model::event::Unit;
 use pgdrill_model::evidence::{Evidence, RecoveryEvidence, SweepEvidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::{Member, Recovery};
-use pgdrill_model::scenario::{Action, Sweep, Timeline};
+use pgdrill_model::scenario::{Action, RecoverFrom, Sweep, Timeline};
 use pgdrill_model::units::{Lsn, show_count};
 use pgdrill_ondisk::segment;
 use pgdrill_ondisk::wal::Segments;
@@ -451,6 +451,7 @@ async fn repeat(
     let recovery = Recovery {
         backups: backups.to_vec(),
         by: None,
+        from: RecoverFrom::Newest,
         to: target.to.clone(),
         timeline: Timeline::Number(sweeping.survey.lineage.timeline()),
         action: Action::Promote,

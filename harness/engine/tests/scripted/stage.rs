@@ -151,6 +151,7 @@ impl Stage {
             host: Host::default(),
             jobs: 1,
             version: "test",
+            program: "pgdrill".into(),
         };
         let files = Files {
             base: self.base(),

@@ -7,7 +7,8 @@ use std::ops::Range;
 use crate::check::Check;
 use crate::event::{Happening, StepStatus};
 use crate::evidence::{
-    BaselineEvidence, CheckStatus, Evidence, RecoveryEvidence, RollbackEvidence, TallyEvidence,
+    ApplicationEvidence, BaselineEvidence, CheckStatus, Evidence, RecoveryEvidence, RollbackEvidence,
+    TallyEvidence,
 };
 use crate::plan::Server;
 use crate::run::Run;
@@ -34,6 +35,8 @@ pub(super) fn complete(run: &Run) -> bool {
                 && sweep.first_failure.is_none()
         })
         && run.alerts.iter().all(|alert| alert.detected_us.is_some() && !alert.early)
+        && run.applications.iter().all(works)
+        && saw_the_outages(run)
         && run.rollback.as_ref().is_none_or(|rollback| came_back(run, rollback))
         && (!run.checks.is_empty() || !planned("recover"))
         && run.checks.iter().all(|check| check.status == CheckStatus::Held)
@@ -66,6 +69,21 @@ fn recovered(run: &Run, recovery: &RecoveryEvidence) -> bool {
 fn came_back(run: &Run, rollback: &RollbackEvidence) -> bool {
     let same = run.safety_copies.last().is_some_and(|copy| copy.sha256 == rollback.sha256);
     same && rollback.started_us.is_some() && rollback.tables != Some(0)
+}
+
+/// Whether an application was healthy, and everything that was asked of it was answered as it had to be.
+fn works(application: &ApplicationEvidence) -> bool {
+    // Of somebody's own nothing is asked but how it is.
+    let asked = application.own || !application.asked.is_empty();
+    application.healthy_us.is_some() && asked && application.asked.iter().all(|asked| asked.wrong.is_none())
+}
+
+/// Whether an application that came to another server was away before.
+fn saw_the_outages(run: &Run) -> bool {
+    run.applications.windows(2).all(|pair| match pair {
+        [before, after] => before.server == after.server || after.outage.is_some(),
+        _ => true,
+    })
 }
 
 /// Whether what had to be brought back is there or lost: nothing else can have become of it.
@@ -155,7 +173,9 @@ fn lacks_preparation(run: &Run) -> bool {
         || distinct(&run.work) < worked(run)
         || marks.len() < done(run, "mark")
         || distinct(&run.alerts) < done(run, "alert")
+        || distinct(&run.triages) < done(run, "triage")
         || distinct(&run.safety_copies) < done(run, "safety-copy")
+        || distinct(&run.applications) < done(run, "start-application")
 }
 
 /// How many steps that let writers work must have left what these did. Writers that go on behind other steps have told

@@ -14,6 +14,10 @@ use crate::units::{show_bytes, show_count, show_duration};
 const RTO_DEFINITION: &str = "from the loss of the primary to the first committed write of the application on the \
                               recovered server; our own checks are not in it";
 
+/// What exactly the outage objective bounds.
+const OUTAGE_DEFINITION: &str = "from the last moment before the loss at which the application answered well to the first one \
+                                 after it, as one sees it who asks it again and again";
+
 /// What exactly the recovery point objective bounds.
 const RPO_DEFINITION: &str = "what the server had acknowledged to its writers before the disaster, and recovery did not \
                               bring back: in transactions, in time from the last recovered acknowledgment to the last \
@@ -23,6 +27,7 @@ const RPO_DEFINITION: &str = "what the server had acknowledged to its writers be
 pub(super) fn measure(run: &mut Run) {
     recovery_time(run);
     recovery_point(run);
+    outage(run);
 }
 
 /// Of drills that shared the machine the time is only taken down: what the others cost it is not the backup's fault.
@@ -56,6 +61,48 @@ fn recovery_time(run: &mut Run) {
     run.objectives.push(Objective {
         name: "rto".to_owned(),
         definition: RTO_DEFINITION.to_owned(),
+        target_us,
+        measured_us,
+        met,
+        target_rpo: None,
+        loss: None,
+    });
+}
+
+/// What users were without the application. As the recovery time, it is only taken down where drills share the machine.
+fn outage(run: &mut Run) {
+    let target_us = run.header.outage_us.filter(|_| run.header.jobs == 1);
+    let measured_us =
+        run.applications.iter().filter_map(|application| Some(application.outage.as_ref()?.us())).max();
+    if target_us.is_none() && measured_us.is_none() {
+        return;
+    }
+    let met = target_us.zip(measured_us).map(|(target, measured)| measured <= target);
+    let shown = |us: u64| show_duration(Duration::from_micros(us));
+    match (target_us, measured_us) {
+        (Some(target), Some(measured)) if met == Some(false) => run.findings.push(
+            Finding::new(
+                Code::OutageExceeded,
+                Stage::Check,
+                format!(
+                    "the application was away for {}, and the objective is {}",
+                    shown(measured),
+                    shown(target)
+                ),
+            )
+            .with("target_us", target)
+            .with("measured_us", measured),
+        ),
+        (Some(target), None) => run.findings.push(Finding::new(
+            Code::ObjectiveUnmeasured,
+            Stage::Check,
+            format!("the outage, whose objective is {}, was not measured", shown(target)),
+        )),
+        _ => {}
+    }
+    run.objectives.push(Objective {
+        name: "outage".to_owned(),
+        definition: OUTAGE_DEFINITION.to_owned(),
         target_us,
         measured_us,
         met,

@@ -5,7 +5,9 @@ use crate::check::Check;
 use crate::code::Code;
 use crate::fault::{Fault, Site};
 use crate::finding::Unable;
-use crate::scenario::{Backup, BackupFrom, Disaster, Origins, Placed, Point, Recover, Scenario, Step};
+use crate::scenario::{
+    Backup, BackupFrom, Disaster, Origins, Placed, Point, Recover, RecoverFrom, Scenario, Step,
+};
 use crate::units::Major;
 
 /// Compiles a scenario for one cell of the matrix.
@@ -44,6 +46,7 @@ pub fn compile(
         archive: scenario.archive.clone(),
         rto: scenario.objectives.rto,
         rpo: scenario.objectives.rpo,
+        outage: scenario.objectives.outage,
         expect: scenario.expect,
         time_limit: scenario.time_limit,
     })
@@ -69,6 +72,8 @@ struct Walk<'s> {
     /// Whether writers go on behind.
     behind: bool,
     recoveries: u8,
+    /// Whether there is no server.
+    is_lost: bool,
     /// The server that was lost last, and whether what it held then is what was captured last.
     lost: (Server, bool),
     /// Whether the last recovery was checked.
@@ -113,6 +118,7 @@ impl<'s> Walk<'s> {
             unknown: true,
             behind: false,
             recoveries: 0,
+            is_lost: false,
             lost: (Server::Primary, false),
             checked: true,
         }
@@ -153,14 +159,27 @@ impl<'s> Walk<'s> {
                 // Once it is gone back, nobody can look at what was recovered.
                 self.check();
                 let (to, quiet) = self.lost;
+                self.server = to;
                 Act::Rollback { rollback: *rollback, to, quiet }
             }
+            Step::StartApplication => {
+                // It places an order, so what was recovered is checked before.
+                self.check();
+                self.unknown = true;
+                Act::StartApplication { application: self.scenario.application.clone(), on: self.server }
+            }
+            Step::Triage(triage) => {
+                let (of, lost) = if self.is_lost { (self.lost.0, true) } else { (on, false) };
+                Act::Triage { triage: *triage, of, lost }
+            }
+            Step::StopApplication => Act::StopApplication(self.scenario.application.clone()),
             Step::Watch(watch) => Act::Watch { watch: *watch, on },
             Step::Alert(awaited) => Act::Alert { awaited: *awaited, cause: self.cause() },
             Step::Crash(crash) => Act::Crash { crash: *crash, on },
             Step::SwitchWal(switch) => Act::SwitchWal { switch: *switch, on },
             Step::Disaster(disaster) => {
                 if disaster.loses_the_server() {
+                    self.is_lost = true;
                     self.lost = (on, *disaster == Disaster::Kill && !self.behind);
                     // Also where nothing is unknown: that the ledger agrees with the primary is worth to be shown.
                     self.unknown |= !self.behind;
@@ -230,11 +249,14 @@ impl<'s> Walk<'s> {
     fn recover(&mut self, index: usize, line: usize, recover: &Recover) -> Result<Act, Unable> {
         // A recovery that is not checked before its server is lost again is checked by the next.
         self.recoveries += 1;
+        self.is_lost = false;
         self.checked = false;
         self.unknown = true;
         self.server = Server::Restored(self.recoveries);
         let range = self.origins.of(&recover.to, recover.timeline);
-        let backups = self.backups.get(range).unwrap_or_default().to_vec();
+        // Where the newest is not good, any before it may be.
+        let first = if recover.from == RecoverFrom::LastGood { 0 } else { range.start };
+        let backups = self.backups.get(first..range.end).unwrap_or_default().to_vec();
         self.origins.recover(&recover.to, recover.timeline);
         if backups.is_empty() {
             return Err(Unable::bug(format!(
@@ -245,6 +267,7 @@ impl<'s> Walk<'s> {
         Ok(Act::Recover(Recovery {
             backups,
             by: recover.by,
+            from: recover.from,
             to: recover.to.clone(),
             timeline: recover.timeline,
             action: recover.action,

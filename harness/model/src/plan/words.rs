@@ -6,7 +6,7 @@ use super::{Act, Member, NewCluster, Recovery, Server};
 use crate::fault::Site;
 use crate::scenario::{
     Action, Backup, BackupFrom, CheckpointMode, Cluster, CopyBy, Disaster, ManifestChecksums, Method, Point,
-    RecoverBy, Side, Tablespace, WalMethod,
+    RecoverBy, RecoverFrom, Side, Tablespace, WalMethod,
 };
 use crate::units::{show_bytes, show_count, show_duration};
 
@@ -91,6 +91,29 @@ impl fmt::Display for Act {
                 cause + 1,
                 awaited.alert
             ),
+            Self::StartApplication { application, on } => {
+                match &application.own {
+                    None => write!(f, "start the trading API and its web on {} behind PgBouncer", on.name())?,
+                    Some(own) => write!(f, "lead PgBouncer to {}, run `{}`", on.name(), excerpt(&own.start))?,
+                }
+                let within = show_duration(application.within);
+                match application.own {
+                    None => write!(f, ", wait up to {within} until both are healthy, log in, look at the portfolio, place an order"),
+                    Some(_) => write!(f, ", wait up to {within} until it is healthy"),
+                }
+            }
+            Self::Triage { triage, of, lost } => write!(
+                f,
+                "ask {}{}, the pooler, the application, the disks and the archive, all at once and within {}: how bad is it, \
+                 and why",
+                of.name(),
+                if *lost { ", which is lost" } else { "" },
+                show_duration(triage.within)
+            ),
+            Self::StopApplication(application) => match &application.own {
+                None => f.write_str("stop the trading API and its web"),
+                Some(own) => write!(f, "run `{}`", excerpt(&own.stop)),
+            },
             Self::Disaster { disaster, on } => lose(f, disaster, on.name()),
             Self::Fault { fault, .. } => {
                 let when = match fault.site() {
@@ -145,6 +168,16 @@ fn lose(f: &mut fmt::Formatter<'_>, disaster: &Disaster, server: &str) -> fmt::R
 }
 
 fn recover(f: &mut fmt::Formatter<'_>, recovery: &Recovery) -> fmt::Result {
+    if recovery.from == RecoverFrom::LastGood {
+        let names: Vec<&str> = recovery
+            .backups
+            .iter()
+            .filter_map(|chain| chain.last())
+            .map(|member| member.name.as_str())
+            .collect();
+        write!(f, "verify {} from the newest on, unpack the first that is good", names.join(", "))?;
+        return after_unpacking(f, recovery);
+    }
     match recovery.backups.as_slice() {
         [chain] => unpack(f, chain, recovery.by)?,
         chains => {
@@ -157,6 +190,10 @@ fn recover(f: &mut fmt::Formatter<'_>, recovery: &Recovery) -> fmt::Result {
             write!(f, "unpack the newest of {} that {which}", names.join(", "))?;
         }
     }
+    after_unpacking(f, recovery)
+}
+
+fn after_unpacking(f: &mut fmt::Formatter<'_>, recovery: &Recovery) -> fmt::Result {
     let timeline = recovery.timeline;
     match recovery.to.at {
         Point::Latest => write!(f, ", replay the archive to its end on timeline {timeline}")?,

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
+use super::application::{ApplicationArguments, ApplicationWord};
 use super::archive::ArchiveArguments;
 use super::backup::{MaxRate, Switch};
 use super::cluster::{FixtureTable, IcuLocale, Locale, SegmentSize, TablespaceName};
@@ -19,6 +20,7 @@ use super::safety::{RollbackArguments, SafetyCopyArguments};
 use super::slot::{Slot, TextOr, text_or};
 use super::sweep::SweepArguments;
 use super::target::{MarkName, TargetArguments, TimelineWord};
+use super::triage::TriageArguments;
 use super::value::{
     CheckName, Database, FaultName, FindingCode, Majors, Orders, Seed, SettingName, SettingValue, Span,
     Statement, Title,
@@ -28,7 +30,7 @@ use super::work::WorkArguments;
 use super::wrong::Words;
 use super::{
     Action, BackupFormat, BackupFrom, BackupTool, CheckpointMode, Compress, ManifestChecksums, RecoverBy,
-    WalMethod,
+    RecoverFrom, WalMethod,
 };
 use crate::finding::Stage;
 use crate::verdict::Verdict;
@@ -53,6 +55,9 @@ pub(super) struct File {
     pub(super) tablespaces: Slot<Entries<TablespaceName, Vec<Slot<FixtureTable>>>>,
     /// How WAL is archived.
     pub(super) archive: Slot<ArchiveArguments>,
+    /// The application in front of the server, for the steps `application`. Default: a stand-in for a trading API and its
+    /// web, which place orders through PgBouncer.
+    pub(super) application: Slot<ApplicationArguments>,
     /// Settings of the primary, by name, beside those that pgdrill makes itself.
     pub(super) settings: Slot<Entries<SettingName, SettingValue>>,
     /// How long the whole drill may take, as in 30m. Default: 1h.
@@ -136,6 +141,13 @@ pub(super) enum Step {
     /// Waits for an alert, which must fire after its cause and not before: the last fault, disaster, SQL or crash above it
     /// that stands below the watch.
     Alert(AlertArguments),
+    /// Asks what an operator asks in the first minutes, of the server, the pooler, the application, the disks and the
+    /// archive, all at once, and says how bad it is and what is likely behind it.
+    Triage(TriageArguments),
+    /// Starts the application on the server that is there, behind PgBouncer, and uses it as a person would, or stops it. What
+    /// was recovered is checked before the application is started on it. From its first start on it is asked again and again
+    /// how it is, so that the outage is measured as its users see it.
+    Application(ApplicationWord),
     /// Loses the server, or makes that it will be lost.
     Disaster(DisasterArguments),
     /// Puts aside what the disaster left of the server, before anything is restored: a copy that is compared with it.
@@ -167,6 +179,8 @@ impl Step {
             Self::SwitchWal(_) => "switch-wal",
             Self::Watch(_) => "watch",
             Self::Alert(_) => "alert",
+            Self::Triage(_) => "triage",
+            Self::Application(_) => "application",
             Self::Disaster(_) => "disaster",
             Self::SafetyCopy(_) => "safety-copy",
             Self::Rollback(_) => "rollback",
@@ -268,6 +282,9 @@ pub(super) struct CrashArguments {
 pub(super) struct RecoverArguments {
     /// How the backup is unpacked. Default: tar for a tar backup, copy for a plain one, combine for an incremental one.
     pub(super) by: Slot<RecoverBy>,
+    /// From which backup: newest, or last-good, which verifies them from the newest on and takes the first that is good.
+    /// Default: newest.
+    pub(super) from: Slot<RecoverFrom>,
     /// Where recovery stops: latest, immediate, the name of a mark that stands above, or a mapping. Default: latest.
     pub(super) to: Slot<TargetArguments>,
     /// Along which timeline: latest, current (the backup's), or a number. Default: latest.

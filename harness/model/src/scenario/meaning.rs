@@ -10,7 +10,8 @@ use super::setting::settings;
 use super::slot::At;
 use super::walkthrough::Walkthrough;
 use super::{
-    Archive, Data, Disaster, Expect, Objectives, Placed, Rpo, Scenario, Step, archive, cluster, fault,
+    Archive, Data, Disaster, Expect, Objectives, Placed, Rpo, Scenario, Step, application, archive, cluster,
+    fault,
 };
 use crate::check::{CHECKS, Check};
 use crate::code::{Code, Weight};
@@ -43,10 +44,14 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
     };
     let faults = fault::places(&written);
     let steps = Walkthrough::new(lines).take(written, &mut notes);
-    let objectives = file.objectives.what().unwrap_or_default();
-    measured(&objectives, &steps, &mut notes);
-    let rto = objectives.rto.what().map(|rto| rto.0);
-    let rpo = objectives.rpo.what().map(|rpo| rpo.0);
+    let written = file.objectives.what().unwrap_or_default();
+    measured(&written, &steps, &mut notes);
+    application::measured(written.outage.span(), &steps, &mut notes);
+    let objectives = Objectives {
+        rto: written.rto.what().map(|rto| rto.0),
+        rpo: written.rpo.what().map(|rpo| rpo.0),
+        outage: written.outage.what().map(|outage| outage.0),
+    };
     let archive = file.archive.what();
     let waits = archive.as_ref().and_then(|written| written.synchronous.span());
     let archive = archive.map_or_else(Archive::default, |written| archive::meaning(written, &mut notes));
@@ -63,6 +68,7 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
             .hint("leave `synchronous` out"),
         );
     }
+    let application = application::meaning(file.application.0, &steps, &mut notes);
     let scenario = Scenario {
         id: String::new(),
         sha256: String::new(),
@@ -79,15 +85,16 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
             .map(|written| cluster::tablespaces(written, lines, &mut notes))
             .unwrap_or_default(),
         archive,
+        application,
         settings: file
             .settings
             .what()
             .map(|written| settings(written, lines, &mut notes))
             .unwrap_or_default(),
         steps,
-        objectives: Objectives { rto, rpo },
+        objectives,
         survivors: fault::survivors(file.mutants.what(), &mut notes),
-        expect: file.expect.0.and_then(|expect| expectation(expect, rto, rpo, &mut notes)),
+        expect: file.expect.0.and_then(|expect| expectation(expect, objectives, &mut notes)),
         time_limit: file.time_limit.what().map_or(TIME_LIMIT, |limit| limit.0),
     };
     fault::check(&scenario, &faults, &mut notes);
@@ -140,12 +147,7 @@ fn measured(objectives: &ObjectivesArguments, steps: &[Placed<Step>], notes: &mu
 }
 
 /// How the drill must end. What can never come would make a drill that can never be proven.
-fn expectation(
-    expect: At<ExpectArguments>,
-    rto: Option<Duration>,
-    rpo: Option<Rpo>,
-    notes: &mut Vec<Note>,
-) -> Option<Expect> {
+fn expectation(expect: At<ExpectArguments>, objectives: Objectives, notes: &mut Vec<Note>) -> Option<Expect> {
     let At { span: place, what: expect } = expect;
     let Some(At { span, what: verdict }) = expect.verdict.0 else {
         notes.push(
@@ -185,18 +187,23 @@ fn expectation(
                 Note::new(span, format!("a drill with the finding {code} is disproven, never unverified"))
                     .hint("write `verdict: disproven`"),
             );
-        } else if *code == Code::RtoExceeded && rto.is_none() {
+        } else if *code == Code::RtoExceeded && objectives.rto.is_none() {
             notes.push(
                 Note::new(*place, "RTO_EXCEEDED cannot come: the scenario has no objective `rto`")
                     .hint("write `objectives: { rto: 30s }`"),
             );
-        } else if *code == Code::RpoExceeded && rpo.is_none_or(|rpo| rpo == Rpo::Any) {
+        } else if *code == Code::RpoExceeded && objectives.rpo.is_none_or(|rpo| rpo == Rpo::Any) {
             notes.push(
                 Note::new(
                     *place,
                     "RPO_EXCEEDED cannot come: the scenario has no objective `rpo` that bounds a loss",
                 )
                 .hint("write `objectives: { rpo: 5s }`; without one a loss is TRANSACTIONS_LOST"),
+            );
+        } else if *code == Code::OutageExceeded && objectives.outage.is_none() {
+            notes.push(
+                Note::new(*place, "OUTAGE_EXCEEDED cannot come: the scenario has no objective `outage`")
+                    .hint("write `objectives: { outage: 60s }`"),
             );
         }
     }
@@ -208,8 +215,9 @@ fn earliest(code: Code) -> Stage {
     match code {
         Code::BackupFailed | Code::ArchiveStalled | Code::PageChecksumFailed => Stage::Backup,
         Code::BaselineUnstable | Code::TableUnreadable => Stage::Capture,
-        Code::RollbackFailed => Stage::Check,
-        Code::AlertMissed | Code::AlertEarly => Stage::Disaster,
+        Code::RollbackFailed | Code::ApplicationFailed | Code::OutageExceeded => Stage::Check,
+        Code::ApplicationUnusable => Stage::Backup,
+        Code::AlertMissed | Code::AlertEarly | Code::TriageWrong => Stage::Disaster,
         Code::TargetBeforeBackup
         | Code::TargetBeyondArchive
         | Code::TargetAmbiguous

@@ -3,6 +3,7 @@
 //! `parse` turns text into a [`Scenario`] or into every mistake that can be told at once; `plan::compile`
 //! turns a `Scenario` into what will be done.
 
+mod application;
 mod archive;
 mod backup;
 mod choice;
@@ -25,6 +26,7 @@ mod sweep;
 mod syntax;
 mod target;
 mod tree;
+mod triage;
 mod value;
 mod walk;
 mod walkthrough;
@@ -46,6 +48,7 @@ use crate::finding::Stage;
 use crate::units::MajorRange;
 use crate::verdict::Verdict;
 
+pub use application::{Application, OwnApplication};
 pub use archive::{Archive, ArchiveBy};
 pub use backup::{
     Backup, BackupFormat, BackupFrom, BackupTool, CheckpointMode, ManifestChecksums, WalMethod,
@@ -61,6 +64,7 @@ pub use safety::{CopyBy, Rollback};
 pub use schema::schema;
 pub use sweep::Sweep;
 pub use target::{Action, MarkBy, Point, Target, Timeline};
+pub use triage::Triage;
 pub use watch::{Awaited, Watch};
 pub use work::{SynchronousCommit, Work, WorkUntil};
 
@@ -108,6 +112,8 @@ pub struct Scenario {
     pub tablespaces: Vec<Tablespace>,
     /// How WAL is archived.
     pub archive: Archive,
+    /// The application in front of the server.
+    pub application: Application,
     /// Settings of the primary beside pgdrill's own, by name, each with the line that it stands on.
     pub settings: BTreeMap<String, Setting>,
     /// What is done, in order.
@@ -168,6 +174,12 @@ pub enum Step {
     Watch(Watch),
     /// Wait for an alert.
     Alert(Awaited),
+    /// Find out what can be found out in the first minutes.
+    Triage(Triage),
+    /// Start the application on the server that is there.
+    StartApplication,
+    /// Stop it.
+    StopApplication,
     /// Lose the server.
     Disaster(Disaster),
     /// Put aside what the disaster left.
@@ -215,6 +227,9 @@ pub struct Crash {
 pub struct Recover {
     /// How the backup is unpacked; none follows the backup's format.
     pub by: Option<RecoverBy>,
+    /// From which backup.
+    #[serde(default)]
+    pub from: RecoverFrom,
     /// Where recovery stops.
     pub to: Target,
     /// Along which timeline.
@@ -223,6 +238,17 @@ pub struct Recover {
     pub action: Action,
     /// How long it may take.
     pub within: Duration,
+}
+
+/// From which of the backups that lead to its target a recovery begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecoverFrom {
+    /// The newest.
+    #[default]
+    Newest,
+    /// The newest that is good: each is verified before it is taken, and one with a finding is passed over.
+    LastGood,
 }
 
 /// How a backup is unpacked.

@@ -19,6 +19,8 @@ pub struct Objectives {
     pub rto: Option<Duration>,
     /// The most that may be lost of what was acknowledged before the disaster.
     pub rpo: Option<Rpo>,
+    /// The longest time from the last good answer of the application to the first good one after the recovery.
+    pub outage: Option<Duration>,
 }
 
 /// The most that may be lost of what was acknowledged before the disaster.
@@ -56,6 +58,8 @@ pub(super) struct ObjectivesArguments {
     /// The most that may be lost of what was acknowledged before the disaster: 0 transactions, 5s, 16MiB, or any, which
     /// measures and does not judge. Default: nothing may be lost.
     pub(super) rpo: Slot<RpoWord>,
+    /// The longest time from the last good answer of the application to the first good one after the recovery, as in 60s.
+    pub(super) outage: Slot<Span>,
 }
 
 /// An RPO as it is written.

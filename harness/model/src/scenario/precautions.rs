@@ -29,10 +29,12 @@ impl Precautions {
     pub(super) fn misplaced(&self, step: &Written, lost: bool, lines: &Lines) -> Vec<(String, &'static str)> {
         let line = |span: Span| lines.line(span.start);
         let mut told = Vec::new();
-        if let Some(rolled_back) = self.rolled_back {
+        // Only the application comes back after it.
+        let rolled_back = self.rolled_back.filter(|_| !matches!(step, Written::Application(_)));
+        if let Some(rolled_back) = rolled_back {
             told.push((
                 format!("`{}` stands after the rollback on line {}", step.name(), line(rolled_back)),
-                "the rollback is the last step; make another scenario of it",
+                "only the application is started after it; make another scenario of the rest",
             ));
         }
         let mistake = match step {

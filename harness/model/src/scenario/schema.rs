@@ -10,6 +10,7 @@ use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
+use super::application::HealthUrl;
 use super::archive::ShellCommand;
 use super::backup::{MaxRate, Switch};
 use super::cluster::{FIXTURE_TABLES, FixtureTable, IcuLocale, Locale, SegmentSize, TablespaceName};
@@ -286,6 +287,11 @@ value_schemas! {
         "type": "string",
         "pattern": "\\$(ARCHIVE|\\{ARCHIVE\\})",
         "maxLength": 400,
+    });
+    HealthUrl => json_schema!({
+        "type": "string",
+        "pattern": "^https?://[^\\s/:?#@][^\\s/?#@]*([/?#]\\S*)?$",
+        "examples": ["http://127.0.0.1:4001/api/healthz"],
     });
     Database => json_schema!({ "type": "string", "minLength": 1, "maxLength": 63 });
     SettingValue => json_schema!({ "type": ["string", "number", "boolean"], "pattern": "^[^\\r\\n]*$" });

@@ -1,8 +1,10 @@
 //! The steps of a scenario in order, and what has happened before each: what cannot stand where it stands is told.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
+use super::application::Running;
 use super::disaster::DisasterArguments;
 use super::file::{CheckArguments, RecoverArguments, SqlArguments, Step as Written};
 use super::mistake::{Lines, Note, Span, nearest, quote};
@@ -12,8 +14,8 @@ use super::slot::{At, Slot};
 use super::target::MarkName;
 use super::work::WorkArguments;
 use super::{
-    Action, Backup, BackupFormat, Crash, Disaster, Placed, Point, Recover, RecoverBy, Sql, Step, SwitchWal,
-    Target, Timeline, backup, sweep, target, work,
+    Action, Backup, BackupFormat, Crash, Disaster, Placed, Point, Recover, RecoverBy, RecoverFrom, Sql, Step,
+    SwitchWal, Target, Timeline, backup, sweep, target, triage, work,
 };
 use crate::check::Check;
 
@@ -44,6 +46,7 @@ pub(super) struct Walkthrough<'l> {
     /// Work that goes on behind.
     behind: Option<Span>,
     precautions: Precautions,
+    application: Running,
     works: bool,
     marks: BTreeMap<String, Span>,
     origins: Origins,
@@ -66,6 +69,7 @@ impl<'l> Walkthrough<'l> {
             swept: false,
             behind: None,
             precautions: Precautions::default(),
+            application: Running::default(),
             works: false,
             marks: BTreeMap::new(),
             origins: Origins::default(),
@@ -181,7 +185,11 @@ impl<'l> Walkthrough<'l> {
             ),
             _ => {}
         }
-        for (message, hint) in self.precautions.misplaced(step, self.lost.is_some(), self.lines) {
+        let lost = self.lost.is_some();
+        for (message, hint) in self.precautions.misplaced(step, lost, self.lines) {
+            note(message, hint);
+        }
+        if let Some((message, hint)) = self.application.misplaced(step, lost, self.behind, self.lines) {
             note(message, hint);
         }
         if matches!(step, Written::Recover(_)) && self.recoveries == MOST_RECOVERIES {
@@ -221,6 +229,8 @@ impl<'l> Walkthrough<'l> {
         match step {
             Written::Watch(arguments) => self.precautions.watch(arguments, span),
             Written::Alert(arguments) => Precautions::alert(arguments, span, notes),
+            Written::Triage(arguments) => Step::Triage(triage::triage(arguments)),
+            Written::Application(word) => self.application.step(word, span),
             Written::SafetyCopy(arguments) => self.precautions.copy(arguments, lost, span),
             Written::Rollback(arguments) => self.precautions.rollback(arguments, lost, span),
             Written::Backup(arguments) => {
@@ -344,8 +354,12 @@ impl<'l> Walkthrough<'l> {
             self.known(name, place.unwrap_or(span), notes);
         }
         let timeline = arguments.timeline.what().map_or(Timeline::Latest, |timeline| timeline.0);
+        let from = arguments.from.what().unwrap_or_default();
         if let (Some(At { span, what: by }), true) = (&arguments.by.0, counts) {
-            self.fits(*by, *span, &to, timeline, notes);
+            let closest = self.origins.closest(&to, timeline);
+            // Whichever is good.
+            let range = if from == RecoverFrom::LastGood { 0..closest.end } else { closest };
+            self.fits(*by, *span, &to, range, notes);
         }
         if let (Point::Latest, Some(At { span, what: action @ (Action::Pause | Action::Shutdown) })) =
             (&to.at, &arguments.action.0)
@@ -367,12 +381,14 @@ impl<'l> Walkthrough<'l> {
         self.lost = None;
         self.stopped = None;
         self.precautions.recover();
+        self.application.recover();
         self.recover = Some(span);
         self.recoveries += 1;
         // Each recovery is checked for itself.
         self.checked.clear();
         Step::Recover(Recover {
             by: arguments.by.what(),
+            from,
             to,
             timeline,
             action: arguments.action.what().unwrap_or(Action::Promote),
@@ -381,8 +397,7 @@ impl<'l> Walkthrough<'l> {
     }
 
     /// Tells of a way to unpack that does not fit a backup from which the recovery may begin.
-    fn fits(&self, by: RecoverBy, place: Span, to: &Target, timeline: Timeline, notes: &mut Vec<Note>) {
-        let range = self.origins.closest(to, timeline);
+    fn fits(&self, by: RecoverBy, place: Span, to: &Target, range: Range<usize>, notes: &mut Vec<Note>) {
         let candidates = self.backups.get(range).unwrap_or_default();
         let Some(other) = candidates.iter().find(|candidate| !by.fits(candidate)) else { return };
         let is = match (other.incremental, other.format) {

@@ -96,6 +96,7 @@ pub fn header() -> Header {
         archive: "archive_command".to_owned(),
         rto_us: Some(30_000_000),
         rpo: None,
+        outage_us: None,
         expect: None,
         host: Host { os: "linux".to_owned(), arch: "x86_64".to_owned(), cpus: 2, memory_bytes: 8 << 30 },
         jobs: 1,

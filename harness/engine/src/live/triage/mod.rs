@@ -1,7 +1,6 @@
 //! Triage: all that can be found out about a server in the first minutes of an incident, asked at the same time, and each
 //! question for no longer than there is time. What is not answered by then is told as such.
 
-mod http;
 mod pooler;
 mod server;
 
@@ -13,10 +12,11 @@ use pgdrill_model::triage::{Disk, Fact, Facts, Health, Metrics, Reach, State};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Error;
 
-pub use http::Url;
+pub use crate::http::Url;
 
 use super::probe::space;
 use super::target::{Connected, Refusal, Target, refusal, words};
+use crate::http;
 
 /// The part of the time that is kept for telling what was found out.
 const FOR_TELLING: f64 = 0.05;

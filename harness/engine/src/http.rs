@@ -1,14 +1,14 @@
-//! One GET, by hyper: no redirect is followed, no proxy is asked, and of a body no more is read than is of use.
+//! One request, by hyper: no redirect is followed, no proxy is asked, and of a body no more is read than is of use.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
-use hyper::{Request, Response, Uri};
+use hyper::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -78,9 +78,29 @@ pub struct Answer {
 ///
 /// Why there is no whole answer, in words.
 pub async fn get(url: &Url, limit: usize, deadline: Instant) -> Result<Answer, String> {
+    ask(&Asked { method: Method::GET, url, json: None }, limit, deadline).await
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Asked<'a> {
+    /// How.
+    pub method: Method,
+    /// Whom.
+    pub url: &'a Url,
+    /// What is sent with it.
+    pub json: Option<String>,
+}
+
+/// Sends a request, and reads at most `limit` bytes of the answer's body.
+///
+/// # Errors
+///
+/// Why there is no whole answer, in words.
+pub async fn ask(request: &Asked<'_>, limit: usize, deadline: Instant) -> Result<Answer, String> {
     let began = Instant::now();
     let mut code = None;
-    match timeout_at(deadline, asked(url, limit, &mut code)).await {
+    match timeout_at(deadline, answered(request, limit, &mut code)).await {
         Ok(answer) => answer,
         Err(_) => {
             let waited = began.elapsed().as_secs_f64();
@@ -92,36 +112,41 @@ pub async fn get(url: &Url, limit: usize, deadline: Instant) -> Result<Answer, S
     }
 }
 
-async fn asked(url: &Url, limit: usize, code: &mut Option<u16>) -> Result<Answer, String> {
+async fn answered(request: &Asked<'_>, limit: usize, code: &mut Option<u16>) -> Result<Answer, String> {
+    let url = request.url;
     let stream = TcpStream::connect((url.host.as_str(), url.port)).await.map_err(|error| chain(&error))?;
     if !url.encrypted {
-        return speak(stream, url, limit, code).await;
+        return speak(stream, request, limit, code).await;
     }
     let name = ServerName::try_from(url.host.clone()).map_err(|error| chain(&error))?;
     let configuration = configuration(Check::Host, Roots::of_the_host()).map_err(|error| chain(&error))?;
     let connector = TlsConnector::from(Arc::new(configuration));
     let stream = connector.connect(name, stream).await.map_err(|error| chain(&error))?;
-    speak(stream, url, limit, code).await
+    speak(stream, request, limit, code).await
 }
 
 async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    url: &Url,
+    request: &Asked<'_>,
     limit: usize,
     code: &mut Option<u16>,
 ) -> Result<Answer, String> {
+    let Asked { method, url, json } = request;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| chain(&error))?;
     let going_on = tokio::spawn(connection);
     let answer = async {
         let path = url.uri.path_and_query().map_or("/", |path| path.as_str());
         let authority = url.uri.authority().map_or("", |authority| authority.as_str());
-        let request = Request::get(path)
+        let kind = json.as_ref().map(|_| (CONTENT_TYPE, "application/json"));
+        let begun = Request::builder().method(method.clone()).uri(path);
+        let begun = kind.into_iter().fold(begun, |begun, (name, value)| begun.header(name, value));
+        let request = begun
             .header(HOST, authority)
             .header(USER_AGENT, "pgdrill")
             .header(ACCEPT, "*/*")
             .header(CONNECTION, "close")
-            .body(Empty::<Bytes>::new())
+            .body(Full::new(Bytes::from(json.clone().unwrap_or_default())))
             .map_err(|error| chain(&error))?;
         let response = sender.send_request(request).await.map_err(|error| chain(&error))?;
         *code = Some(response.status().as_u16());
