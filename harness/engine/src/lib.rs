@@ -4,6 +4,7 @@
 //! language; what they share is in `drill`.
 
 mod archiving;
+mod as_written;
 mod baseline;
 mod books;
 mod check;

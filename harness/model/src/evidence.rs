@@ -9,11 +9,13 @@ use crate::check::Check;
 use crate::units::Lsn;
 
 mod alert;
+mod as_written;
 mod fault;
 mod point_in_time;
 mod safety;
 
 pub use alert::AlertEvidence;
+pub use as_written::{AsWrittenEvidence, AskedEvidence, CommandEvidence, FoundEvidence};
 pub use fault::{BareEvidence, FaultEvidence, MutantEvidence, MutantOutcome};
 pub use point_in_time::{
     ForkEvidence, LossEvidence, MarkEvidence, PointEvidence, SweepEvidence, TallyEvidence, WalEndEvidence,
@@ -86,6 +88,8 @@ pub enum Evidence {
     SafetyCopy(SafetyCopyEvidence),
     /// It was put back.
     Rollback(RollbackEvidence),
+    /// A step of the runbook was carried out.
+    AsWritten(AsWrittenEvidence),
 }
 
 /// What a running server said of itself.

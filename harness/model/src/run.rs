@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::event::{Event, Header, PlannedStep, StepStatus, Teardown};
 use crate::evidence::{
-    AlertEvidence, BackupEvidence, BareEvidence, BaselineEvidence, CheckRecord, CheckStatus, FaultEvidence,
+    AlertEvidence, AsWrittenEvidence, BackupEvidence, BareEvidence, BaselineEvidence, CheckRecord, CheckStatus, FaultEvidence,
     LoadEvidence, LossEvidence, MarkEvidence, MutantEvidence, PlaceFacts, RecoveryEvidence, RollbackEvidence,
     SafetyCopyEvidence, ServerEvidence, SweepEvidence, TallyEvidence, WorkEvidence,
 };
@@ -81,6 +81,9 @@ pub struct Run {
     /// The return to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackEvidence>,
+    /// Steps of the runbook that were carried out, as written or corrected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub as_written: Vec<AsWrittenEvidence>,
     /// The recoveries.
     pub recoveries: Vec<RecoveryEvidence>,
     /// How each check of the plan ended.

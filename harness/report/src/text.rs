@@ -10,6 +10,7 @@ use crate::page::{Cell, Column, Page, Style, TIE, Tone};
 use crate::words;
 
 pub(crate) mod alerts;
+pub(crate) mod as_written;
 mod detection;
 mod differences;
 pub(crate) mod faults;
@@ -34,6 +35,7 @@ pub fn drill(run: &Run, style: Style) -> String {
     points::ledger(&mut page, run);
     points::sweeps(&mut page, run);
     safety::all(&mut page, run);
+    as_written::all(&mut page, run);
     checks(&mut page, run);
     faults::mutants(&mut page, run);
     not_tested(&mut page, run);

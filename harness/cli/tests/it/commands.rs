@@ -84,6 +84,7 @@ fn clean_with_nothing_to_clean_says_so() {
 #[case("ROW_COUNT_MISMATCH", "Seen by: row-counts")]
 #[case("rto-exceeded", "What now:")]
 #[case("fingerprints", "What it does not see:")]
+#[case("backup-of-today", "Corrected:")]
 fn explain_explains(#[case] name: &str, #[case] words: &str) {
     let done = Desk::new().pgdrill(&["explain", name]);
     done.ends_with(0);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
 mod archiving;
+mod as_written;
 mod backups;
 mod bad_input;
 mod commands;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::check::Check;
 use crate::event::{Happening, StepStatus};
 use crate::evidence::{
-    BaselineEvidence, CheckStatus, Evidence, RecoveryEvidence, RollbackEvidence, TallyEvidence,
+    AsWrittenEvidence, BaselineEvidence, CheckStatus, Evidence, RecoveryEvidence, RollbackEvidence, TallyEvidence,
 };
 use crate::plan::Server;
 use crate::run::Run;
@@ -34,6 +34,7 @@ pub(super) fn complete(run: &Run) -> bool {
                 && sweep.first_failure.is_none()
         })
         && run.alerts.iter().all(|alert| alert.detected_us.is_some() && !alert.early)
+        && run.as_written.iter().all(|step| step.harm().is_none() && ran(step))
         && run.rollback.as_ref().is_none_or(|rollback| came_back(run, rollback))
         && (!run.checks.is_empty() || !planned("recover"))
         && run.checks.iter().all(|check| check.status == CheckStatus::Held)
@@ -66,6 +67,11 @@ fn recovered(run: &Run, recovery: &RecoveryEvidence) -> bool {
 fn came_back(run: &Run, rollback: &RollbackEvidence) -> bool {
     let same = run.safety_copies.last().is_some_and(|copy| copy.sha256 == rollback.sha256);
     same && rollback.started_us.is_some() && rollback.tables != Some(0)
+}
+
+/// Whether any command of a step of the runbook was really run.
+fn ran(step: &AsWrittenEvidence) -> bool {
+    step.commands.iter().any(|command| command.of_the_step && command.code.is_some())
 }
 
 /// Whether what had to be brought back is there or lost: nothing else can have become of it.
@@ -156,6 +162,7 @@ fn lacks_preparation(run: &Run) -> bool {
         || marks.len() < done(run, "mark")
         || distinct(&run.alerts) < done(run, "alert")
         || distinct(&run.safety_copies) < done(run, "safety-copy")
+        || distinct(&run.as_written) < done(run, "as-written")
 }
 
 /// How many steps that let writers work must have left what these did. Writers that go on behind other steps have told

@@ -10,7 +10,8 @@ use super::setting::settings;
 use super::slot::At;
 use super::walkthrough::Walkthrough;
 use super::{
-    Archive, Data, Disaster, Expect, Objectives, Placed, Rpo, Scenario, Step, archive, cluster, fault,
+    Archive, Data, Disaster, Expect, Objectives, Placed, Rpo, Scenario, Step, archive, as_written, cluster,
+    fault,
 };
 use crate::check::{CHECKS, Check};
 use crate::code::{Code, Weight};
@@ -42,6 +43,7 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
         }
     };
     let faults = fault::places(&written);
+    let runbook = as_written::places(&written);
     let steps = Walkthrough::new(lines).take(written, &mut notes);
     let objectives = file.objectives.what().unwrap_or_default();
     measured(&objectives, &steps, &mut notes);
@@ -91,6 +93,7 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
         time_limit: file.time_limit.what().map_or(TIME_LIMIT, |limit| limit.0),
     };
     fault::check(&scenario, &faults, &mut notes);
+    as_written::check(&scenario, &runbook, &mut notes);
     if notes.is_empty() { Ok(scenario) } else { Err(notes) }
 }
 
@@ -209,7 +212,7 @@ fn earliest(code: Code) -> Stage {
         Code::BackupFailed | Code::ArchiveStalled | Code::PageChecksumFailed => Stage::Backup,
         Code::BaselineUnstable | Code::TableUnreadable => Stage::Capture,
         Code::RollbackFailed => Stage::Check,
-        Code::AlertMissed | Code::AlertEarly => Stage::Disaster,
+        Code::AlertMissed | Code::AlertEarly | Code::RunbookHarms => Stage::Disaster,
         Code::TargetBeforeBackup
         | Code::TargetBeyondArchive
         | Code::TargetAmbiguous

@@ -4,6 +4,7 @@
 //! turns a `Scenario` into what will be done.
 
 mod archive;
+mod as_written;
 mod backup;
 mod choice;
 mod cluster;
@@ -47,6 +48,7 @@ use crate::units::MajorRange;
 use crate::verdict::Verdict;
 
 pub use archive::{Archive, ArchiveBy};
+pub use as_written::RunbookStep;
 pub use backup::{
     Backup, BackupFormat, BackupFrom, BackupTool, CheckpointMode, ManifestChecksums, WalMethod,
 };
@@ -174,6 +176,8 @@ pub enum Step {
     SafetyCopy(CopyBy),
     /// Put it back, and start on it.
     Rollback(Rollback),
+    /// Carry out a step of the runbook, as it was written or corrected.
+    AsWritten(RunbookStep),
     /// Damage something on purpose.
     Fault(Fault),
     /// Restore a backup and recover.
