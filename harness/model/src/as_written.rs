@@ -250,7 +250,8 @@ mod tests {
     fn the_start_is_the_last_line_of_its_block() {
         for entry in ROWS {
             for commands in [&entry.written, &entry.corrected] {
-                let blocks = commands.before.iter().chain([&commands.step, &commands.ask]).chain(commands.after);
+                let blocks =
+                    commands.before.iter().chain([&commands.step, &commands.ask]).chain(commands.after);
                 for block in blocks {
                     let at = block.iter().position(|line| *line == START);
                     assert!(at.is_none_or(|at| at + 1 == block.len()), "{}: {block:?}", entry.name);

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::event::{Event, Header, PlannedStep, StepStatus, Teardown};
 use crate::evidence::{
-    AlertEvidence, AsWrittenEvidence, BackupEvidence, BareEvidence, BaselineEvidence, CheckRecord, CheckStatus, FaultEvidence,
-    LoadEvidence, LossEvidence, MarkEvidence, MutantEvidence, PlaceFacts, RecoveryEvidence, RollbackEvidence,
-    SafetyCopyEvidence, ServerEvidence, SweepEvidence, TallyEvidence, WorkEvidence,
+    AlertEvidence, AsWrittenEvidence, BackupEvidence, BareEvidence, BaselineEvidence, CheckRecord,
+    CheckStatus, FaultEvidence, LoadEvidence, LossEvidence, MarkEvidence, MutantEvidence, PlaceFacts,
+    RecoveryEvidence, RollbackEvidence, SafetyCopyEvidence, ServerEvidence, SweepEvidence, TallyEvidence,
+    WorkEvidence,
 };
 use crate::finding::Finding;
 use crate::scenario::Rpo;

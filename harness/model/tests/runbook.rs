@@ -54,8 +54,7 @@ fn every_step_of_the_table_is_in_the_runbook_with_both_of_its_drills() {
 #[test]
 fn every_place_that_the_runbook_leads_to_is_there() {
     let text = read("docs/runbook.md");
-    let links: Vec<&str> =
-        text.split("](../").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
+    let links: Vec<&str> = text.split("](../").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
     assert!(links.len() > 2 * ROWS.len(), "{links:?}");
     for link in links {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(link);
@@ -67,7 +66,7 @@ fn every_place_that_the_runbook_leads_to_is_there() {
 #[test]
 fn every_command_as_written_is_a_line_of_the_runbook_as_it_was_written() {
     let text = read("fixtures/runbook/as-written.md");
-    let prepared = |block: &&&[&str]| !PREPARED.iter().any(|(_, known)| known == **block);
+    let prepared = |block: &&&[&str]| !PREPARED.iter().any(|(_, known)| *known == **block);
     for entry in ROWS {
         let around = entry.written.before.iter().filter(prepared);
         for command in around.copied().flatten().chain(entry.written.step).chain(entry.written.ask) {

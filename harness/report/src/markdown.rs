@@ -119,7 +119,8 @@ fn as_written(text: &mut String, runs: &[Run]) {
     }
     text.push_str("\n## The runbook\n\n| step | PostgreSQL | commands | what they left | corrected commands |\n|---|---:|---|---|---|\n");
     for (run, step) in steps() {
-        let typed: Vec<String> = step.commands.iter().filter(|command| command.of_the_step).map(exit).collect();
+        let typed: Vec<String> =
+            step.commands.iter().filter(|command| command.of_the_step).map(exit).collect();
         let corrected: Vec<String> =
             step.row.entry().corrected.step.iter().map(|command| cell(command)).collect();
         let harm = step.harm();

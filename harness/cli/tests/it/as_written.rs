@@ -26,12 +26,15 @@ fn drill(cell: Cell, id: &str) -> Option<Value> {
 /// The exit codes of the commands of the step itself.
 fn codes(step: &Value) -> Vec<Option<i64>> {
     let commands = step["commands"].as_array().unwrap().iter();
-    commands.filter(|command| command["of_the_step"] == true).map(|command| command["code"].as_i64()).collect()
+    commands
+        .filter(|command| command["of_the_step"] == true)
+        .map(|command| command["code"].as_i64())
+        .collect()
 }
 
 #[rstest]
 #[case("backup-of-the-stopped", &[0, 0, 1, 1], "there is no cluster in the data directory")]
-#[case("no-room-for-the-copy", &[1, 0], "lie in a copy beside it")]
+#[case("no-room-for-the-copy", &[1, 0], "the safety copy holds ")]
 #[case("copy-of-another-owner", &[0], "which belongs to the account 0")]
 #[case("tar-where-a-cluster-should-be", &[0, 0, 1], "base.tar.gz")]
 #[case("pauses-at-the-target", &[0, 0, 0], "paused at its target, and takes no write")]
@@ -132,7 +135,10 @@ fn held(record: &Value, name: &str) {
 fn an_expected_harm_that_does_not_come_disproves() {
     let desk = Desk::new();
     let text = shipped("runbook/as-written/copy-of-another-second");
-    let text = text.replace("as-written: copy-of-another-second", "as-written: { is: copy-of-another-second, corrected: on }");
+    let text = text.replace(
+        "as-written: copy-of-another-second",
+        "as-written: { is: copy-of-another-second, corrected: on }",
+    );
     desk.drill(&text, &[]).ends_with(1);
     let found = findings(&desk.record());
     assert_eq!(found[0].0, "EXPECTATION_MISSED", "{found:#?}");

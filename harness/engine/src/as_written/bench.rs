@@ -38,8 +38,10 @@ pub struct Bench {
     pub data: PathBuf,
     /// Where the commands' own words go.
     pub said: PathBuf,
-    /// Files that the data directory holds.
+    /// Files that the data directory holds, and their bytes.
     pub files_before: u64,
+    /// See `files_before`.
+    pub bytes_before: u64,
 }
 
 /// Prepares it. The files of a lost server are taken as they are: nothing else of the drill needs them any more.
@@ -92,8 +94,10 @@ pub async fn prepare(
         let name = format!("{BACKUPS}/postgresql-{}.tar.gz", date.replace('-', ""));
         put_backup(drill, backup, &name)?;
     }
-    let files_before = files_in(&data);
-    Ok(Bench { root, data, said, files_before })
+    let measured = data.clone();
+    let (files_before, bytes_before) =
+        on_a_thread(move || (files_in(&measured), inspect::size(&measured))).await?;
+    Ok(Bench { root, data, said, files_before, bytes_before })
 }
 
 /// The backup as the runbook names it: a file of its own, so that nothing can become of the drill's.
@@ -113,9 +117,8 @@ async fn on_a_small_disk(drill: &Drill<'_>, of: Name, root: &Path) -> Result<(),
     let (lost, data) = (workspace.data(of), root.join("data"));
     let measured = lost.clone();
     let size = on_a_thread(move || inspect::size(&measured)).await?;
-    mounts::limit(root, size + size / 2 + SPARE, workspace.owner()).map_err(|error| {
-        only_root("the server's files cannot be put on a small disk", &error.to_string())
-    })?;
+    mounts::limit(root, size + size / 2 + SPARE, workspace.owner())
+        .map_err(|error| only_root("the server's files cannot be put on a small disk", &error.to_string()))?;
     workspace.make_dir(&Path::new(NAME.name()).join("data"))?;
     let (from, into) = (lost.clone(), data);
     let copied = on_a_thread(move || {

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pgdrill_backup::inspect;
 use pgdrill_model::as_written::{START, Wanted};
 use pgdrill_model::code::Code;
 use pgdrill_model::evidence::FoundEvidence;
@@ -104,14 +105,16 @@ pub async fn start(drill: &mut Drill<'_>, data: &Path) -> Result<State, Unable> 
                 let exit = server.end().await.unwrap_or_default();
                 let words = server.last_words();
                 if exit.killed() {
-                    let message = format!("the server on what the runbook left was ended by somebody: {words}");
+                    let message =
+                        format!("the server on what the runbook left was ended by somebody: {words}");
                     return Err(Unable::new(Code::ServerLost, message));
                 }
                 return Ok(State::Ended(words));
             }
             None if clock.elapsed() >= until => {
                 let seconds = LIMIT.as_secs();
-                let message = format!("the server on what the runbook left did not answer within {seconds} s");
+                let message =
+                    format!("the server on what the runbook left did not answer within {seconds} s");
                 return Err(Unable::new(Code::TimeLimit, message));
             }
             None => {}
@@ -152,7 +155,9 @@ pub async fn at(
     found: &mut FoundEvidence,
 ) -> Result<(), Unable> {
     let on = match wanted {
-        Wanted::OnTheCopy => copies(&bench.root).into_iter().next().unwrap_or_else(|| bench.root.join("no-copy")),
+        Wanted::OnTheCopy => {
+            copies(&bench.root).into_iter().next().unwrap_or_else(|| bench.root.join("no-copy"))
+        }
         _ => bench.data.clone(),
     };
     files(drill, bench, &on, found);
@@ -202,14 +207,15 @@ fn compared(expected: &Content, found: &Content) -> (Option<u64>, u64) {
 fn files(drill: &Drill<'_>, bench: &Bench, on: &Path, found: &mut FoundEvidence) {
     found.files = files_in(&bench.data);
     found.cluster = on.join("PG_VERSION").is_file() && on.join("global/pg_control").is_file();
-    found.copy_files = copies(&bench.root).first().map(|copy| files_in(copy));
+    found.copy_bytes = copies(&bench.root).first().map(|copy| inspect::size(copy));
     if !found.cluster {
         found.inside = some_of(names(on));
     }
     let beside = names(&bench.root);
     let ours = |name: &String| name == "data" || name == "safety-copy" || name.starts_with(COPY);
     found.beside = some_of(beside.into_iter().filter(|name| !ours(name)).collect());
-    let account = drill.workspace.owner().map_or_else(|| rustix::process::geteuid().as_raw(), |owner| owner.uid);
+    let account =
+        drill.workspace.owner().map_or_else(|| rustix::process::geteuid().as_raw(), |owner| owner.uid);
     let owner = fs::symlink_metadata(on).ok().map(|metadata| metadata.uid());
     found.owner = owner.filter(|owner| *owner != account);
 }
@@ -222,7 +228,8 @@ fn copies(root: &Path) -> Vec<PathBuf> {
 /// The names in a directory, in order.
 fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
@@ -256,7 +263,16 @@ mod tests {
     #[test]
     fn what_lies_around_is_named_and_counted() {
         let root = tempfile::tempdir().unwrap();
-        for name in ["data/base/1/1259", "data.backup.2/PG_VERSION", "data.backup.1/PG_VERSION", "e", "d", "c", "b", "a"] {
+        for name in [
+            "data/base/1/1259",
+            "data.backup.2/PG_VERSION",
+            "data.backup.1/PG_VERSION",
+            "e",
+            "d",
+            "c",
+            "b",
+            "a",
+        ] {
             let path = root.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();

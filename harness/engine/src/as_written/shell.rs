@@ -29,7 +29,8 @@ const PRELUDE: &str = "umask 022\nset -u\nsudo() { if [ \"$1\" = -u ]; then shif
 const ONE_SECOND: &str = "date() { command date -d \"@$SECOND\" \"$@\"; }\n";
 
 /// Between two blocks an operator takes more than a second.
-const NEXT_SECOND: &str = "second=$(date +%s)\nwhile [ \"$(date +%s)\" = \"$second\" ]; do sleep 0.05; done\n";
+const NEXT_SECOND: &str =
+    "second=$(date +%s)\nwhile [ \"$(date +%s)\" = \"$second\" ]; do sleep 0.05; done\n";
 
 /// How far the operator's clock is ahead of UTC.
 const EAST_US: i64 = 3 * 3600 * 1_000_000;
@@ -50,7 +51,7 @@ pub struct Ran {
     pub text: &'static str,
     /// Its exit code; none where it was not come to.
     pub code: Option<i32>,
-    /// Its last line.
+    /// The line that tells of an error, or its last one.
     pub said: String,
 }
 
@@ -123,8 +124,14 @@ fn adapted(line: &str) -> String {
 
 /// The first word that is a path from the top of the machine. Whatever the commands erase, it is not that.
 fn absolute(line: &str) -> Option<&str> {
-    let begins = |at: usize| line[..at].chars().next_back().is_none_or(|before| " '\"=(<>`:;|&".contains(before));
-    let quoted = |at: usize| line[..at].ends_with("ROOT\"") || line[..at].ends_with("BACKUP\"") || line[..at].ends_with("ARCHIVE\"") || line[..at].ends_with("API\"");
+    let begins =
+        |at: usize| line[..at].chars().next_back().is_none_or(|before| " '\"=(<>`:;|&".contains(before));
+    let quoted = |at: usize| {
+        line[..at].ends_with("ROOT\"")
+            || line[..at].ends_with("BACKUP\"")
+            || line[..at].ends_with("ARCHIVE\"")
+            || line[..at].ends_with("API\"")
+    };
     let at = line.match_indices('/').map(|(at, _)| at).find(|at| begins(*at) && !quoted(*at))?;
     line[at..].split_whitespace().next()
 }
@@ -132,20 +139,22 @@ fn absolute(line: &str) -> Option<&str> {
 /// What became of each command. The one that ended the script has its exit code; what stands below it was not come to.
 fn results(said: &Path, lines: &[&'static str], exit: &Exit) -> Vec<Ran> {
     let ran = |(number, text): (usize, &&'static str)| {
-        let words = fs::read(said.join(number.to_string()));
+        let output = fs::read(said.join(number.to_string()));
         let code = fs::read_to_string(said.join(format!("{number}.code"))).ok();
         let code = code.and_then(|code| code.trim().parse().ok());
-        let code = if words.is_ok() { code.or(exit.code) } else { None };
-        Ran { text, code, said: last_line(&words.unwrap_or_default()) }
+        let code = if output.is_ok() { code.or(exit.code) } else { None };
+        Ran { text, code, said: words(&output.unwrap_or_default()) }
     };
     lines.iter().enumerate().map(ran).collect()
 }
 
-/// The last line that says something, as far as it is worth to be kept.
-fn last_line(words: &[u8]) -> String {
-    let text = String::from_utf8_lossy(words);
-    let last = text.split(['\n', '\r']).map(str::trim).rfind(|line| !line.is_empty());
-    last.unwrap_or("").chars().take(LONGEST).collect()
+/// The first line that tells of an error, else the last that says something, as far as it is worth to be kept.
+fn words(said: &[u8]) -> String {
+    let text = String::from_utf8_lossy(said);
+    let lines = || text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+    let error = |line: &&str| ["ERROR:", "error:", "Cannot open:"].iter().any(|word| line.contains(word));
+    let told = lines().find(error).or_else(|| lines().next_back());
+    told.unwrap_or("").chars().take(LONGEST).collect()
 }
 
 /// Runs a script as whoever runs pgdrill, on this host.
@@ -193,10 +202,14 @@ mod tests {
     fn no_command_of_any_row_reaches_beyond_the_drill() {
         for entry in ROWS {
             for commands in [&entry.written, &entry.corrected] {
-                let blocks = commands.before.iter().chain([&commands.step, &commands.ask]).chain(commands.after);
+                let blocks =
+                    commands.before.iter().chain([&commands.step, &commands.ask]).chain(commands.after);
                 for block in blocks {
                     let lines: Vec<&str> = block.iter().copied().filter(|line| *line != START).collect();
-                    assert_eq!(lines.iter().find_map(|line| absolute(&adapted(line)).map(str::to_owned)), None);
+                    assert_eq!(
+                        lines.iter().find_map(|line| absolute(&adapted(line)).map(str::to_owned)),
+                        None
+                    );
                     assert!(script(&lines, false, true).is_ok(), "{}", entry.name);
                 }
             }
@@ -205,7 +218,8 @@ mod tests {
 
     #[test]
     fn a_path_that_no_rule_knows_is_refused() {
-        for line in ["rm -rf /var/lib/mysql/*", "tar -xzf '/backups/a'", "cp a >/etc/b", "a=/b", "cat \"/c\""] {
+        for line in ["rm -rf /var/lib/mysql/*", "tar -xzf '/backups/a'", "cp a >/etc/b", "a=/b", "cat \"/c\""]
+        {
             assert!(absolute(&adapted(line)).is_some(), "{line}");
         }
         assert_eq!(absolute(&adapted("rm -rf /var/lib/postgresql/data/*")), None);
@@ -225,6 +239,17 @@ mod tests {
         assert_eq!(codes, [Some(1), Some(0), Some(7), None]);
         let words: Vec<&str> = ran.iter().map(|line| line.said.as_str()).collect();
         assert_eq!(words, ["one", "", "two", ""]);
+    }
+
+    #[test]
+    fn what_a_command_said_is_its_error_where_it_has_one() {
+        assert_eq!(words(b"ERROR:  no such table\nLINE 1: SELECT\n        ^\n"), "ERROR:  no such table");
+        assert_eq!(
+            words(b"tar: a.tar: Cannot open: No such file\ntar: exiting now\n"),
+            "tar: a.tar: Cannot open: No such file"
+        );
+        assert_eq!(words(b"1/2 kB\r2/2 kB\n\n"), "2/2 kB");
+        assert_eq!(words(b""), "");
     }
 
     #[test]

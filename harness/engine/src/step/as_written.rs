@@ -66,7 +66,11 @@ async fn carry_out(
         row: step.row,
         corrected: step.corrected,
         commands: Vec::new(),
-        found: FoundEvidence { files_before: bench.files_before, ..FoundEvidence::default() },
+        found: FoundEvidence {
+            files_before: bench.files_before,
+            bytes_before: bench.bytes_before,
+            ..FoundEvidence::default()
+        },
         took_us: 0,
         restored_us: None,
     };

@@ -54,8 +54,7 @@ pub async fn run(drill: &mut Drill<'_>, act: &Act) -> Result<Vec<Finding>, Unabl
         Act::SafetyCopy { by, of } => safety_copy::run(drill, *by, *of).await,
         Act::Rollback { rollback, to, quiet } => rollback::run(drill, *rollback, *to, *quiet).await,
         Act::AsWritten { step, of, backup, mark } => {
-            let around =
-                as_written::Around { of: *of, backup: backup.as_deref(), mark: mark.as_deref() };
+            let around = as_written::Around { of: *of, backup: backup.as_deref(), mark: mark.as_deref() };
             as_written::run(drill, *step, around).await
         }
         Act::Watch { watch, on } => watch::run(drill, *watch, *on).await,

@@ -6,7 +6,8 @@ use super::{AsWritten, Block, By, Commands, Entry, Need, START, Stands, Wall, Wa
 /// The first line of a corrected block: what fails ends it.
 pub(super) const STOP: &str = "set -euo pipefail";
 
-const COPY: &str = "sudo cp -r /var/lib/postgresql/data /var/lib/postgresql/data.backup.$(date +%Y%m%d_%H%M%S)";
+const COPY: &str =
+    "sudo cp -r /var/lib/postgresql/data /var/lib/postgresql/data.backup.$(date +%Y%m%d_%H%M%S)";
 const ERASE: &str = "sudo rm -rf /var/lib/postgresql/data/*";
 const TAKE: &str = "sudo -u postgres pg_basebackup -D /var/lib/postgresql/data -Ft -z -P";
 const UNPACK: &str = "sudo tar -xzf /backup/postgresql-$(date +%Y%m%d).tar.gz -C /var/lib/postgresql/";
@@ -15,7 +16,8 @@ restore_command = 'cp /var/lib/postgresql/archive/%f %p'
 recovery_target_time = '2024-10-24 14:30:00'
 EOF";
 const SIGNAL: &str = "sudo touch /var/lib/postgresql/data/recovery.signal";
-const COPY_BACK: &str = "sudo cp -r /var/lib/postgresql/data.backup.$(date +%Y%m%d_%H%M%S) /var/lib/postgresql/data";
+const COPY_BACK: &str =
+    "sudo cp -r /var/lib/postgresql/data.backup.$(date +%Y%m%d_%H%M%S) /var/lib/postgresql/data";
 const IS_OK: &str = "sudo -u postgres psql -c \"SELECT 'Database OK' as status\"";
 
 /// Puts aside what is there: with room for it, as it is, and under a name that is written down when it is whole.
@@ -251,5 +253,4 @@ pub(super) const COPY_OF_ANOTHER_SECOND: Entry = Entry {
     ..ROW
 };
 
-pub(super) const COPY_INTO_THE_DIRECTORY: Entry =
-    Entry { one_second: true, ..COPY_OF_ANOTHER_SECOND };
+pub(super) const COPY_INTO_THE_DIRECTORY: Entry = Entry { one_second: true, ..COPY_OF_ANOTHER_SECOND };

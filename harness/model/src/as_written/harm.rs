@@ -2,6 +2,7 @@
 
 use super::Wanted;
 use crate::evidence::FoundEvidence;
+use crate::units::show_bytes;
 
 /// The harm that was found, where there is any.
 pub(super) fn of(wanted: Wanted, found: &FoundEvidence) -> Option<String> {
@@ -38,17 +39,25 @@ fn server(found: &FoundEvidence, on: &str) -> Option<String> {
 
 /// What is there instead of a cluster.
 fn instead(found: &FoundEvidence) -> String {
-    let mut text = format!(": of {} files {} are left in it", found.files_before, found.files);
-    if let Some(files) = found.copy_files {
-        text.push_str(&format!(", {files} of them lie in a copy beside it"));
+    let mut parts = Vec::new();
+    if found.files_before > 0 {
+        parts.push(format!("of {} files {} are left in it", found.files_before, found.files));
     }
     if !found.inside.is_empty() {
-        text.push_str(&format!("; it holds {}", found.inside.join(", ")));
+        parts.push(format!("it holds {}", found.inside.join(", ")));
     }
     if !found.beside.is_empty() {
-        text.push_str(&format!("; beside it lie {}", found.beside.join(", ")));
+        parts.push(format!("beside it lie {}", found.beside.join(", ")));
     }
-    text
+    let all = show_bytes(found.bytes_before);
+    parts.extend(found.copy_bytes.map(|bytes| {
+        if bytes < found.bytes_before {
+            format!("the safety copy holds {} of {all}", show_bytes(bytes))
+        } else {
+            "what was in it is only in the safety copy".to_owned()
+        }
+    }));
+    parts.iter().map(|part| format!("; {part}")).collect()
 }
 
 /// Whether each command that asked a good server ended well.
@@ -122,8 +131,25 @@ mod tests {
     }
 
     #[test]
+    fn half_a_copy_is_not_taken_for_one() {
+        let found = |bytes| FoundEvidence {
+            files_before: 9,
+            bytes_before: 36 << 20,
+            copy_bytes: Some(bytes),
+            ..FoundEvidence::default()
+        };
+        let words = of(Wanted::Newest, &found(20 << 20)).unwrap();
+        assert!(words.ends_with("the safety copy holds 20.0 MiB of 36.0 MiB"), "{words}");
+        let words = of(Wanted::Newest, &found(36 << 20)).unwrap();
+        assert!(words.ends_with("what was in it is only in the safety copy"), "{words}");
+    }
+
+    #[test]
     fn a_command_tells_when_it_fails_where_the_service_does_and_only_there() {
-        let found = |ill, well| FoundEvidence { asked: vec![asked(false, ill), asked(true, well)], ..FoundEvidence::default() };
+        let found = |ill, well| FoundEvidence {
+            asked: vec![asked(false, ill), asked(true, well)],
+            ..FoundEvidence::default()
+        };
         assert_eq!(of(Wanted::Telling, &found(22, 0)), None);
         assert!(of(Wanted::Telling, &found(0, 0)).unwrap().contains("answers 500"));
         assert!(of(Wanted::Telling, &found(22, 22)).unwrap().contains("answers 200"));

@@ -39,8 +39,10 @@ pub struct CommandEvidence {
 /// What was there when the commands were done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundEvidence {
-    /// Files that the data directory held before.
+    /// Files that the data directory held before, and their bytes.
     pub files_before: u64,
+    /// See `files_before`.
+    pub bytes_before: u64,
     /// Those that it holds.
     pub files: u64,
     /// What lies at its top, where that is no cluster.
@@ -49,9 +51,9 @@ pub struct FoundEvidence {
     /// What lies beside it, but for safety copies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<String>,
-    /// Files of the safety copy beside it, where there is one.
+    /// Bytes of the safety copy beside it, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub copy_files: Option<u64>,
+    pub copy_bytes: Option<u64>,
     /// The account that the files belong to, by its number, where that is not the server's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<u32>,

@@ -7,7 +7,8 @@ use std::ops::Range;
 use crate::check::Check;
 use crate::event::{Happening, StepStatus};
 use crate::evidence::{
-    AsWrittenEvidence, BaselineEvidence, CheckStatus, Evidence, RecoveryEvidence, RollbackEvidence, TallyEvidence,
+    AsWrittenEvidence, BaselineEvidence, CheckStatus, Evidence, RecoveryEvidence, RollbackEvidence,
+    TallyEvidence,
 };
 use crate::plan::Server;
 use crate::run::Run;

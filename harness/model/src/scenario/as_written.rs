@@ -70,8 +70,10 @@ impl<'de> Deserialize<'de> for AsWrittenArguments {
 
 impl TextOr<'_> for AsWrittenArguments {
     type Arguments = AsWrittenMapping;
-    const WANTED: &'static str = "the name of a step of the runbook, or a mapping with the keys is, corrected";
-    const HINT: &'static str = "write `as-written: backup-of-today`, or `as-written: { is: backup-of-today, corrected: on }`";
+    const WANTED: &'static str =
+        "the name of a step of the runbook, or a mapping with the keys is, corrected";
+    const HINT: &'static str =
+        "write `as-written: backup-of-today`, or `as-written: { is: backup-of-today, corrected: on }`";
 
     fn text(text: &str) -> Result<Self, Words> {
         RowName::from_text(text).map(Self::Name)
@@ -237,7 +239,9 @@ impl Around<'_> {
         });
         let newest = newest.last();
         match need {
-            Need::TodaysFile | Need::YesterdaysFile if !newest.is_some_and(|(_, backup)| is_tar_gz(backup)) => {
+            Need::TodaysFile | Need::YesterdaysFile
+                if !newest.is_some_and(|(_, backup)| is_tar_gz(backup)) =>
+            {
                 Some((
                     "restores a .tar.gz, and the newest backup is none",
                     "write `backup: { format: tar, compress: gzip }`",

@@ -40,7 +40,7 @@ fn story(steps: Vec<AsWrittenEvidence>) -> Story {
 
 /// The events of [`as_written`].
 pub fn as_written_story() -> Story {
-    let no_file = "tar: Error is not recoverable: exiting now";
+    let no_file = "tar (child): /var/lib/pgdrill/as-written-backup/postgresql-20261122.tar.gz: Cannot open: No such file or directory";
     let no_configuration = "postgres: could not access the server configuration file \
                             \"/var/lib/pgdrill/as-written/data/postgresql.conf\": No such file or directory";
     let row = AsWritten::BackupOfToday;
@@ -50,6 +50,7 @@ pub fn as_written_story() -> Story {
         commands: commands(row, false, &[(Some(0), ""), (Some(2), no_file), (Some(1), no_configuration)]),
         found: FoundEvidence {
             files_before: 1_318,
+            bytes_before: 36_085_760,
             files: 0,
             started: Some(false),
             said: no_configuration.to_owned(),
@@ -75,8 +76,9 @@ pub fn corrected_story() -> Story {
         commands: commands(row, true, &vec![(Some(0), ""); step.len()]),
         found: FoundEvidence {
             files_before: 1_318,
+            bytes_before: 36_085_760,
             files: 1_322,
-            copy_files: Some(1_318),
+            copy_bytes: Some(36_085_760),
             cluster: true,
             started: Some(true),
             state: Some("promoted".to_owned()),
