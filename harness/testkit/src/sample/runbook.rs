@@ -1,8 +1,9 @@
 //! Sample runs in which steps of the runbook were carried out, as they were written and corrected.
 
 use pgdrill_model::as_written::AsWritten;
-use pgdrill_model::event::{Happening, StepStatus};
+use pgdrill_model::event::{Happening, PlannedStep, StepStatus};
 use pgdrill_model::evidence::{AsWrittenEvidence, AskedEvidence, CommandEvidence, Evidence, FoundEvidence};
+use pgdrill_model::finding::Stage;
 use pgdrill_model::run::Run;
 
 use super::{Story, everything_held, header, recovery, until_disaster};
@@ -22,19 +23,34 @@ fn commands(row: AsWritten, corrected: bool, ends: &[(Option<i32>, &str)]) -> Ve
         .collect()
 }
 
-fn told(evidence: AsWrittenEvidence) -> Happening {
-    Happening::Measured(Evidence::AsWritten(evidence))
+/// A step of the story that takes a second.
+fn step(story: &mut Story, step: usize, inside: Vec<Happening>) {
+    story.tell(Happening::StepStarted { step }).pass(1_000);
+    for what in inside {
+        story.tell(what);
+    }
+    story.tell(Happening::StepEnded { step, status: StepStatus::Done, took_us: 1_000_000 });
 }
 
 fn story(steps: Vec<AsWrittenEvidence>) -> Story {
-    let mut story = until_disaster(header());
-    for step in steps {
-        story.tell(told(step));
+    let mut header = header();
+    let recover = header.plan.iter().position(|planned| planned.name == "recover").expect("it is planned");
+    for evidence in steps.iter().rev() {
+        let how = if evidence.corrected { "the corrected commands" } else { "the commands as written" };
+        let does = format!("run {how} of {}, on what is left of primary", evidence.row);
+        let planned =
+            PlannedStep { name: "as-written".to_owned(), stage: Stage::Disaster, line: Some(12), does };
+        header.plan.insert(recover, planned);
     }
-    story
-        .step(7, StepStatus::Done, vec![Happening::Measured(Evidence::Recovery(recovery()))])
-        .step(8, StepStatus::Done, everything_held())
-        .end(false, &["primary", "restored"]);
+    let mut story = until_disaster(header);
+    let mut next = recover;
+    for evidence in steps {
+        step(&mut story, next, vec![Happening::Measured(Evidence::AsWritten(evidence))]);
+        next += 1;
+    }
+    step(&mut story, next, vec![Happening::Measured(Evidence::Recovery(recovery()))]);
+    step(&mut story, next + 1, everything_held());
+    story.end(false, &["primary", "restored"]);
     story
 }
 
