@@ -15,8 +15,9 @@ pub(super) fn all(page: &mut Page, run: &Run) {
 
 fn one(page: &mut Page, step: &AsWrittenEvidence) {
     let entry = step.row.entry();
-    page.heading(&format!("Runbook, {}: {}", how(step), entry.name));
-    page.fact("step", entry.section);
+    page.heading("Runbook");
+    page.fact("step", &format!("{}, {}", entry.name, how(step)));
+    page.fact("section", entry.section);
     page.fact("meant", entry.meant);
     match step.harm() {
         Some(harm) => page.fact("HARM", &harm),
