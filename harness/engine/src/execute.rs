@@ -402,6 +402,8 @@ pub fn space(plan: &Plan) -> u64 {
         .iter()
         .map(|step| match &step.act {
             Act::CreateStandby | Act::Backup { .. } => 1,
+            // What is left of a server, a safety copy of it, and a copy of the backup.
+            Act::AsWritten { .. } => 2,
             Act::Recover(Recovery { backups, .. }) => {
                 let combined = backups.iter().map(Vec::len).filter(|members| *members > 1).max();
                 combined.unwrap_or(0) as u64

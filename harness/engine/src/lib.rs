@@ -5,6 +5,7 @@
 
 mod application;
 mod archiving;
+mod as_written;
 mod baseline;
 mod books;
 mod check;

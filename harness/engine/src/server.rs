@@ -1,6 +1,6 @@
 //! A server of the drill: a postmaster in a place, and where to find it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pgdrill_model::code::Code;
@@ -13,7 +13,7 @@ use tokio_postgres::Error;
 use crate::clock::within;
 use crate::log;
 use crate::session::{Door, Session, describe};
-use crate::settings::HBA;
+use crate::settings::{AS_IS, HBA};
 use crate::shared_memory;
 use crate::workspace::Workspace;
 
@@ -98,6 +98,29 @@ impl Server {
         ];
         let mut command = Command::postgres("postgres", arguments).log_to(&self.log);
         command.env.clone_from(&self.env);
+        self.process = Some(self.place.spawn(&command).await?);
+        Ok(())
+    }
+
+    /// Starts the postmaster on a directory as it lies there, with the configuration in it, but for where it listens and
+    /// what would reach outside; does not wait for anything.
+    ///
+    /// # Errors
+    ///
+    /// What the place cannot do.
+    pub async fn start_as_is(&mut self, workspace: &Workspace, data: &Path) -> Result<(), Unable> {
+        let name = self.name.name();
+        let hba = workspace.write(format!("conf/{name}.hba.conf"), HBA, 0o600)?;
+        let ident = workspace.write(format!("conf/{name}.ident.conf"), "", 0o600)?;
+        let mut arguments = vec!["-D".to_owned(), data.display().to_string()];
+        let files = [("hba_file", &hba), ("ident_file", &ident), ("unix_socket_directories", &self.socket)];
+        let files = files.map(|(name, path)| format!("{name}={}", path.display()));
+        for setting in AS_IS.map(str::to_owned).into_iter().chain(files) {
+            arguments.extend(["-c".to_owned(), setting]);
+        }
+        let mut command = Command::postgres("postgres", arguments).log_to(&self.log);
+        command.env.clone_from(&self.env);
+        data.clone_into(&mut self.data);
         self.process = Some(self.place.spawn(&command).await?);
         Ok(())
     }

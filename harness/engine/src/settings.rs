@@ -17,6 +17,26 @@ pub const HBA: &str = "local all all trust\nlocal replication all trust\n";
 /// The port in the socket's name; nothing listens on a network.
 pub const PORT: u16 = 5432;
 
+/// What a server is told that is started on files as they lie there, with the configuration that came with them: it listens
+/// on no network, archives nothing, follows nobody, loads nothing, and its log can be read.
+pub const AS_IS: [&str; 15] = [
+    "listen_addresses=",
+    "port=5432",
+    "logging_collector=off",
+    "log_destination=stderr",
+    "log_line_prefix=%m [%p] %e ",
+    "log_timezone=UTC",
+    "lc_messages=C",
+    "log_statement=none",
+    "log_min_error_statement=panic",
+    "dynamic_shared_memory_type=mmap",
+    "archive_mode=off",
+    "recovery_end_command=",
+    "primary_conninfo=",
+    "shared_preload_libraries=",
+    "max_logical_replication_workers=0",
+];
+
 /// What both servers have in common. Log lines carry no row data (`terse` leaves out the detail of constraint
 /// violations) and no statements. Shared memory is files of the data directory, where that is possible: a server that is
 /// killed cannot remove its own from the host.

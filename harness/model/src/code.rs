@@ -128,6 +128,9 @@ catalogue! {
     RollbackFailed "ROLLBACK_FAILED" Disproves
         "After the rollback things are not what they were when the safety copy was made."
         "The finding says what differs. Do not erase anything on the strength of this copy.";
+    RunbookHarms "RUNBOOK_HARMS" Disproves
+        "A step of the runbook did not leave what it is meant to leave."
+        "The finding says what was there afterwards. `pgdrill explain NAME` shows the step's commands and the corrected ones.";
     BaselineUnstable "BASELINE_UNSTABLE" Unverifies
         "The primary changed while its expected content was being measured."
         "Stop whatever else writes to the primary; the drill needs it quiet at that moment.";

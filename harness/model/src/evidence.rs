@@ -10,13 +10,15 @@ use crate::units::Lsn;
 
 mod alert;
 mod application;
+mod as_written;
 mod fault;
 mod point_in_time;
 mod safety;
 mod triage;
 
 pub use alert::AlertEvidence;
-pub use application::{ApplicationEvidence, AskedEvidence, OutageEvidence};
+pub use application::{ApplicationEvidence, OutageEvidence, RequestEvidence};
+pub use as_written::{AsWrittenEvidence, AskedEvidence, CommandEvidence, FoundEvidence};
 pub use fault::{BareEvidence, FaultEvidence, MutantEvidence, MutantOutcome};
 pub use point_in_time::{
     ForkEvidence, LossEvidence, MarkEvidence, PointEvidence, SweepEvidence, TallyEvidence, WalEndEvidence,
@@ -94,6 +96,8 @@ pub enum Evidence {
     Triage(TriageEvidence),
     /// The application was started.
     Application(ApplicationEvidence),
+    /// A step of the runbook was carried out.
+    AsWritten(AsWrittenEvidence),
 }
 
 /// What a running server said of itself.

@@ -11,6 +11,7 @@ use crate::run::{Run, SCHEMA, StepRecord};
 use crate::scenario::Expect;
 use crate::verdict::Verdict;
 
+mod as_written;
 mod faults;
 mod gaps;
 mod objectives;
@@ -55,6 +56,7 @@ pub fn fold(events: &[Event]) -> Option<Run> {
         safety_copies: Vec::new(),
         rollback: None,
         applications: Vec::new(),
+        as_written: Vec::new(),
         recoveries: Vec::new(),
         checks: Vec::new(),
         objectives: Vec::new(),
@@ -118,6 +120,7 @@ fn measured(run: &mut Run, evidence: &Evidence) {
         Evidence::Rollback(rollback) => run.rollback = Some(rollback.clone()),
         Evidence::Application(application) => run.applications.push(application.clone()),
         Evidence::Triage(triage) => run.triages.push(triage.clone()),
+        Evidence::AsWritten(step) => run.as_written.push(step.clone()),
         Evidence::Alert(alert) => run.alerts.push(alert.clone()),
         Evidence::Mutant(mutant) => run.mutants.push(mutant.clone()),
     }
@@ -139,6 +142,7 @@ fn judge(run: &mut Run, ended: bool) {
     objectives::measure(run);
     judge_tallies(run);
     faults::judge(run);
+    as_written::judge(run);
     if ended && run.teardown.is_none() {
         add_missing(run, Code::CleanupFailed, "nothing says that the drill's servers and files are gone");
     }
@@ -285,7 +289,13 @@ fn against_expectation(run: &mut Run, expect: Expect) -> (Verdict, String) {
     });
     // What is about another thing than the backup is no part of what a bad backup explains.
     let aside = run.findings.iter().any(|finding| {
-        let codes = [Code::AlertMissed, Code::AlertEarly, Code::TriageWrong, Code::RollbackFailed];
+        let codes = [
+            Code::AlertMissed,
+            Code::AlertEarly,
+            Code::TriageWrong,
+            Code::RollbackFailed,
+            Code::RunbookHarms,
+        ];
         codes.contains(&finding.code) && expect.finding != Some(finding.code)
     });
     let met = run.observed == expect.verdict && found && !aside;

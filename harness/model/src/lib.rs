@@ -4,6 +4,7 @@
 //! everything else hangs on those nouns.
 
 pub mod alert;
+pub mod as_written;
 pub mod check;
 pub mod code;
 pub mod detection;

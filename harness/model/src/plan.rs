@@ -10,8 +10,8 @@ use crate::fault::{Fault, Site};
 use crate::finding::Stage;
 use crate::scenario::{
     Action, Application, Archive, Awaited, Backup, Cluster, CopyBy, Crash, Data, Disaster, Expect, RecoverBy,
-    RecoverFrom, Rollback, Rpo, Setting, Sql, Sweep, SwitchWal, Tablespace, Target, Timeline, Triage, Watch,
-    Work,
+    RecoverFrom, Rollback, Rpo, RunbookStep, Setting, Sql, Sweep, SwitchWal, Tablespace, Target, Timeline,
+    Triage, Watch, Work,
 };
 use crate::units::Major;
 
@@ -182,6 +182,17 @@ pub enum Act {
         /// Whether what it holds must be what was captured last: nothing else happened to it before it was lost.
         quiet: bool,
     },
+    /// Carry out a step of the runbook.
+    AsWritten {
+        /// Which, and how.
+        step: RunbookStep,
+        /// The server whose files its commands work on, or from which they take a backup.
+        of: Server,
+        /// The newest backup there is, for commands that restore one.
+        backup: Option<String>,
+        /// The mark at which recovery is to stop, for commands that recover to a time.
+        mark: Option<String>,
+    },
     /// Damage something on purpose, or make that it will be damaged.
     Fault {
         /// What is done.
@@ -294,6 +305,8 @@ pub enum Server {
     Sweep,
     /// One that is recovered without pgdrill's help, to hear what PostgreSQL itself says.
     Bare,
+    /// The one on which the commands of a runbook are carried out.
+    AsWritten,
     /// The archive host: `pg_receivewal`, which outlives the server whose WAL it receives.
     Receiver,
     /// PgBouncer, which outlives the servers that it leads to.
@@ -312,6 +325,7 @@ impl Server {
             Self::Restored(_) => "restored-4",
             Self::Sweep => "sweep",
             Self::Bare => "bare",
+            Self::AsWritten => "as-written",
             Self::Receiver => "receiver",
             Self::Pooler => "pooler",
         }
@@ -401,6 +415,7 @@ impl Act {
             Self::Disaster { .. } => "disaster",
             Self::SafetyCopy { .. } => "safety-copy",
             Self::Rollback { .. } => "rollback",
+            Self::AsWritten { .. } => "as-written",
             Self::Fault { .. } => "fault",
             Self::Recover(_) => "recover",
             Self::BareRecovery { .. } => "bare-recovery",
@@ -434,6 +449,7 @@ impl Act {
             | Self::Alert { .. }
             | Self::Triage { .. }
             | Self::SafetyCopy { .. }
+            | Self::AsWritten { .. }
             | Self::StopApplication(_) => Stage::Disaster,
             Self::Recover(_) | Self::Sweep { .. } => Stage::Recover,
             Self::Sql { .. }

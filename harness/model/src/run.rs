@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::event::{Event, Header, PlannedStep, StepStatus, Teardown};
 use crate::evidence::{
-    AlertEvidence, ApplicationEvidence, BackupEvidence, BareEvidence, BaselineEvidence, CheckRecord,
-    CheckStatus, FaultEvidence, LoadEvidence, LossEvidence, MarkEvidence, MutantEvidence, PlaceFacts,
-    RecoveryEvidence, RollbackEvidence, SafetyCopyEvidence, ServerEvidence, SweepEvidence, TallyEvidence,
-    TriageEvidence, WorkEvidence,
+    AlertEvidence, ApplicationEvidence, AsWrittenEvidence, BackupEvidence, BareEvidence, BaselineEvidence,
+    CheckRecord, CheckStatus, FaultEvidence, LoadEvidence, LossEvidence, MarkEvidence, MutantEvidence,
+    PlaceFacts, RecoveryEvidence, RollbackEvidence, SafetyCopyEvidence, ServerEvidence, SweepEvidence,
+    TallyEvidence, TriageEvidence, WorkEvidence,
 };
 use crate::finding::Finding;
 use crate::scenario::Rpo;
@@ -88,6 +88,9 @@ pub struct Run {
     /// The application, each time that it was started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applications: Vec<ApplicationEvidence>,
+    /// Steps of the runbook that were carried out, as written or corrected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub as_written: Vec<AsWrittenEvidence>,
     /// The recoveries.
     pub recoveries: Vec<RecoveryEvidence>,
     /// How each check of the plan ended.

@@ -114,7 +114,7 @@ impl State {
 #[derive(Clone, Copy)]
 pub struct Entry {
     /// The step.
-    pub step: RunbookStep,
+    pub step: Step,
     /// Its part.
     pub part: Part,
     /// What it is about: `PostgreSQL`, `PgBouncer`, `trading API`.
@@ -135,13 +135,13 @@ macro_rules! runbook {
     ($($step:ident $part:ident $system:literal $does:literal $reads:expr;)+) => {
         /// A step of the runbook.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum RunbookStep {
+        pub enum Step {
             $(#[doc = $does] $step,)+
         }
 
         /// Every step, in the runbook's order.
         pub const STEPS: &[Entry] = &[
-            $(Entry { step: RunbookStep::$step, part: Part::$part, system: $system, does: $does, reads: $reads },)+
+            $(Entry { step: Step::$step, part: Part::$part, system: $system, does: $does, reads: $reads },)+
         ];
     };
 }

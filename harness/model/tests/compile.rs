@@ -31,7 +31,7 @@ fn server(act: &Act) -> Option<Server> {
         | Act::StartApplication { on, .. }
         | Act::Triage { of: on, .. }
         | Act::Fault { on, .. } => Some(*on),
-        Act::Check { of, .. } | Act::SafetyCopy { of, .. } => Some(*of),
+        Act::Check { of, .. } | Act::SafetyCopy { of, .. } | Act::AsWritten { of, .. } => Some(*of),
         Act::Rollback { to, .. } => Some(*to),
         Act::Recover(recovery) => Some(recovery.server),
         Act::CreateCluster(_)

@@ -55,16 +55,19 @@ fn stories() -> Vec<Vec<Event>> {
         sample::mutants_story().events(),
         sample::alarmed_story().events(),
         sample::alarm_to_rollback().events,
+        sample::as_written_story().events(),
+        sample::corrected_story().events(),
     ]
 }
 
 /// Those in which everything held.
-fn proven() -> [Vec<Event>; 4] {
+fn proven() -> [Vec<Event>; 5] {
     [
         sample::proven_story().events(),
         sample::second_disaster().events,
         sample::sweep().events,
         sample::alarm_to_rollback().events,
+        sample::corrected_story().events(),
     ]
 }
 
@@ -191,7 +194,7 @@ fn no_evidence_about_a_point_in_time_can_be_worse_in_a_proven_run() {
 }
 
 #[test]
-fn no_evidence_about_alarm_copy_and_rollback_can_be_worse_in_a_proven_run() {
+fn no_evidence_about_alarm_copy_rollback_and_runbook_can_be_worse_in_a_proven_run() {
     for precaution in Precaution::ALL {
         assert_no_evidence_can_be_worse(&format!("{precaution:?}"), |evidence| precaution.apply(evidence));
     }

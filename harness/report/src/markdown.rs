@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use pgdrill_model::code::Weight;
 use pgdrill_model::detection::{Detector, Matrix, Sight};
+use pgdrill_model::evidence::CommandEvidence;
 use pgdrill_model::run::Run;
 use pgdrill_model::runbook::{State, Timeline, is_rehearsed, of};
 use pgdrill_model::verdict::Verdict;
 
 use crate::text::alerts::seen;
+use crate::text::as_written::{how, left};
 use crate::text::faults::{score, why};
 use crate::text::runbook::{budgeted, counted};
 use crate::words;
@@ -45,6 +47,7 @@ pub fn runs(runs: &[Run]) -> String {
     alerts(&mut text, runs);
     runs.iter().for_each(|run| timeline(&mut text, run));
     runbook(&mut text, runs);
+    as_written(&mut text, runs);
     runs.iter().for_each(|run| mutants(&mut text, run));
     runs.iter().filter(|run| run.verdict != Verdict::Proven).for_each(|run| findings(&mut text, run));
     text
@@ -155,6 +158,42 @@ fn runbook(text: &mut String, runs: &[Run]) {
             }
             State::ByHand => writeln!(text, "- [ ] {does}: by \\_\\_\\_\\_ at \\_\\_\\_\\_"),
         };
+    }
+}
+
+/// What the steps of the runbook did, as written and corrected.
+fn as_written(text: &mut String, runs: &[Run]) {
+    let steps = || runs.iter().flat_map(|run| run.as_written.iter().map(move |step| (run, step)));
+    if steps().next().is_none() {
+        return;
+    }
+    text.push_str("\n## The runbook\n\n| step | PostgreSQL | commands | what they left | corrected commands |\n|---|---:|---|---|---|\n");
+    for (run, step) in steps() {
+        let typed: Vec<String> =
+            step.commands.iter().filter(|command| command.of_the_step).map(exit).collect();
+        let corrected: Vec<String> =
+            step.row.entry().corrected.step.iter().map(|command| cell(command)).collect();
+        let harm = step.harm();
+        let _ = writeln!(
+            text,
+            "| {}, {} | {} | {} | {} | {} |",
+            step.row,
+            how(step),
+            run.header.postgres,
+            typed.join("<br>"),
+            harm.map_or_else(|| cell(&left(step)), |harm| format!("**HARM**: {}", cell(&harm))),
+            if step.corrected { String::new() } else { corrected.join("<br>") }
+        );
+    }
+}
+
+/// A command, and how it ended where that was not well.
+fn exit(command: &CommandEvidence) -> String {
+    let text = cell(&command.text);
+    match command.code {
+        Some(0) => text,
+        Some(code) => format!("{text} (exit code {code})"),
+        None => format!("{text} (not run)"),
     }
 }
 

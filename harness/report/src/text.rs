@@ -11,6 +11,7 @@ use crate::words;
 
 pub(crate) mod alerts;
 mod application;
+pub(crate) mod as_written;
 mod detection;
 mod differences;
 pub(crate) mod faults;
@@ -40,6 +41,7 @@ pub fn drill(run: &Run, style: Style) -> String {
     points::sweeps(&mut page, run);
     safety::all(&mut page, run);
     application::all(&mut page, run);
+    as_written::all(&mut page, run);
     checks(&mut page, run);
     faults::mutants(&mut page, run);
     runbook::steps(&mut page, std::slice::from_ref(run));

@@ -7,12 +7,14 @@ mod evidence;
 mod faults;
 mod matrix;
 mod real;
+mod runbook;
 
 pub use alarm::{alarmed, alarmed_story};
 pub use evidence::{backup, baseline, header, held, load, place, recovery, server};
 pub use faults::{mutants, mutants_story, noticed, noticed_story};
 pub use matrix::matrix;
 pub use real::{alarm_to_rollback, lossy, second_disaster, sweep};
+pub use runbook::{as_written, as_written_story, corrected, corrected_story};
 
 use pgdrill_model::check::Check;
 use pgdrill_model::code::Code;
@@ -449,5 +451,7 @@ pub fn all() -> Vec<(&'static str, Run)> {
         ("noticed", noticed()),
         ("mutants", mutants()),
         ("alarmed", alarmed()),
+        ("as-written", as_written()),
+        ("corrected", corrected()),
     ]
 }

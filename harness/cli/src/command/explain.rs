@@ -1,9 +1,10 @@
-//! `pgdrill explain`: what a finding code, a check, a fault, an alert or a signal means.
+//! `pgdrill explain`: what a finding code, a check, a fault, an alert, a signal or a step of the runbook means.
 
 use std::fmt::Write;
 
 use anyhow::bail;
 use pgdrill_model::alert::{ALERTS, Alert};
+use pgdrill_model::as_written::{AsWritten, ROWS};
 use pgdrill_model::check::{CHECKS, Check};
 use pgdrill_model::code::{CODES, Code, Weight};
 use pgdrill_model::fault::{FAULTS, Fault, Site};
@@ -22,10 +23,12 @@ pub(super) fn run(name: Option<&str>) -> anyhow::Result<Exit> {
             let fault = name.parse::<Fault>().ok().map(explain_fault);
             let alert = name.parse::<Alert>().ok().map(explain_alert);
             let signal = name.parse::<Signal>().ok().map(explain_signal);
-            let found: Vec<String> = [code, check, fault, alert, signal].into_iter().flatten().collect();
+            let step = name.parse::<AsWritten>().ok().map(explain_step);
+            let found: Vec<String> =
+                [code, check, fault, alert, signal, step].into_iter().flatten().collect();
             if found.is_empty() {
                 bail!(
-                    "there is no finding code, check, fault, alert or signal '{name}'; `pgdrill explain` lists them all"
+                    "there is no finding code, check, fault, alert, signal or step of the runbook '{name}'; `pgdrill explain` lists them all"
                 );
             }
             found.join("\n")
@@ -122,6 +125,26 @@ fn explain_signal(signal: Signal) -> String {
     )
 }
 
+fn explain_step(step: AsWritten) -> String {
+    let entry = step.entry();
+    let typed = |block: &[&str]| -> String {
+        block.iter().flat_map(|command| command.lines()).fold(String::new(), |mut text, line| {
+            let _ = writeln!(text, "    {line}");
+            text
+        })
+    };
+    format!(
+        "{name}\n\nIn the runbook: {}\nMeant: {}\nAs written: {}\n\n{}\nCorrected:\n\n{}\nIn a scenario: `- as-written: {name}`, \
+         or `- as-written: {{ is: {name}, corrected: on }}`\n",
+        entry.section,
+        entry.meant,
+        entry.does,
+        typed(entry.written.step),
+        typed(entry.corrected.step),
+        name = entry.name
+    )
+}
+
 fn all() -> String {
     let mut text = "Finding codes:\n".to_owned();
     for entry in CODES {
@@ -142,6 +165,10 @@ fn all() -> String {
     text.push_str("\nSignals of `live triage`:\n");
     for entry in SIGNALS {
         let _ = writeln!(text, "  {:<22} {}", entry.name, entry.doc);
+    }
+    text.push_str("\nSteps of the runbook as it was written:\n");
+    for entry in ROWS {
+        let _ = writeln!(text, "  {:<29} {}", entry.name, entry.does);
     }
     text
 }

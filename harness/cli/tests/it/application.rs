@@ -155,9 +155,9 @@ fn an_application_of_ones_own_is_started_and_stopped_and_its_outage_is_seen() {
 
 #[rstest]
 #[case::it_answers_500(broken, "status 500")]
-#[case::it_answers_garbage(|mut stream| { let _ = stream.write_all(b"\x00\xff garbage\r\n\r\n"); }, "")]
-#[case::it_hangs(|stream| { thread::sleep(Duration::from_secs(30)); drop(stream); }, "no answer within")]
-#[case::it_refuses(drop, "")]
+#[case::it_answers_garbage(|mut stream: TcpStream| { let _ = stream.write_all(b"\x00\xff garbage\r\n\r\n"); }, "")]
+#[case::it_hangs(|stream: TcpStream| { thread::sleep(Duration::from_secs(30)); drop(stream); }, "no answer within")]
+#[case::it_refuses(drop::<TcpStream>, "")]
 fn an_application_that_never_works_teaches_nothing_and_is_not_waited_for(
     #[case] not_well: fn(TcpStream),
     #[case] words: &str,

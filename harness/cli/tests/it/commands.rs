@@ -87,6 +87,7 @@ fn clean_with_nothing_to_clean_says_so() {
 #[case("rto-exceeded", "What now:")]
 #[case("fingerprints", "What it does not see:")]
 #[case("archiving-fails", "Severity: P2")]
+#[case("backup-of-today", "Corrected:")]
 fn explain_explains(#[case] name: &str, #[case] words: &str) {
     let done = Desk::new().pgdrill(&["explain", name]);
     done.ends_with(0);

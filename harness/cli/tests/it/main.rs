@@ -4,6 +4,7 @@
 
 mod application;
 mod archiving;
+mod as_written;
 mod backups;
 mod bad_input;
 mod commands;

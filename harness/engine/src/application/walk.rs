@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hyper::Method;
-use pgdrill_model::evidence::AskedEvidence;
+use pgdrill_model::evidence::RequestEvidence;
 use pgdrill_model::units::show_count;
 use pgdrill_model::world::Clock;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ pub struct Walk<'w> {
 
 impl Walk<'_> {
     /// Does all of it, whatever comes.
-    pub async fn all(&self) -> Vec<AskedEvidence> {
+    pub async fn all(&self) -> Vec<RequestEvidence> {
         let login = |password: &str| json!({ "user": APPLICATION_ROLE, "password": password });
         let mut asked = vec![
             self.ask("log in", Method::POST, "/api/login", Some(login(self.password)), 200, logged_in).await,
@@ -66,7 +66,7 @@ impl Walk<'_> {
         asked
     }
 
-    async fn dashboard(&self) -> AskedEvidence {
+    async fn dashboard(&self) -> RequestEvidence {
         let began = self.clock.elapsed();
         let answer = ask(Method::GET, &format!("{}/", self.web), None, LIMIT).await;
         let page = |answer: &Answer| {
@@ -89,7 +89,7 @@ impl Walk<'_> {
         body: Option<Value>,
         status: u16,
         read: impl FnOnce(&Answer) -> Result<String, String>,
-    ) -> AskedEvidence {
+    ) -> RequestEvidence {
         let request = format!("{method} {path}");
         let began = self.clock.elapsed();
         let answer = ask(method, &format!("{}{path}", self.api), body.as_ref(), LIMIT).await;
@@ -102,12 +102,12 @@ impl Walk<'_> {
         request: &str,
         began: Duration,
         came: Result<String, String>,
-    ) -> AskedEvidence {
+    ) -> RequestEvidence {
         let (answer, wrong) = match came {
             Ok(answer) => (answer, None),
             Err(words) => (String::new(), Some(words)),
         };
-        AskedEvidence {
+        RequestEvidence {
             what: what.to_owned(),
             request: request.to_owned(),
             took_us: self.clock.elapsed().saturating_sub(began).as_micros() as u64,

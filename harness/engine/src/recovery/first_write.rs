@@ -4,6 +4,8 @@
 //! Its rows carry its transaction's number, by which the content checks leave them out; so the checks may run at any
 //! time after it, and see everything else that happened to the server.
 
+use std::path::Path;
+
 use pgdrill_model::code::Code;
 use pgdrill_model::evidence::RecoveryEvidence;
 use pgdrill_model::finding::{Finding, Stage, Unable};
@@ -49,6 +51,16 @@ pub async fn write(
     };
     drill.recovered()?.first_write = Some(written);
     Ok(findings)
+}
+
+/// Places an order as the application does, where nothing else is made of it.
+///
+/// # Errors
+///
+/// Why it could not, in words.
+pub async fn order(socket: &Path, origin: &str, server: Name) -> Result<(), String> {
+    let door = Door { role: APPLICATION_ROLE.to_owned(), ..Door::superuser(socket, DATABASE) };
+    place_order(&door, origin, &symbol(server)).await.map(|_| ())
 }
 
 async fn place_order(door: &Door, origin: &str, symbol: &str) -> Result<FirstWrite, String> {

@@ -8,6 +8,7 @@ use crate::fault;
 
 mod alert;
 mod application;
+mod as_written;
 mod backup;
 mod bare_recovery;
 mod capture;
@@ -29,6 +30,7 @@ mod triage;
 mod watch;
 mod work;
 
+pub(crate) use as_written::{needs_root, only_root};
 pub use crash::run as crash;
 pub use work::leave as leave_work;
 
@@ -53,6 +55,10 @@ pub async fn run(drill: &mut Drill<'_>, act: &Act) -> Result<Vec<Finding>, Unabl
         Act::Capture { checks, on } => capture::run(drill, checks, *on).await,
         Act::SafetyCopy { by, of } => safety_copy::run(drill, *by, *of).await,
         Act::Rollback { rollback, to, quiet } => rollback::run(drill, *rollback, *to, *quiet).await,
+        Act::AsWritten { step, of, backup, mark } => {
+            let around = as_written::Around { of: *of, backup: backup.as_deref(), mark: mark.as_deref() };
+            as_written::run(drill, *step, around).await
+        }
         Act::Watch { watch, on } => watch::run(drill, *watch, *on).await,
         Act::Alert { awaited, cause } => alert::run(drill, *awaited, *cause).await,
         Act::StartApplication { application, on } => application::start(drill, application, *on).await,

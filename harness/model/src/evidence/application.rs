@@ -14,7 +14,7 @@ pub struct ApplicationEvidence {
     /// How long it took to be healthy; none where it was not in time.
     pub healthy_us: Option<u64>,
     /// What was asked of it then, in this order.
-    pub asked: Vec<AskedEvidence>,
+    pub asked: Vec<RequestEvidence>,
     /// How long its users were without it, where a server that it had run on was lost before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outage: Option<OutageEvidence>,
@@ -22,7 +22,7 @@ pub struct ApplicationEvidence {
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AskedEvidence {
+pub struct RequestEvidence {
     /// What a person would call it: `log in`, `place an order`.
     pub what: String,
     /// The request: `POST /api/login`.

@@ -7,8 +7,8 @@ use std::ops::Range;
 use crate::check::Check;
 use crate::event::{Happening, StepStatus};
 use crate::evidence::{
-    ApplicationEvidence, BaselineEvidence, CheckStatus, Evidence, RecoveryEvidence, RollbackEvidence,
-    TallyEvidence,
+    ApplicationEvidence, AsWrittenEvidence, BaselineEvidence, CheckStatus, Evidence, RecoveryEvidence,
+    RollbackEvidence, TallyEvidence,
 };
 use crate::plan::Server;
 use crate::run::Run;
@@ -37,6 +37,7 @@ pub(super) fn complete(run: &Run) -> bool {
         && run.alerts.iter().all(|alert| alert.detected_us.is_some() && !alert.early)
         && run.applications.iter().all(works)
         && saw_the_outages(run)
+        && run.as_written.iter().all(|step| step.harm().is_none() && ran(step))
         && run.rollback.as_ref().is_none_or(|rollback| came_back(run, rollback))
         && (!run.checks.is_empty() || !planned("recover"))
         && run.checks.iter().all(|check| check.status == CheckStatus::Held)
@@ -84,6 +85,11 @@ fn saw_the_outages(run: &Run) -> bool {
         [before, after] => before.server == after.server || after.outage.is_some(),
         _ => true,
     })
+}
+
+/// Whether any command of a step of the runbook was really run.
+fn ran(step: &AsWrittenEvidence) -> bool {
+    step.commands.iter().any(|command| command.of_the_step && command.code.is_some())
 }
 
 /// Whether what had to be brought back is there or lost: nothing else can have become of it.
@@ -176,6 +182,7 @@ fn lacks_preparation(run: &Run) -> bool {
         || distinct(&run.triages) < done(run, "triage")
         || distinct(&run.safety_copies) < done(run, "safety-copy")
         || distinct(&run.applications) < done(run, "start-application")
+        || distinct(&run.as_written) < done(run, "as-written")
 }
 
 /// How many steps that let writers work must have left what these did. Writers that go on behind other steps have told

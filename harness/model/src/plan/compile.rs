@@ -1,12 +1,13 @@
 //! From a scenario to the plan of one cell of the matrix.
 
 use super::{Act, Member, NewCluster, Plan, Planned, Recovery, Server, majors};
+use crate::as_written::Stands;
 use crate::check::Check;
 use crate::code::Code;
 use crate::fault::{Fault, Site};
 use crate::finding::Unable;
 use crate::scenario::{
-    Backup, BackupFrom, Disaster, Origins, Placed, Point, Recover, RecoverFrom, Scenario, Step,
+    Backup, BackupFrom, Disaster, Origins, Placed, Point, Recover, RecoverFrom, RunbookStep, Scenario, Step,
 };
 use crate::units::Major;
 
@@ -173,6 +174,12 @@ impl<'s> Walk<'s> {
                 Act::Triage { triage: *triage, of, lost }
             }
             Step::StopApplication => Act::StopApplication(self.scenario.application.clone()),
+            Step::AsWritten(step) => {
+                if step.row.entry().stands == Stands::Live {
+                    self.capture();
+                }
+                self.as_written(index, *step)
+            }
             Step::Watch(watch) => Act::Watch { watch: *watch, on },
             Step::Alert(awaited) => Act::Alert { awaited: *awaited, cause: self.cause() },
             Step::Crash(crash) => Act::Crash { crash: *crash, on },
@@ -244,6 +251,16 @@ impl<'s> Walk<'s> {
         self.backups.push(chain);
         self.origins.backup();
         Act::Backup { name, how, upon, on: self.server }
+    }
+
+    fn as_written(&self, index: usize, step: RunbookStep) -> Act {
+        let of = if step.row.entry().stands == Stands::Live { self.server } else { self.lost.0 };
+        let backup = self.backups.last().and_then(|chain| chain.last()).map(|member| member.name.clone());
+        let mark = self.scenario.steps[..index].iter().rev().find_map(|step| match &step.what {
+            Step::Mark(name) => Some(name.clone()),
+            _ => None,
+        });
+        Act::AsWritten { step, of, backup, mark }
     }
 
     fn recover(&mut self, index: usize, line: usize, recover: &Recover) -> Result<Act, Unable> {

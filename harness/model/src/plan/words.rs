@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Act, Member, NewCluster, Recovery, Server};
+use crate::as_written::Stands;
 use crate::fault::Site;
 use crate::scenario::{
     Action, Backup, BackupFrom, CheckpointMode, Cluster, CopyBy, Disaster, ManifestChecksums, Method, Point,
@@ -75,6 +76,11 @@ impl fmt::Display for Act {
                     show_duration(rollback.within)
                 )?;
                 if *quiet { f.write_str(", and compare what it holds with what was captured") } else { Ok(()) }
+            }
+            Self::AsWritten { step, of, .. } => {
+                let (how, on) = (if step.corrected { "the corrected commands" } else { "the commands as written" }, of.name());
+                let what = if step.row.entry().stands == Stands::Live { "beside the live" } else { "on what is left of" };
+                write!(f, "run {how} of {}, {what} {on}; then see what is there, and start a server on it", step.row)
             }
             Self::Watch { watch, on } => {
                 write!(f, "look at {} again and again for what alerts", on.name())?;

@@ -11,6 +11,7 @@ use serde::de::{self, Deserializer, Visitor};
 
 use super::application::{ApplicationArguments, ApplicationWord};
 use super::archive::ArchiveArguments;
+use super::as_written::AsWrittenArguments;
 use super::backup::{MaxRate, Switch};
 use super::cluster::{FixtureTable, IcuLocale, Locale, SegmentSize, TablespaceName};
 use super::disaster::DisasterArguments;
@@ -155,6 +156,9 @@ pub(super) enum Step {
     /// Goes back to the safety copy, as where a recovery failed, or is not to be kept: it is what it was, its server comes
     /// back, and holds what it held. The last step.
     Rollback(RollbackArguments),
+    /// Carries out a step of the restore runbook as it was written, or its corrected commands, on what a killed server left,
+    /// and says what is there then.
+    AsWritten(AsWrittenArguments),
     /// Damages something on purpose, at a place that the seed chooses: the server before it is lost, a backup while it is
     /// taken, the stored backup or the archive between the disaster and the recovery, the next recovery, or the recovered
     /// server.
@@ -184,6 +188,7 @@ impl Step {
             Self::Disaster(_) => "disaster",
             Self::SafetyCopy(_) => "safety-copy",
             Self::Rollback(_) => "rollback",
+            Self::AsWritten(_) => "as-written",
             Self::Fault(_) => "fault",
             Self::Recover(_) => "recover",
             Self::Sweep(_) => "sweep",

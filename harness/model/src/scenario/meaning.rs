@@ -10,8 +10,8 @@ use super::setting::settings;
 use super::slot::At;
 use super::walkthrough::Walkthrough;
 use super::{
-    Archive, Data, Disaster, Expect, Objectives, Placed, Rpo, Scenario, Step, application, archive, cluster,
-    fault,
+    Archive, Data, Disaster, Expect, Objectives, Placed, Rpo, Scenario, Step, application, archive,
+    as_written, cluster, fault,
 };
 use crate::check::{CHECKS, Check};
 use crate::code::{Code, Weight};
@@ -43,6 +43,7 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
         }
     };
     let faults = fault::places(&written);
+    let runbook = as_written::places(&written);
     let steps = Walkthrough::new(lines).take(written, &mut notes);
     let written = file.objectives.what().unwrap_or_default();
     measured(&written, &steps, &mut notes);
@@ -98,6 +99,7 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
         time_limit: file.time_limit.what().map_or(TIME_LIMIT, |limit| limit.0),
     };
     fault::check(&scenario, &faults, &mut notes);
+    as_written::check(&scenario, &runbook, &mut notes);
     if notes.is_empty() { Ok(scenario) } else { Err(notes) }
 }
 
@@ -217,7 +219,7 @@ fn earliest(code: Code) -> Stage {
         Code::BaselineUnstable | Code::TableUnreadable => Stage::Capture,
         Code::RollbackFailed | Code::ApplicationFailed | Code::OutageExceeded => Stage::Check,
         Code::ApplicationUnusable => Stage::Backup,
-        Code::AlertMissed | Code::AlertEarly | Code::TriageWrong => Stage::Disaster,
+        Code::AlertMissed | Code::AlertEarly | Code::TriageWrong | Code::RunbookHarms => Stage::Disaster,
         Code::TargetBeforeBackup
         | Code::TargetBeyondArchive
         | Code::TargetAmbiguous

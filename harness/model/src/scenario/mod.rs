@@ -5,6 +5,7 @@
 
 mod application;
 mod archive;
+mod as_written;
 mod backup;
 mod choice;
 mod cluster;
@@ -50,6 +51,7 @@ use crate::verdict::Verdict;
 
 pub use application::{Application, OwnApplication};
 pub use archive::{Archive, ArchiveBy};
+pub use as_written::RunbookStep;
 pub use backup::{
     Backup, BackupFormat, BackupFrom, BackupTool, CheckpointMode, ManifestChecksums, WalMethod,
 };
@@ -186,6 +188,8 @@ pub enum Step {
     SafetyCopy(CopyBy),
     /// Put it back, and start on it.
     Rollback(Rollback),
+    /// Carry out a step of the runbook, as it was written or corrected.
+    AsWritten(RunbookStep),
     /// Damage something on purpose.
     Fault(Fault),
     /// Restore a backup and recover.

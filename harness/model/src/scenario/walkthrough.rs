@@ -15,7 +15,7 @@ use super::target::MarkName;
 use super::work::WorkArguments;
 use super::{
     Action, Backup, BackupFormat, Crash, Disaster, Placed, Point, Recover, RecoverBy, RecoverFrom, Sql, Step,
-    SwitchWal, Target, Timeline, backup, sweep, target, triage, work,
+    SwitchWal, Target, Timeline, as_written, backup, sweep, target, triage, work,
 };
 use crate::check::Check;
 
@@ -282,6 +282,7 @@ impl<'l> Walkthrough<'l> {
             Written::Crash(arguments) => {
                 Step::Crash(Crash { within: arguments.within.what().map_or(CRASH_WITHIN, |within| within.0) })
             }
+            Written::AsWritten(arguments) => as_written::meaning(arguments, span, notes),
             Written::Fault(fault) => Step::Fault(fault.0),
             Written::Disaster(disaster) => self.lose(disaster, span, notes),
             Written::Recover(arguments) => self.recover(arguments, span, notes),

@@ -1,6 +1,7 @@
-//! Evidence about the alarm, the safety copy, the rollback and the application made worse.
+//! Evidence about the alarm, the safety copy, the rollback, the application and the runbook made worse.
 
-use pgdrill_model::evidence::Evidence;
+use pgdrill_model::as_written::Wanted;
+use pgdrill_model::evidence::{AsWrittenEvidence, Evidence};
 
 /// One way in which that speaks against the drill, or contradicts itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +26,25 @@ pub enum Precaution {
     NothingAsked,
     /// Nobody saw that it had been away.
     NotMissed,
+    /// What a step of the runbook left holds no cluster.
+    NoClusterLeft,
+    /// No server started on it.
+    NotStarted,
+    /// The server on it took no write.
+    TookNoWrite,
+    /// Nothing of what it holds was compared.
+    LeftUncompared,
+    /// A table of it is not what it was.
+    LeftAnother,
+    /// None of the step's own commands was come to.
+    NothingTyped,
+    /// No command told trouble from none.
+    DeafCommands,
 }
 
 impl Precaution {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 17] = [
         Self::NotHeard,
         Self::HeardTooEarly,
         Self::CopiedSomethingElse,
@@ -40,6 +55,13 @@ impl Precaution {
         Self::AnsweredWrong,
         Self::NothingAsked,
         Self::NotMissed,
+        Self::NoClusterLeft,
+        Self::NotStarted,
+        Self::TookNoWrite,
+        Self::LeftUncompared,
+        Self::LeftAnother,
+        Self::NothingTyped,
+        Self::DeafCommands,
     ];
 
     /// Makes one piece of evidence worse; tells whether it is one that this can be said of.
@@ -62,6 +84,26 @@ impl Precaution {
             (Self::NotMissed, Evidence::Application(application)) if application.outage.is_some() => {
                 application.outage = None;
             }
+            (worse, Evidence::AsWritten(step)) => return worse.of_the_runbook(step),
+            _ => return false,
+        }
+        true
+    }
+
+    fn of_the_runbook(self, step: &mut AsWrittenEvidence) -> bool {
+        let found = &mut step.found;
+        match self {
+            Self::NothingTyped => step.commands.iter_mut().for_each(|command| command.code = None),
+            Self::DeafCommands if !found.asked.is_empty() => {
+                found.asked.iter_mut().for_each(|asked| asked.code = Some(i32::from(asked.well)));
+            }
+            // What is told of a server matters where the step is about one.
+            _ if step.row.entry().wanted == Wanted::Telling => return false,
+            Self::NoClusterLeft => found.cluster = false,
+            Self::NotStarted => found.started = Some(false),
+            Self::TookNoWrite => found.writes = Some(false),
+            Self::LeftUncompared => found.tables = None,
+            Self::LeftAnother => found.differences += 1,
             _ => return false,
         }
         true
