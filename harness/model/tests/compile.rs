@@ -529,3 +529,33 @@ fn only_the_last_recovery_is_left_for_the_rollback() {
     assert_eq!(plan.rollback_after(last), Some(rollback));
     assert_eq!(plan.rollback_after(rollback), None);
 }
+
+#[test]
+fn a_step_of_the_runbook_has_its_server_the_newest_backup_and_the_last_mark() {
+    let steps = "
+        backup
+        mark: early
+        as-written: tar-where-a-cluster-should-be
+        sql: DELETE FROM \"Order\"
+        backup
+        mark: late
+        disaster: kill
+        as-written: { is: pauses-at-the-target, corrected: on }
+        recover: { to: late }";
+    let plan = plan(steps);
+    let of = |act: &Act| match act {
+        Act::AsWritten { step, of, backup, mark } => {
+            Some((step.corrected, *of, backup.clone().unwrap(), mark.clone().unwrap()))
+        }
+        _ => None,
+    };
+    let found: Vec<_> = plan.steps.iter().filter_map(|planned| of(&planned.act)).collect();
+    let expected = [
+        (false, Server::Primary, "backup-1".to_owned(), "early".to_owned()),
+        (true, Server::Primary, "backup-2".to_owned(), "late".to_owned()),
+    ];
+    assert_eq!(found, expected);
+    // What a step beside the live server must hold is known by then.
+    let at = |name: &str| plan.steps.iter().position(|planned| planned.act.name() == name).unwrap();
+    assert!(at("capture") < at("as-written"));
+}
