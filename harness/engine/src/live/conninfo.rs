@@ -63,7 +63,7 @@ impl Parts {
             }
             rest = behind;
         }
-        self.rest.push_str(rest);
+        self.rest.push_str(rest.trim_start());
         self.rest.truncate(self.rest.trim_end().len());
     }
 }
