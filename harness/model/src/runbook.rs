@@ -239,11 +239,13 @@ fn failed_as_expected(run: &Run) -> bool {
     run.verdict == Verdict::Proven && run.observed != Verdict::Proven
 }
 
-/// What drills together say of each step, in the runbook's order: what failed in one is not made good by another.
+/// What those drills that rehearse the runbook say of each step together, in its order: what failed in one is not made good by
+/// another.
 pub fn of(runs: &[Run]) -> Vec<(&'static Entry, State)> {
     let together = |entry: &'static Entry| {
         let none = if entry.reads.is_none() { State::ByHand } else { State::NotRehearsed };
-        let worst = runs.iter().map(|run| entry.read(run)).min_by_key(State::rank);
+        let rehearsals = runs.iter().filter(|run| is_rehearsed(run));
+        let worst = rehearsals.map(|run| entry.read(run)).min_by_key(State::rank);
         (entry, worst.unwrap_or(none))
     };
     STEPS.iter().map(together).collect()

@@ -13,7 +13,7 @@ pub use alarm::{alarmed, alarmed_story};
 pub use evidence::{backup, baseline, header, held, load, place, recovery, server};
 pub use faults::{mutants, mutants_story, noticed, noticed_story};
 pub use matrix::matrix;
-pub use real::{alarm_to_rollback, lossy, second_disaster, sweep};
+pub use real::{alarm_to_rollback, incident, lossy, second_disaster, sweep};
 pub use runbook::{as_written, as_written_story, corrected, corrected_story};
 
 use pgdrill_model::check::Check;

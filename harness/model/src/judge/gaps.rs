@@ -81,10 +81,12 @@ fn works(application: &ApplicationEvidence) -> bool {
 
 /// Whether an application that came to another server was away before.
 fn saw_the_outages(run: &Run) -> bool {
-    run.applications.windows(2).all(|pair| match pair {
-        [before, after] => before.server == after.server || after.outage.is_some(),
-        _ => true,
-    })
+    let told = |at: usize| run.applications[..at].contains(&run.applications[at]);
+    let all: Vec<_> =
+        (0..run.applications.len()).filter(|at| !told(*at)).map(|at| &run.applications[at]).collect();
+    all.iter()
+        .zip(all.iter().skip(1))
+        .all(|(before, after)| before.server == after.server || after.outage.is_some())
 }
 
 /// Whether any command of a step of the runbook was really run.
@@ -182,6 +184,7 @@ fn lacks_preparation(run: &Run) -> bool {
         || distinct(&run.triages) < done(run, "triage")
         || distinct(&run.safety_copies) < done(run, "safety-copy")
         || distinct(&run.applications) < done(run, "start-application")
+        || (done(run, "start-application") > 0 && !opened(run, Server::Pooler.name()))
         || distinct(&run.as_written) < done(run, "as-written")
 }
 

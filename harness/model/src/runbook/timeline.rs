@@ -7,8 +7,8 @@ use super::Part;
 use crate::event::{Happening, StepStatus};
 use crate::run::Run;
 
-/// Phases of a recovery that bring files; what comes after them is the server's.
-const RESTORING: [&str; 3] = ["fetch", "unpack", "combine"];
+/// Phases of a recovery that are the server's; what comes before them brings files.
+const REPLAYING: [&str; 4] = ["start", "replay", "promote", "first-write"];
 
 /// Something that was done in an incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Timeline {
                 "stop-application" => moments.push(moment("stop", Part::Recovery, 0, step.took_us)),
                 "safety-copy" => moments.push(moment("copy", Part::Recovery, 0, step.took_us)),
                 "recover" => {
-                    let restored = restoring(run, recovery_of(run, at)).min(step.took_us);
+                    let restored = step.took_us.saturating_sub(replaying(run, recovery_of(run, at)));
                     moments.push(moment("restore", Part::Recovery, 0, restored));
                     moments.push(moment("replay", Part::Recovery, restored, step.took_us - restored));
                 }
@@ -128,9 +128,8 @@ fn recovery_of(run: &Run, at: usize) -> usize {
     run.steps[..at].iter().filter(|step| step.planned.name == "recover").count()
 }
 
-/// How long a recovery took until its files were there.
-fn restoring(run: &Run, recovery: usize) -> u64 {
-    let Some(recovery) = run.recoveries.get(recovery) else { return 0 };
-    let phases = recovery.phases.iter().filter(|phase| RESTORING.contains(&phase.name.as_str()));
-    recovery.aim_us + phases.map(|phase| phase.took_us).sum::<u64>()
+/// How long a recovery took once its files were there.
+fn replaying(run: &Run, recovery: usize) -> u64 {
+    let phases = run.recoveries.get(recovery).into_iter().flat_map(|recovery| &recovery.phases);
+    phases.filter(|phase| REPLAYING.contains(&phase.name.as_str())).map(|phase| phase.took_us).sum()
 }

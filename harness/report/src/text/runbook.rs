@@ -63,33 +63,36 @@ pub(super) fn steps(page: &mut Page, runs: &[Run]) {
         return;
     }
     page.heading("Runbook");
-    let columns = [
-        Column::left("part"),
-        Column::flexible("step"),
-        Column::left("state"),
-        Column::flexible("what shows it"),
-    ];
+    let columns = [Column::left("part"), Column::left("state"), Column::flexible("step, and what shows it")];
     let all = of(runs);
     let told = |state: &State| runs.len() > 1 || matches!(state, State::Proven(_) | State::Disproven(_));
-    let rows: Vec<Vec<Cell>> =
-        all.iter().filter(|(_, state)| told(state)).map(|(entry, state)| row(entry, state)).collect();
+    let mut part = None;
+    let rows: Vec<Vec<Cell>> = all
+        .iter()
+        .filter(|(_, state)| told(state))
+        .map(|(entry, state)| row(entry, state, part.replace(entry.part) != Some(entry.part)))
+        .collect();
     page.table(&columns, &rows);
     page.blank();
     page.paragraph(2, Tone::Plain, &counted(&all));
 }
 
-fn row(entry: &Entry, state: &State) -> Vec<Cell> {
+fn row(entry: &Entry, state: &State, begins: bool) -> Vec<Cell> {
     let tone = match state {
         State::Proven(_) => Tone::Good,
         State::Disproven(_) => Tone::Bad,
         State::NotRehearsed => Tone::Doubt,
         State::ByHand => Tone::Faint,
     };
+    let tied = |text: &str| text.replace(' ', &TIE.to_string());
+    let shows = match state.evidence() {
+        "" => entry.does.to_owned(),
+        evidence => format!("{}: {evidence}", entry.does),
+    };
     vec![
-        Cell::from(entry.part.name().replace(' ', &TIE.to_string())),
-        Cell::from(entry.does),
-        Cell::new(tone, state.name().replace(' ', &TIE.to_string())),
-        Cell::from(state.evidence()),
+        Cell::from(if begins { tied(entry.part.name()) } else { String::new() }),
+        Cell::new(tone, tied(state.name())),
+        Cell::from(shows),
     ]
 }
 

@@ -4,7 +4,7 @@ use pgdrill_model::evidence::TriageEvidence;
 use pgdrill_model::run::Run;
 use pgdrill_model::triage::Fact;
 
-use crate::page::{Page, Tone};
+use crate::page::Page;
 use crate::words;
 
 pub(super) fn all(page: &mut Page, run: &Run) {
@@ -64,8 +64,7 @@ fn one(page: &mut Page, triage: &TriageEvidence) {
     for escalation in &triage.escalations {
         page.fact("escalate", &format!("{}: {}", escalation.reason.words(), escalation.because.join("; ")));
     }
-    if !triage.assessment.unknown.is_empty() {
-        let unknown = words::count(triage.assessment.unknown.len() as u64, "facts are not known");
-        page.paragraph(2, Tone::Faint, &unknown);
+    for unknown in &triage.assessment.unknown {
+        page.fact("not known", &format!("{}: {}", unknown.what, unknown.why));
     }
 }

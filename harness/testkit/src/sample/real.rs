@@ -27,6 +27,11 @@ pub fn alarm_to_rollback() -> Run {
     read(include_str!("../../../../fixtures/records/alarm-to-rollback.json"))
 }
 
+/// The whole of the runbook, from the first alarm to the application on the recovered server, and a backup of that.
+pub fn incident() -> Run {
+    read(include_str!("../../../../fixtures/records/incident.json"))
+}
+
 /// The same two disasters, but the second recovery stopped before its target, in a hole of the archive, and lost much.
 pub fn lossy() -> Run {
     let mut run = second_disaster();

@@ -110,7 +110,8 @@ impl Point {
             (Self::OtherPosition, Some(PointEvidence { lsn: Some(_), .. }), Some(reached)) => {
                 reached.lsn = Some(Lsn(reached.lsn.map_or(1, |lsn| lsn.0 + 1)));
             }
-            (Self::OtherTimeline, Some(_), Some(reached)) => reached.timeline += 1,
+            // No recovery makes it: on one that began just there, the position would be the same.
+            (Self::OtherTimeline, Some(_), Some(reached)) => reached.timeline += 90,
             // Records of recoveries to the end need not say where that was.
             (Self::WantedNowhere, Some(_), _) if recovery.target != "latest" => recovery.wanted = None,
             (Self::ReachedNowhere, _, Some(_)) if recovery.target != "latest" => recovery.reached = None,

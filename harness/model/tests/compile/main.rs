@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use pgdrill_model::check::Check;
-use pgdrill_model::plan::{Act, Plan, Planned, Recovery, Server, compile};
+use pgdrill_model::plan::{Act, Plan, Recovery, Server, compile};
 use pgdrill_model::scenario::parse;
 use pgdrill_model::units::Major;
 use rstest::rstest;
+
+mod runbook;
 
 /// The plan of these steps, one in a line.
 fn plan(steps: &str) -> Plan {
@@ -67,66 +69,6 @@ fn placed(steps: &str) -> Vec<String> {
 fn recoveries(steps: &str) -> Vec<Recovery> {
     let acts = plan(steps).steps.into_iter().map(|step| step.act);
     acts.filter_map(|act| if let Act::Recover(recovery) = act { Some(recovery) } else { None }).collect()
-}
-
-#[test]
-fn what_was_recovered_is_checked_before_the_application_writes_to_it() {
-    let steps = "
-        application: start
-        backup
-        application: stop
-        disaster: kill
-        recover
-        application: start
-        backup
-        application: stop
-        disaster: kill
-        recover
-    ";
-    assert_eq!(
-        placed(steps),
-        [
-            "start-application primary",
-            "backup primary",
-            "stop-application",
-            "capture primary",
-            "disaster primary",
-            "recover restored",
-            "check restored",
-            "start-application restored",
-            "backup restored",
-            "stop-application",
-            "capture restored",
-            "disaster restored",
-            "recover restored-2",
-            "check restored-2"
-        ]
-    );
-}
-
-#[test]
-fn after_a_rollback_the_application_is_started_on_the_server_that_came_back() {
-    let steps = "
-        backup
-        disaster: kill
-        safety-copy
-        recover
-        rollback
-        application: start
-    ";
-    assert_eq!(placed(steps)[6..], ["rollback primary", "start-application primary"]);
-}
-
-#[test]
-fn the_last_good_backup_may_be_any_and_the_newest_only_one() {
-    let steps = "
-        backup
-        backup
-        disaster: kill
-        recover
-    ";
-    assert_eq!(recoveries(steps)[0].backups.len(), 1);
-    assert_eq!(recoveries(&steps.replace("recover", "recover: { from: last-good }"))[0].backups.len(), 2);
 }
 
 #[test]
@@ -483,51 +425,6 @@ fn the_plan_says_of_a_recovered_server_that_is_lost_again_that_it_archives() {
     let outline = plan(&format!("{once}\nrecover")).outline();
     let first = outline.iter().find(|step| step.name == "recover").unwrap();
     assert!(first.does.ends_with("; then it archives as the primary did"), "{}", first.does);
-}
-
-#[test]
-fn an_alert_is_caused_by_the_last_step_that_does_something_to_the_server() {
-    let causes = |steps: &str| -> Vec<&'static str> {
-        let plan = plan(steps);
-        let cause = |planned: &Planned| match planned.act {
-            Act::Alert { cause, .. } => Some(plan.steps[cause].act.name()),
-            _ => None,
-        };
-        plan.steps.iter().filter_map(cause).collect()
-    };
-    let steps = "
-        backup
-        watch
-        sql: ALTER SYSTEM SET archive_command = 'false'
-        work: { for: 1s }
-        mark: here
-        alert: archiving-failures
-        disaster: kill
-        alert: { is: connection-failures, within: 5s }
-        recover";
-    assert_eq!(causes(steps), ["sql", "disaster"]);
-}
-
-#[test]
-fn only_the_last_recovery_is_left_for_the_rollback() {
-    let steps = "
-        backup
-        disaster: kill
-        recover
-        disaster: kill
-        safety-copy
-        recover
-        rollback";
-    let plan = plan(steps);
-    let at = |name: &str| -> Vec<usize> {
-        let named = plan.steps.iter().enumerate().filter(|(_, planned)| planned.act.name() == name);
-        named.map(|(at, _)| at).collect()
-    };
-    let recoveries = at("recover");
-    let (first, last, rollback) = (recoveries[0], recoveries[1], at("rollback")[0]);
-    assert_eq!(plan.rollback_after(first), None);
-    assert_eq!(plan.rollback_after(last), Some(rollback));
-    assert_eq!(plan.rollback_after(rollback), None);
 }
 
 #[test]
