@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -69,14 +69,14 @@ fn from_the_first_alarm_to_the_closed_checklist(#[case] name: &str, #[case] cell
 fn a_pooler_that_is_not_there_is_told_with_how_to_get_it() {
     let desk = Desk::new();
     let scenario = desk.scenario(&shipped("runbook/incident/point-in-time"));
-    // Programs of the system, without those that administrators have.
+    // All programs of the system but one.
     let mut command = desk.command(&["run", scenario.to_str().unwrap()]);
     let without = desk.path("without");
     fs::create_dir(&without).unwrap();
-    for program in ["sh", "bash", "tar", "cp", "gzip", "rm", "cat", "mv", "sync", "env", "dd"] {
-        let real = ["/usr/bin", "/bin"].map(|dir| Path::new(dir).join(program));
-        if let Some(real) = real.iter().find(|path| path.exists()) {
-            std::os::unix::fs::symlink(real, without.join(program)).unwrap();
+    for program in ["/bin", "/usr/bin"].iter().flat_map(|bin| fs::read_dir(bin).unwrap().flatten()) {
+        let link = without.join(program.file_name());
+        if program.file_name() != "pgbouncer" && !link.exists() {
+            let _ = std::os::unix::fs::symlink(program.path(), link);
         }
     }
     let done = crate::desk::Done::of(&command.env("PATH", &without).output().unwrap());
@@ -144,7 +144,7 @@ fn an_application_of_ones_own_is_started_and_stopped_and_its_outage_is_seen() {
     let applications = record["applications"].as_array().unwrap();
     assert_eq!(applications.len(), 2);
     assert!(applications[1]["outage"]["asked"].as_u64().unwrap() > 1, "{applications:#?}");
-    assert!(applications.iter().all(|application| application["own"] == Value::from(true)));
+    assert!(applications.iter().all(|application| application["own"] == true));
     // It finds the pool as any client of libpq would.
     let environment = fs::read_to_string(seen).unwrap();
     for expected in ["PGHOST=/", "PGPORT=5432", "PGDATABASE=trading", "PGUSER=trading_app", "PGPASSWORD="] {

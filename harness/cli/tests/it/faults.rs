@@ -192,3 +192,17 @@ fn a_target_before_a_foreign_timeline_is_proven_along_it() {
     }
     assert!(proven > 0, "no fork lay behind the mark");
 }
+
+/// Whoever receives the server's WAL is not taken for one that has been silent for as long as the clock jumped.
+#[test]
+fn a_receiver_outlives_a_clock_that_jumps() {
+    let desk = Desk::new();
+    let work = "  - work: { writers: 2, transactions: 50 }\n";
+    let text = format!(
+        "title: t\ndata: {{ orders: 500 }}\ncluster: {{ wal-segment-size: 1MB }}\narchive: {{ by: receivewal }}\nsteps:\n  - backup\n\
+         {work}  - fault: clock-set-back\n{work}  - switch-wal\n{work}  - mark: later\n  - switch-wal\n  - disaster: lose-primary\n  \
+         - recover: {{ to: {{ mark: later, by: time }} }}\n\
+         expect: {{ verdict: unverified, finding: TARGET_AMBIGUOUS, stage: recover }}\n"
+    );
+    desk.drill(&text, &[]).ends_with(0);
+}

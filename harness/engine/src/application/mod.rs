@@ -46,7 +46,7 @@ pub struct Front {
 
 /// An application that was started.
 enum Running {
-    StandIn(StandIn),
+    StandIn(Box<StandIn>),
     Own(OwnApplication),
 }
 
@@ -82,7 +82,7 @@ impl Front {
             None => {
                 let stand_in = StandIn::start(program, environment, &log, application.within).await?;
                 let urls = stand_in.health();
-                self.running = Some(Running::StandIn(stand_in));
+                self.running = Some(Running::StandIn(Box::new(stand_in)));
                 Ok(urls)
             }
             Some(own) => {
@@ -111,7 +111,7 @@ impl Front {
     /// Where the stand-in's API and web are; none for somebody's own application.
     pub fn stand_in(&self) -> Option<(&str, &str)> {
         match &self.running {
-            Some(Running::StandIn(stand_in)) => Some((&stand_in.api, &stand_in.web)),
+            Some(Running::StandIn(stand_in)) => Some((stand_in.api.as_str(), stand_in.web.as_str())),
             _ => None,
         }
     }

@@ -61,7 +61,7 @@ impl Seen {
     /// The time around a loss in which it was away, once it is back: where it came and went, all of it.
     fn outage(&self, lost: Duration) -> Option<OutageEvidence> {
         let around = || self.gaps.iter().filter(|gap| gap.first_good.is_none_or(|back| back > lost));
-        let (first, last) = (around().next()?, around().last()?);
+        let (first, last) = (around().next()?, around().next_back()?);
         Some(OutageEvidence {
             last_good_us: first.last_good.as_micros() as u64,
             first_good_us: last.first_good?.as_micros() as u64,
