@@ -79,7 +79,7 @@ impl Schedule {
         let needs: Vec<Option<u64>> = plans
             .into_iter()
             .map(|plan| match plan {
-                Some(plan) if plan.rto.is_some() => None,
+                Some(plan) if plan.rto.is_some() || plan.outage.is_some() => None,
                 Some(plan) => Some(need(plan, machine)),
                 None => Some(0),
             })

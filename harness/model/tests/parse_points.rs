@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use pgdrill_model::scenario::{
-    Action, Archive, ArchiveBy, Crash, Disaster, MarkBy, Point, Recover, RecoverFrom, Rpo, Scenario, Step,
-    Sweep, SynchronousCommit, Target, Timeline, Work, WorkUntil, parse, schema,
+    Action, Application, Archive, ArchiveBy, Crash, Disaster, MarkBy, OwnApplication, Point, Recover,
+    RecoverFrom, Rpo, Scenario, Step, Sweep, SynchronousCommit, Target, Timeline, Triage, Work, WorkUntil,
+    parse, schema,
 };
 use pgdrill_model::units::Lsn;
 use rstest::rstest;
@@ -55,6 +56,30 @@ fn marked(by: MarkBy, inclusive: bool) -> Target {
 #[case::its_position_included("{ to: { mark: here, by: lsn, exclusive: off } }", marked(MarkBy::Lsn, true))]
 fn where_a_recovery_stops(#[case] arguments: &str, #[case] target: Target) {
     assert_eq!(recover(arguments).to, target);
+}
+
+#[test]
+fn an_application_is_the_stand_in_or_somebodys_own() {
+    let text = |application: &str| {
+        format!(
+            "title: t\n{application}steps:\n  - application: start\n  - backup\n  - triage: {{ within: 5s }}\n  - application: stop\n  \
+             - disaster: kill\n  - recover\n  - application: start\nobjectives: {{ outage: 1m }}\n"
+        )
+    };
+    let scenario = good(&text(""));
+    assert_eq!(scenario.application, Application::default());
+    assert_eq!(scenario.objectives.outage, Some(60 * SECOND));
+    let steps: Vec<Step> = scenario.steps.into_iter().map(|step| step.what).collect();
+    assert_eq!((&steps[0], &steps[3]), (&Step::StartApplication, &Step::StopApplication));
+    assert_eq!(steps[2], Step::Triage(Triage { within: 5 * SECOND }));
+    let own = "application: { start: ./up, stop: ./down, health: ['https://a:1/h?x#y'], within: 2s }\n";
+    let expected = OwnApplication {
+        start: "./up".to_owned(),
+        stop: "./down".to_owned(),
+        health: vec!["https://a:1/h?x#y".to_owned()],
+    };
+    let expected = Application { own: Some(expected), within: 2 * SECOND };
+    assert_eq!(good(&text(own)).application, expected);
 }
 
 #[rstest]
