@@ -253,8 +253,10 @@ pub fn of(runs: &[Run]) -> Vec<(&'static Entry, State)> {
 
 /// Whether a drill rehearses the runbook, beyond losing a server and recovering it.
 pub fn is_rehearsed(run: &Run) -> bool {
+    let stepped_back = run.recoveries.iter().any(|recovery| !recovery.passed_over.is_empty());
     !run.applications.is_empty()
         || !run.triages.is_empty()
         || !run.alerts.is_empty()
         || run.rollback.is_some()
+        || stepped_back
 }

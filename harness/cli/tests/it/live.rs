@@ -90,7 +90,7 @@ fn fail_statements(server: &Server<'_>) -> Option<Child> {
 #[rstest]
 #[case::the_server_is_gone("connection-failures", "60", "100ms", kill)]
 #[case::archive_command_fails("archiving-failures", "30", "100ms", break_the_archive)]
-#[case::the_databases_grow("size-growth", "60", "100ms", grow)]
+#[case::the_databases_grow("size-growth", "1", "100ms", grow)]
 #[case::a_query_hangs("slow-queries", "5", "100ms", lock)]
 #[case::transactions_fail("error-rate", "1", "100ms", fail_statements)]
 fn an_alert_fires_for_its_cause_and_not_before(
