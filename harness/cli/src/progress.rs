@@ -40,6 +40,15 @@ struct State {
     header: Option<Header>,
     step: usize,
     last_plain: Option<Instant>,
+    pace: Option<Pace>,
+}
+
+/// Since when something is known to go on, and how far it was then.
+#[derive(Debug)]
+struct Pace {
+    what: String,
+    at_us: u64,
+    done: u64,
 }
 
 impl Screen {
@@ -102,7 +111,12 @@ impl Listener for Teller {
                 }
             }
             Happening::Progress { what, done, total, unit } => {
-                let text = format!("{}: {}", state.name(), progress(what, *done, *total, *unit));
+                let since = state.pace.take().filter(|since| since.what == *what && since.done <= *done);
+                let since =
+                    since.unwrap_or_else(|| Pace { what: what.clone(), at_us: event.at_us, done: *done });
+                let pace = pace(&since, event.at_us, *done, *total, *unit);
+                state.pace = Some(since);
+                let text = format!("{}: {}{pace}", state.name(), progress(what, *done, *total, *unit));
                 if let Some(bar) = &self.bar {
                     bar.set_message(clean(&text));
                 } else if state.last_plain.is_none_or(|last| last.elapsed() >= PLAIN_EVERY) {
@@ -150,8 +164,8 @@ impl State {
     }
 }
 
-fn progress(what: &str, done: u64, total: Option<u64>, unit: Unit) -> String {
-    let show = |amount: u64| match unit {
+fn show(amount: u64, unit: Unit) -> String {
+    match unit {
         Unit::Bytes => show_bytes(amount),
         Unit::Rows => format!("{} rows", show_count(amount)),
         Unit::Tables => format!("{} tables", show_count(amount)),
@@ -159,7 +173,29 @@ fn progress(what: &str, done: u64, total: Option<u64>, unit: Unit) -> String {
         Unit::Transactions => format!("{} transactions", show_count(amount)),
         Unit::Points => format!("{} recovery points", show_count(amount)),
         Unit::Mutants => format!("{} mutants", show_count(amount)),
+    }
+}
+
+/// How fast it goes, and how long it will take at that pace; nothing as long as nobody can say.
+fn pace(since: &Pace, at_us: u64, done: u64, total: Option<u64>, unit: Unit) -> String {
+    let (took, more) = (at_us.saturating_sub(since.at_us), done - since.done);
+    if took < 1_000_000 || more == 0 {
+        return String::new();
+    }
+    let rate = u128::from(more) * 1_000_000 / u128::from(took);
+    let rate = match u64::try_from(rate).unwrap_or(u64::MAX) {
+        0 => format!(", one in {}", show_duration(Duration::from_micros(took / more))),
+        rate => format!(", {} in a second", show(rate, unit)),
     };
+    let left = total.filter(|total| *total > done).map(|total| {
+        let us = u128::from(total - done) * u128::from(took) / u128::from(more);
+        format!(", {} left", show_duration(Duration::from_micros(u64::try_from(us).unwrap_or(u64::MAX))))
+    });
+    format!("{rate}{}", left.unwrap_or_default())
+}
+
+fn progress(what: &str, done: u64, total: Option<u64>, unit: Unit) -> String {
+    let show = |amount: u64| show(amount, unit);
     match total {
         Some(total) if total > 0 => {
             format!("{what}, {} of {} ({} %)", show(done), show(total), done.min(total) * 100 / total)
@@ -186,6 +222,17 @@ mod tests {
         );
         assert_eq!(progress("replay", 3, None, Unit::Segments), "replay, 3 segments");
         assert_eq!(progress("wait", 0, None, Unit::Segments), "wait");
+    }
+
+    #[test]
+    fn a_pace_is_told_once_it_is_known_with_the_time_that_is_left() {
+        let since = Pace { what: "replay".to_owned(), at_us: 1_000_000, done: 2 };
+        let pace = |at_us, done, total| pace(&since, at_us, done, total, Unit::Segments);
+        assert_eq!(pace(1_500_000, 9, Some(22)), "");
+        assert_eq!(pace(3_000_000, 2, Some(22)), "");
+        assert_eq!(pace(3_000_000, 12, Some(22)), ", 5 segments in a second, 2.0 s left");
+        assert_eq!(pace(3_000_000, 22, Some(22)), ", 10 segments in a second");
+        assert_eq!(pace(9_000_000, 4, None), ", one in 4.0 s");
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub async fn wait(
 ) -> Result<Outcome, Unable> {
     let (clock, recorder, major) = (drill.clock, drill.recorder, drill.postgres);
     let fetch_log = drill.workspace.path(reached::fetch_log(wait.server));
+    let segments = segments(drill);
     let server = drill.server(wait.server)?;
     let door = Door::superuser(&server.socket, SUPERUSER);
     let mut session: Option<Session> = None;
@@ -109,7 +110,7 @@ pub async fn wait(
             return Err(Unable::new(Code::TimeLimit, message));
         }
         let fetched = fs::read(&fetch_log).map_or(0, |log| log.split(|byte| *byte == b'\n').count());
-        recorder.progress("replay", fetched as u64, None, Unit::Segments);
+        recorder.progress("replay", fetched as u64, segments, Unit::Segments);
         sleep(LOOK_AGAIN).await;
     };
     let lines = log::read(&server.log);
@@ -118,6 +119,16 @@ pub async fn wait(
     let Some(session) = session else { return Ok(Outcome::Promoted) };
     let broken = quarantine(&session, wait.archives, evidence).await?;
     Ok(broken.map_or(Outcome::Promoted, Outcome::Failed))
+}
+
+/// How many segments lie between the backup and where replay must stop. Also others are fetched: histories, and what is asked
+/// for beyond the end.
+fn segments(drill: &Drill<'_>) -> Option<u64> {
+    let recovered = drill.recovered.as_ref()?;
+    let start = drill.backups.get(&recovered.from.last()?.name)?.start_lsn;
+    let size = u64::from(drill.made.wal_segment_megabytes) << 20;
+    let number = |position: u64| position.checked_div(size);
+    Some(number(recovered.aim.stop.replayed_to)?.checked_sub(number(start.0)?)? + 1)
 }
 
 /// What a server says that waits for somebody to change its settings: it would do so for ever. Before 14 it ends instead
