@@ -100,15 +100,16 @@ impl Detector {
             (Self::PgBasebackup, None, Code::BackupFailed | Code::ProgramKilled) => true,
             (Self::PgBasebackup, None, Code::PageChecksumFailed) => finding.stage == Stage::Backup,
             (Self::Archiving, None, code) => code == Code::ArchiveStalled,
-            (Self::Verify, None, code) => matches!(
-                code,
-                Code::WalGap
-                    | Code::WalDamaged
-                    | Code::TargetBeyondArchive
-                    | Code::TargetAmbiguous
-                    | Code::TimelineUnrelated
-                    | Code::BackupUnfit
-            ),
+            // Also of a backup that was passed over because it is not good.
+            (Self::Verify, None, code) => {
+                let of_a_backup = Check::Verify.entry().codes.contains(&code);
+                (finding.stage == Stage::Recover && of_a_backup)
+                    || matches!(
+                        code,
+                        Code::TargetBeyondArchive | Code::TargetAmbiguous | Code::TimelineUnrelated
+                    )
+                    || matches!(code, Code::WalGap | Code::WalDamaged | Code::BackupUnfit)
+            }
             (Self::Unpack, None, code) => {
                 matches!(code, Code::UnpackFailed | Code::TablespaceOutside | Code::DiskFull)
             }
