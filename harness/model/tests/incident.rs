@@ -7,7 +7,7 @@ use pgdrill_model::event::Happening;
 use pgdrill_model::evidence::Evidence;
 use pgdrill_model::judge::fold;
 use pgdrill_model::run::Run;
-use pgdrill_model::runbook::{Part, State, Step, Timeline, is_rehearsed, of};
+use pgdrill_model::runbook::{Budget, Part, State, Step, Timeline, is_rehearsed, of};
 use pgdrill_testkit::sample;
 
 fn state(runs: &[Run], step: Step) -> State {
@@ -63,7 +63,7 @@ fn a_timeline_goes_from_the_loss_to_the_application_and_knows_a_budget_that_was_
         let end = pair[0].began + pair[0].took;
         assert!(pair[1].began.abs_diff(end) < Duration::from_millis(20), "{pair:?}");
     }
-    assert!(timeline.budgets.iter().all(|budget| budget.kept()));
+    assert!(timeline.budgets.iter().all(Budget::kept));
 
     // Somebody took an hour to start the application.
     let mut events = sample::incident().events;
