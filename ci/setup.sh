@@ -56,21 +56,21 @@ need_postgres() {
     say "PostgreSQL: $("$bin/postgres" --version), in $bin"
 }
 
-# The programs that unpack compressed backups. A drill that needs one and does not find it says so, so this is no
-# reason to stop.
-need_unpackers() {
+# The programs that unpack compressed backups, and what else is named, each of a package of its name. A drill that needs one
+# and does not find it says so, so this is no reason to stop.
+need_programs() {
     local program missing=()
-    for program in gzip lz4 zstd; do
+    for program in gzip lz4 zstd "$@"; do
         command -v "$program" >/dev/null || missing+=("$program")
     done
     if [ "${#missing[@]}" -eq 0 ]; then
-        say "gzip, lz4, zstd: there"
+        say "gzip, lz4, zstd${*:+, $*}: there"
     elif command -v apt-get >/dev/null && as_root true 2>/dev/null; then
         say "${missing[*]}: not there, installing the distribution's"
         as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
         as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
     else
-        say "${missing[*]}: not there; drills on backups that are compressed so cannot be verified"
+        say "${missing[*]}: not there; drills that need them cannot be verified"
     fi
 }
 
@@ -102,7 +102,7 @@ pgbouncer_program() {
 need_pgbouncer() {
     local program
     if program=$(pgbouncer_program); then
-        say "PgBouncer: $("$program" --version | head -n 1), $program"
+        tell_pgbouncer "$program"
         return
     fi
     if ! command -v apt-get >/dev/null || ! as_root true 2>/dev/null; then
@@ -124,8 +124,16 @@ need_pgbouncer() {
         fi
         apt-get install -q -y --no-install-recommends pgbouncer
         update-rc.d pgbouncer disable'
-    program=$(pgbouncer_program)
-    say "PgBouncer: $("$program" --version | head -n 1), $program"
+    tell_pgbouncer "$(pgbouncer_program)"
+}
+
+# A drill looks for it along PATH.
+tell_pgbouncer() {
+    say "PgBouncer: $("$1" --version | head -n 1), $1"
+    if ! command -v pgbouncer >/dev/null; then
+        PATH=$PATH:$(dirname "$1")
+        export PATH
+    fi
 }
 
 # Container images of every major that the tests ask for, where an engine answers. Where they cannot be made, the tests
@@ -153,6 +161,6 @@ need_rust() {
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     need_postgres
-    need_unpackers
+    need_programs
     need_rust
 fi

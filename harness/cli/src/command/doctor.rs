@@ -164,17 +164,20 @@ fn look_for(name: &str, beside: &[&str]) -> Option<PathBuf> {
 }
 
 /// The pool, which only drills with an application need. Debian puts it where the PATH of an ordinary account does not
-/// look.
+/// look, and a drill looks nowhere else.
 fn pool() -> Line {
     let name = "pgbouncer";
-    let Some(path) = look_for(name, &["/usr/sbin", "/usr/local/sbin"]) else {
-        let mend =
-            "apt-get install pgbouncer, and stop the service that it brings; drills need the program alone";
+    let Some(path) = look_for(name, &[]) else {
+        let mend = match look_for(name, &["/usr/sbin", "/usr/local/sbin"]).as_deref().and_then(Path::parent) {
+            Some(directory) => format!("add {} to PATH", directory.display()),
+            None => "apt-get install pgbouncer, and stop the service that it brings; drills need the program alone"
+                .to_owned(),
+        };
         return Line {
             good: None,
             name,
             what: "not in PATH; drills with an application cannot run on this host".to_owned(),
-            mend: Some(mend.to_owned()),
+            mend: Some(mend),
         };
     };
     let said = Command::new(&path).arg("--version").output();
