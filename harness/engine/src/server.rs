@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use tokio_postgres::Error;
 
 use crate::clock::within;
+use crate::fault;
 use crate::log;
 use crate::session::{Door, Session, describe};
 use crate::settings::{AS_IS, HBA};
@@ -40,6 +41,8 @@ pub struct Server {
     at_start: Option<String>,
     /// The shared memory that it leaves behind, because it was killed.
     memory: Option<String>,
+    /// Files beyond the workspace that it leaves behind.
+    beyond: Vec<String>,
 }
 
 impl Server {
@@ -55,6 +58,7 @@ impl Server {
             process: None,
             at_start: None,
             memory: None,
+            beyond: Vec::new(),
         }
     }
 
@@ -98,7 +102,11 @@ impl Server {
         ];
         let mut command = Command::postgres("postgres", arguments).log_to(&self.log);
         command.env.clone_from(&self.env);
-        self.process = Some(self.place.spawn(&command).await?);
+        let process = self.place.spawn(&command).await?;
+        if fault::is_settable(&self.env) {
+            self.beyond.extend(fault::left_by(process.pid()));
+        }
+        self.process = Some(process);
         Ok(())
     }
 
@@ -255,6 +263,7 @@ impl Server {
             Some(id) => shared_memory::remove(self.place(), id, self.name.name()).await,
             None => Vec::new(),
         };
+        findings.extend(shared_memory::remove_files(self.place(), &self.beyond, self.name.name()).await);
         findings.extend(self.place.close().await);
         findings
     }

@@ -40,3 +40,21 @@ pub async fn remove(place: &dyn Place, id: &str, server: &str) -> Vec<Finding> {
             .hint(format!("remove it: ipcrm --shmem-id {id}")),
     ]
 }
+
+/// Removes shared memory that is files of the host, where the place is not a machine of its own.
+pub async fn remove_files(place: &dyn Place, files: &[String], server: &str) -> Vec<Finding> {
+    if files.is_empty() || place.facts().shared.is_empty() {
+        return Vec::new();
+    }
+    let arguments = ["-f"].into_iter().chain(files.iter().map(String::as_str));
+    let words = match place.run(&Command::system("rm", arguments)).await {
+        Ok(exit) if exit.success() => return Vec::new(),
+        Ok(exit) => format!("rm ended with {}: {}", exit.describe(), exit.last_words()),
+        Err(unable) => unable.message,
+    };
+    let files = files.join(" ");
+    let message = format!("the shared memory of the {server}, {files}, could not be removed: {words}");
+    vec![
+        Finding::new(Code::CleanupFailed, Stage::Teardown, message).hint(format!("remove it: rm -f {files}")),
+    ]
+}

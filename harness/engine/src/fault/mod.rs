@@ -22,7 +22,7 @@ mod server;
 mod stored;
 pub mod taking;
 
-pub use server::{settable_clock, small_archive};
+pub use server::{is_settable, left_by, settable_clock, small_archive};
 pub use stored::{Made, make};
 
 /// Makes a fault, or takes note that it is to be made while the next backup is taken or in the next recovery.

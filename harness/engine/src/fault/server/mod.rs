@@ -21,7 +21,7 @@ mod row_behind_index;
 mod server_crash;
 
 pub use archive_disk_full::small_archive;
-pub use clock_set_back::settable_clock;
+pub use clock_set_back::{is_settable, left_by, settable_clock};
 
 /// Makes one; says what was done.
 pub(super) async fn run(drill: &mut Drill<'_>, fault: Fault, on: Name) -> Result<String, Unable> {
