@@ -326,35 +326,24 @@ async fn tear_down(
     let mut teardown = Teardown::default();
     let Left { front, servers, receiver } = left;
     if let Some(front) = front {
-        let name = Name::Pooler.name();
-        teardown.servers.push(name.to_owned());
-        let closed = within(world.clock.as_ref(), CLOSE_LIMIT, front.close(&told.0, told.1)).await;
-        let findings = closed.unwrap_or_else(|| vec![not_closed(&format!("the place of the {name}"))]);
-        findings.into_iter().for_each(|finding| recorder.found(finding));
+        let closing = front.close(&told.0, told.1);
+        close(Name::Pooler, closing, &mut teardown, world, recorder).await;
     }
     for mut server in servers.into_values() {
-        let name = server.name.name();
-        teardown.servers.push(name.to_owned());
         if keep {
             // Files that somebody will look at are left as after an orderly stop.
             server.stop(world.clock.as_ref()).await;
         }
-        let closed = within(world.clock.as_ref(), CLOSE_LIMIT, server.close()).await;
-        let findings = closed.unwrap_or_else(|| vec![not_closed(&format!("the place of the {name}"))]);
-        findings.into_iter().for_each(|finding| recorder.found(finding));
+        close(server.name, server.close(), &mut teardown, world, recorder).await;
     }
     // After its server, which it must outlive to have all of its WAL: then it has ended by itself.
     if let Some(mut receiver) = receiver {
-        let name = Name::Receiver.name();
-        teardown.servers.push(name.to_owned());
         let closing = async {
             // What would not end in order ends with its place.
             let _ = receiver.end(world.clock.as_ref()).await;
             receiver.close().await
         };
-        let closed = within(world.clock.as_ref(), CLOSE_LIMIT, closing).await;
-        let findings = closed.unwrap_or_else(|| vec![not_closed(&format!("the place of the {name}"))]);
-        findings.into_iter().for_each(|finding| recorder.found(finding));
+        close(Name::Receiver, closing, &mut teardown, world, recorder).await;
     }
     teardown.workspace_bytes = pgdrill_backup::inspect::size(workspace.root());
     if keep {
@@ -364,6 +353,20 @@ async fn tear_down(
     }
     teardown.took_us = world.clock.elapsed().saturating_sub(began).as_micros() as u64;
     recorder.happened(Happening::TornDown(teardown));
+}
+
+/// Closes what runs in a place, in time.
+async fn close(
+    name: Name,
+    closing: impl Future<Output = Vec<Finding>>,
+    teardown: &mut Teardown,
+    world: &World<'_>,
+    recorder: &Recorder<'_>,
+) {
+    teardown.servers.push(name.name().to_owned());
+    let closed = within(world.clock.as_ref(), CLOSE_LIMIT, closing).await;
+    let findings = closed.unwrap_or_else(|| vec![not_closed(&format!("the place of the {}", name.name()))]);
+    findings.into_iter().for_each(|finding| recorder.found(finding));
 }
 
 /// Waits for the end of what is left of a lost primary, where nobody has done so yet.

@@ -1,5 +1,6 @@
 //! One request, by hyper: no redirect is followed, no proxy is asked, and of a body no more is read than is of use.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use hyper::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -20,9 +22,6 @@ use crate::live::tls::{Check, Roots, configuration};
 
 /// So much is read of what an application says of its health.
 pub const HEALTH_BODY: usize = 64 << 10;
-
-/// So much is read of metrics, of which there can be many before those of the database.
-pub const METRICS_BODY: usize = 1 << 20;
 
 /// A URL that can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +89,35 @@ pub struct Asked<'a> {
     pub url: &'a Url,
     /// What is sent with it.
     pub json: Option<String>,
+}
+
+impl Answer {
+    /// The answer in one line: its status, and how its body begins.
+    pub fn words(&self) -> String {
+        const LONGEST: usize = 160;
+        let text = self.text();
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let begins: String = line.chars().take(LONGEST).collect();
+        if begins.is_empty() {
+            format!("status {}", self.code)
+        } else {
+            format!("status {}: {begins}", self.code)
+        }
+    }
+
+    /// Its body as text.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+
+    /// Its body as JSON.
+    ///
+    /// # Errors
+    ///
+    /// That it is none, with how it begins.
+    pub fn json(&self) -> Result<Value, String> {
+        serde_json::from_slice(&self.body).map_err(|_| format!("no JSON in {}", self.words()))
+    }
 }
 
 /// Sends a request, and reads at most `limit` bytes of the answer's body.
@@ -174,14 +202,6 @@ async fn beginning(mut response: Response<Incoming>, limit: usize) -> Result<Ans
     Ok(Answer { code, body })
 }
 
-/// Samples of metrics that tell of a database: as many as the runbook's `grep` would find.
-pub fn samples(body: &[u8]) -> u64 {
-    let text = String::from_utf8_lossy(body);
-    let told = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-    let about = |line: &&str| ["database", "connection", "query"].iter().any(|word| line.contains(word));
-    told.filter(about).count() as u64
-}
-
 /// An error with its causes, in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -218,12 +238,6 @@ mod tests {
     fn what_is_no_url_is_told_without_it(#[case] text: &str, #[case] words: &str) {
         let error = text.parse::<Url>().unwrap_err();
         assert!(error.contains(words) && !error.contains("secret"), "{error}");
-    }
-
-    #[test]
-    fn samples_of_the_database_are_counted_and_comments_are_not() {
-        let body = b"# HELP database_up x\ndatabase_up 1\nhttp_requests 5\nquery_seconds 0.1\n";
-        assert_eq!(samples(body), 2);
     }
 
     /// Answers one request with these bytes, and then goes on as told.

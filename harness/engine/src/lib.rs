@@ -34,6 +34,7 @@ mod sweep;
 mod tablespaces;
 mod tool;
 mod tree;
+mod verified;
 
 pub mod clock;
 pub mod execute;

@@ -5,8 +5,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::alert::Alert;
 use crate::check::Check;
 use crate::run::Run;
@@ -67,8 +65,7 @@ impl Part {
 }
 
 /// What became of a step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "state", content = "evidence")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// It was done, and what it is for came of it; with what shows it.
     Proven(String),

@@ -179,6 +179,7 @@ fn speaks_well(what: &Happening) -> bool {
         Happening::Measured(Evidence::Sweep(sweep)) => sweep.first_failure.is_none(),
         Happening::Measured(Evidence::Alert(alert)) => alert.detected_us.is_some() && !alert.early,
         Happening::Measured(Evidence::Rollback(rollback)) => rollback.started_us.is_some(),
+        Happening::Measured(Evidence::Triage(triage)) => triage.contradiction().is_none(),
         Happening::Measured(Evidence::Application(application)) => application.healthy_us.is_some(),
         Happening::Measured(Evidence::AsWritten(step)) => step.harm().is_none(),
         _ => true,

@@ -4,35 +4,41 @@
 //! The application is a process of this host, not of a server's place, as it would be on a machine of its own. It is known by
 //! what starts and stops it and by its URLs, so that somebody's own application takes the same way as the stand-in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use pgdrill_model::code::Code;
 use pgdrill_model::evidence::OutageEvidence;
-use pgdrill_model::finding::{Finding, Unable};
+use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Server as Name;
-use pgdrill_model::scenario::{Application, OwnApplication};
+use pgdrill_model::scenario::Application;
 use pgdrill_model::world::Clock;
 use tokio::time::sleep;
 
 use crate::clock::within;
 use crate::drill::Drill;
+use crate::http::Url;
 use crate::server::LOOK_AGAIN;
 
-pub mod http;
+mod health;
 mod own;
 mod pooler;
 mod probing;
 mod stand_in;
 pub mod walk;
 
+use health::all_well;
 use pooler::Pooler;
+pub use pooler::password;
 use probing::Probing;
 use stand_in::StandIn;
 
 /// How long an application may take to end when the drill is over.
 const END_LIMIT: Duration = Duration::from_secs(20);
+
+/// The shortest that an answer is waited for, however little time is left.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 /// What stands before the drill's servers.
 pub struct Front {
@@ -47,7 +53,11 @@ pub struct Front {
 /// An application that was started.
 enum Running {
     StandIn(Box<StandIn>),
-    Own(OwnApplication),
+    Own {
+        /// What stops it.
+        stop: String,
+        health: Vec<Url>,
+    },
 }
 
 /// Where an application finds its database, as libpq's environment has it.
@@ -66,7 +76,7 @@ impl Front {
         front.pooler.start(drill.workspace, drill.clock).await
     }
 
-    /// Starts an application, which finds its database by `environment`, and gives where it is to be asked how it is.
+    /// Starts an application, which finds its database by `environment`.
     ///
     /// # Errors
     ///
@@ -75,37 +85,32 @@ impl Front {
         &mut self,
         application: &Application,
         environment: &Environment,
-        program: &std::path::Path,
+        program: &Path,
         log: PathBuf,
-    ) -> Result<Vec<String>, String> {
-        match &application.own {
-            None => {
-                let stand_in = StandIn::start(program, environment, &log, application.within).await?;
-                let urls = stand_in.health();
-                self.running = Some(Running::StandIn(Box::new(stand_in)));
-                Ok(urls)
-            }
-            Some(own) => {
-                // Also one that did not start in order is stopped by its own command.
-                self.running = Some(Running::Own(own.clone()));
-                own::run(&own.start, environment, &log, application.within).await?;
-                Ok(own.health.clone())
-            }
-        }
+    ) -> Result<(), String> {
+        let Some(own) = &application.own else {
+            let stand_in = StandIn::start(program, environment, &log, application.within).await?;
+            self.running = Some(Running::StandIn(Box::new(stand_in)));
+            return Ok(());
+        };
+        let health = own.health.iter().map(|url| url.parse()).collect::<Result<_, _>>()?;
+        // Also one that did not start in order is stopped by its own command.
+        self.running = Some(Running::Own { stop: own.stop.clone(), health });
+        own::run(&own.start, environment, &log, application.within).await
     }
 
     /// Where the application is to be asked how it is; nowhere where none runs.
-    pub fn health(&self) -> Vec<String> {
+    pub fn health(&self) -> Vec<Url> {
         match &self.running {
-            Some(Running::StandIn(stand_in)) => stand_in.health(),
-            Some(Running::Own(own)) => own.health.clone(),
+            Some(Running::StandIn(stand_in)) => stand_in.health.to_vec(),
+            Some(Running::Own { health, .. }) => health.clone(),
             None => Vec::new(),
         }
     }
 
     /// Where the stand-in's metrics are.
-    pub fn metrics(&self) -> Option<String> {
-        self.stand_in().map(|(api, _)| format!("{api}/api/public/metrics.prom"))
+    pub fn metrics(&self) -> Option<Url> {
+        format!("{}/api/public/metrics.prom", self.stand_in()?.0).parse().ok()
     }
 
     /// Where the stand-in's API and web are; none for somebody's own application.
@@ -130,17 +135,20 @@ impl Front {
         match self.running.take() {
             None => Ok(()),
             Some(Running::StandIn(stand_in)) => stand_in.stop(limit).await,
-            Some(Running::Own(own)) => own::run(&own.stop, environment, &log, limit).await,
+            Some(Running::Own { stop, .. }) => own::run(&stop, environment, &log, limit).await,
         }
     }
 
     /// Waits until every URL answers well, asked again and again; gives what the last answer was where that does not come.
-    pub async fn healthy(&self, urls: &[String], limit: Duration, clock: &dyn Clock) -> Result<(), String> {
-        let until = clock.elapsed() + limit;
+    ///
+    /// # Errors
+    ///
+    /// What one of them said last.
+    pub async fn healthy(&self, limit: Duration, clock: &dyn Clock) -> Result<(), String> {
+        let (urls, until) = (self.health(), clock.elapsed() + limit);
         loop {
             let left = until.saturating_sub(clock.elapsed());
-            let Err(words) = http::all_well(urls, left.clamp(Duration::from_millis(100), http::LIMIT)).await
-            else {
+            let Err(words) = all_well(&urls, left.clamp(SHORTEST, health::LIMIT)).await else {
                 return Ok(());
             };
             if clock.elapsed() >= until {
@@ -150,8 +158,9 @@ impl Front {
         }
     }
 
-    /// From now on these URLs are asked again and again.
-    pub fn probe(&mut self, urls: Vec<String>, clock: Arc<dyn Clock>) {
+    /// From now on the application is asked again and again how it is.
+    pub fn probe(&mut self, clock: Arc<dyn Clock>) {
+        let urls = self.health();
         match &self.probing {
             Some(probing) => probing.now(urls),
             None => self.probing = Some(Probing::begin(urls, clock)),
@@ -184,11 +193,7 @@ impl Front {
         let mut findings = Vec::new();
         if let Err(words) = self.stop(environment, log, END_LIMIT).await {
             let message = format!("the application did not end in order: {words}");
-            findings.push(Finding::new(
-                Code::CleanupFailed,
-                pgdrill_model::finding::Stage::Teardown,
-                message,
-            ));
+            findings.push(Finding::new(Code::CleanupFailed, Stage::Teardown, message));
         }
         findings.extend(self.pooler.close().await);
         findings
@@ -204,5 +209,3 @@ pub fn environment(drill: &Drill<'_>) -> Environment {
 pub fn log(drill: &Drill<'_>) -> PathBuf {
     drill.workspace.path("log/application.log")
 }
-
-pub use pooler::password;

@@ -78,7 +78,8 @@ impl Pooler {
                 // Nothing of it is left behind.
                 let _ = place.close().await;
                 Err(Unable::new(Code::ProgramMissing, format!("PgBouncer does not run where the servers do: {trouble}")).hint(
-                    "Install it, as by `apt-get install pgbouncer`; images of ci/images/build that are up to date have it.",
+                    "Install it, as by `apt-get install pgbouncer`, and have its directory in PATH (Debian: /usr/sbin); images of \
+                     ci/images/build that are up to date have it.",
                 ))
             }
         }

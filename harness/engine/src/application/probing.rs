@@ -8,7 +8,8 @@ use pgdrill_model::world::Clock;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::http;
+use super::health::all_well;
+use crate::http::Url;
 
 /// How often it is asked.
 const EVERY: Duration = Duration::from_millis(50);
@@ -20,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Probing {
     seen: Arc<Mutex<Seen>>,
-    urls: Arc<Mutex<Vec<String>>>,
+    urls: Arc<Mutex<Vec<Url>>>,
     asking: JoinHandle<()>,
 }
 
@@ -72,7 +73,7 @@ impl Seen {
 
 impl Probing {
     /// Begins to ask.
-    pub fn begin(urls: Vec<String>, clock: Arc<dyn Clock>) -> Self {
+    pub fn begin(urls: Vec<Url>, clock: Arc<dyn Clock>) -> Self {
         let (seen, urls) = (Arc::new(Mutex::new(Seen::default())), Arc::new(Mutex::new(urls)));
         let (sees, asks) = (Arc::clone(&seen), Arc::clone(&urls));
         let asking = tokio::spawn(async move {
@@ -81,7 +82,7 @@ impl Probing {
             loop {
                 ticks.tick().await;
                 let urls = asks.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let well = http::all_well(&urls, LIMIT).await.is_ok();
+                let well = all_well(&urls, LIMIT).await.is_ok();
                 sees.lock().unwrap_or_else(PoisonError::into_inner).hear(clock.elapsed(), well);
             }
         });
@@ -89,7 +90,7 @@ impl Probing {
     }
 
     /// It is somewhere else from now on.
-    pub fn now(&self, urls: Vec<String>) {
+    pub fn now(&self, urls: Vec<Url>) {
         *self.urls.lock().unwrap_or_else(PoisonError::into_inner) = urls;
     }
 

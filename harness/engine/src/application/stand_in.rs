@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::Environment;
+use crate::http::Url;
 use crate::log;
 
 /// What each of its processes says first, before its address.
@@ -22,6 +23,8 @@ pub struct StandIn {
     pub api: String,
     /// Where the web is.
     pub web: String,
+    /// Where both are to be asked how they are.
+    pub health: [Url; 2],
     processes: [Child; 2],
 }
 
@@ -37,14 +40,10 @@ impl StandIn {
         output: &Path,
         limit: Duration,
     ) -> Result<Self, String> {
-        let (first, api) = spawn(program, &["api"], environment, output, limit).await?;
-        let (second, web) = spawn(program, &["web", "--api", &api], &Vec::new(), output, limit).await?;
-        Ok(Self { api, web, processes: [first, second] })
-    }
-
-    /// Where it is to be asked how it is.
-    pub fn health(&self) -> Vec<String> {
-        [&self.api, &self.web].map(|at| format!("{at}/api/healthz")).into()
+        let (first, api) = spawn(program, "api", &[], environment, output, limit).await?;
+        let (second, web) = spawn(program, "web", &["--api", &api], &Vec::new(), output, limit).await?;
+        let health = |at: &str| format!("{at}/api/healthz").parse();
+        Ok(Self { health: [health(&api)?, health(&web)?], api, web, processes: [first, second] })
     }
 
     /// Ends both in order, the web before the API that it asks.
@@ -67,7 +66,8 @@ impl StandIn {
 
 async fn spawn(
     program: &Path,
-    role: &[&str],
+    role: &str,
+    more: &[&str],
     environment: &Environment,
     output: &Path,
     limit: Duration,
@@ -75,8 +75,8 @@ async fn spawn(
     let err = File::options().create(true).append(true).open(output);
     let err = err.map_err(|error| format!("cannot write {}: {error}", output.display()))?;
     let mut child = Command::new(program)
-        .arg("trading-app")
-        .args(role)
+        .args(["trading-app", role])
+        .args(more)
         // Whatever is left of a drill is found by its workspace.
         .current_dir(output.parent().unwrap_or(Path::new("/")))
         .env_clear()
@@ -97,13 +97,7 @@ async fn spawn(
             let at = format!("http://{}", line.trim_start_matches(LISTENING).trim());
             Ok((child, at))
         }
-        Ok(_) => Err(format!(
-            "the {} ended while starting: {}",
-            role.first().unwrap_or(&""),
-            log::last_words(output)
-        )),
-        Err(_) => {
-            Err(format!("the {} did not listen within {} s", role.first().unwrap_or(&""), limit.as_secs()))
-        }
+        Ok(_) => Err(format!("the {} ended while starting: {}", role, log::last_words(output))),
+        Err(_) => Err(format!("the {} did not listen within {} s", role, limit.as_secs())),
     }
 }

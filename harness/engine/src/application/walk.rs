@@ -8,12 +8,16 @@ use pgdrill_model::units::show_count;
 use pgdrill_model::world::Clock;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
-use super::http::{Answer, ask};
 use crate::data::APPLICATION_ROLE;
+use crate::http::{Answer, Asked, ask};
 
 /// How long one answer may take.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// How much of an answer is read.
+const MOST: usize = 256 << 10;
 
 /// The application as somebody uses it who logs in with a password.
 pub struct Walk<'w> {
@@ -68,9 +72,9 @@ impl Walk<'_> {
 
     async fn dashboard(&self) -> RequestEvidence {
         let began = self.clock.elapsed();
-        let answer = ask(Method::GET, &format!("{}/", self.web), None, LIMIT).await;
+        let answer = send(Method::GET, format!("{}/", self.web), None).await;
         let page = |answer: &Answer| {
-            let body = answer.body.to_lowercase();
+            let body = answer.text().to_lowercase();
             if body.contains("<html") && body.contains("portfolio") {
                 Ok("its page".to_owned())
             } else {
@@ -92,7 +96,7 @@ impl Walk<'_> {
     ) -> RequestEvidence {
         let request = format!("{method} {path}");
         let began = self.clock.elapsed();
-        let answer = ask(method, &format!("{}{path}", self.api), body.as_ref(), LIMIT).await;
+        let answer = send(method, format!("{}{path}", self.api), body).await;
         self.evidence(what, &request, began, judge(answer, status, read))
     }
 
@@ -117,13 +121,19 @@ impl Walk<'_> {
     }
 }
 
+async fn send(method: Method, url: String, body: Option<Value>) -> Result<Answer, String> {
+    let url = url.parse()?;
+    let asked = Asked { method, url: &url, json: body.map(|body| body.to_string()) };
+    ask(&asked, MOST, Instant::now() + LIMIT).await
+}
+
 fn judge(
     answer: Result<Answer, String>,
     status: u16,
     read: impl FnOnce(&Answer) -> Result<String, String>,
 ) -> Result<String, String> {
     let answer = answer?;
-    if answer.status != status {
+    if answer.code != status {
         return Err(format!("{}, and {status} was to come", answer.words()));
     }
     read(&answer)
@@ -162,7 +172,8 @@ fn audited(answer: &Answer) -> Result<String, String> {
 
 /// The metrics that the runbook looks for, and that the database is up by them.
 fn metrics(answer: &Answer) -> Result<String, String> {
-    let lines = || answer.body.lines().filter(|line| !line.starts_with('#'));
+    let text = answer.text();
+    let lines = || text.lines().filter(|line| !line.starts_with('#'));
     let named = |part: &str| lines().any(|line| line.contains(part));
     match ["database", "connection", "query"].into_iter().find(|part| !named(part)) {
         Some(missing) => Err(format!("no metric with `{missing}` in its name")),
@@ -187,7 +198,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Result<Answer, String> {
-        Ok(Answer { status, body: body.to_owned() })
+        Ok(Answer { code: status, body: body.into() })
     }
 
     #[rstest]

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use pgdrill_backup::inspect;
-use pgdrill_model::as_written::{Entry, Need, Stands};
+use pgdrill_model::as_written::{By, Entry, Need, Stands, Wanted};
+use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
 use pgdrill_model::plan::Server as Name;
 use pgdrill_model::units::show_time;
@@ -15,7 +16,6 @@ use pgdrill_model::units::show_time;
 use super::look::files_in;
 use crate::drill::{Drill, on_a_thread};
 use crate::mounts;
-use crate::step::{needs_root, only_root};
 use crate::tablespaces;
 use crate::tree::Copying;
 use crate::workspace::trouble;
@@ -98,6 +98,17 @@ pub async fn prepare(
     let (files_before, bytes_before) =
         on_a_thread(move || (files_in(&measured), inspect::size(&measured))).await?;
     Ok(Bench { root, data, said, files_before, bytes_before })
+}
+
+/// What only root can show, and whoever is not is told.
+fn only_root(what: &str, why: &str) -> Unable {
+    Unable::new(Code::WorkspaceUnusable, format!("{what}: {why}"))
+        .hint("run pgdrill as root, or leave this step of the runbook out")
+}
+
+/// Whether the commands are typed by whoever runs pgdrill, who has to be root for `sudo` to mean what it says.
+fn needs_root(by: By, wanted: Wanted) -> bool {
+    by == By::Operator && wanted == Wanted::OnTheCopy
 }
 
 /// The backup as the runbook names it: a file of its own, so that nothing can become of the drill's.

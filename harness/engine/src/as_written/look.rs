@@ -1,7 +1,6 @@
 //! What is there when the commands are done: files, and whether a server that is really started on them comes up, takes a
 //! write, and holds what was captured.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -18,10 +17,12 @@ use tokio::time::sleep;
 
 use super::bench::Bench;
 use super::shell::Ran;
+use crate::check;
 use crate::connections::Connections;
-use crate::content::{Content, Measure, measure};
+use crate::content::{Measure, measure};
 use crate::drill::Drill;
 use crate::recovery::first_write;
+use crate::recovery::replay::{in_recovery, paused_at};
 use crate::server::LOOK_AGAIN;
 use crate::session::{Door, SUPERUSER, Session, describe};
 
@@ -124,21 +125,11 @@ pub async fn start(drill: &mut Drill<'_>, data: &Path) -> Result<State, Unable> 
 }
 
 async fn state(session: &Session, major: Major) -> Option<State> {
-    let in_recovery = session.query_one("SELECT pg_is_in_recovery()", &[]).await.ok()?;
-    if !in_recovery.try_get::<_, bool>(0).ok()? {
+    if !in_recovery(session).await? {
         return Some(State::Open);
     }
-    let paused = if major >= Major(14) {
-        "SELECT pg_get_wal_replay_pause_state() = 'paused'"
-    } else {
-        "SELECT pg_is_wal_replay_paused()"
-    };
-    // A server that is promoted meanwhile answers with an error.
-    let paused = match session.query_one(paused, &[]).await {
-        Ok(row) => row.try_get::<_, bool>(0).ok()?,
-        Err(_) => false,
-    };
-    Some(if paused { State::Paused } else { State::Recovering })
+    // A server that is promoted meanwhile is not paused.
+    Some(if paused_at(session, major).await.is_some() { State::Paused } else { State::Recovering })
 }
 
 /// Looks at the files, starts a server on them where none was started, and asks it.
@@ -181,26 +172,14 @@ pub async fn at(
             let message = format!("the server on what the runbook left could not be measured: {words}");
             Unable::new(Code::ServerLost, message)
         })?;
-        (found.tables, found.differences) = compared(&baseline.content, &content);
+        found.tables = Some(baseline.content.tables().count() as u64);
+        found.differences = check::differences(&baseline.content, &content).len() as u64;
     }
     match first_write::order(&socket, &format!("{}/{}", drill.run_id, NAME.name()), NAME).await {
         Ok(()) => found.writes = Some(true),
         Err(words) => (found.writes, found.said) = (Some(false), words),
     }
     Ok(())
-}
-
-/// How many tables were compared, and how many are not what they must be, or are there and must not be.
-fn compared(expected: &Content, found: &Content) -> (Option<u64>, u64) {
-    let here: BTreeMap<_, _> = found.tables().collect();
-    let there: BTreeMap<_, _> = expected.tables().collect();
-    let same = |(name, wanted): &(&String, &&Result<_, _>)| match (wanted, here.get(*name)) {
-        (Ok(wanted), Some(Ok(found))) => wanted == found,
-        _ => false,
-    };
-    let different = there.iter().filter(|pair| !same(pair)).count();
-    let further = here.keys().filter(|name| !there.contains_key(*name)).count();
-    (Some(there.len() as u64), (different + further) as u64)
 }
 
 /// What lies where.

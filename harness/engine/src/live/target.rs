@@ -99,19 +99,6 @@ impl Target {
         Ok(pooler)
     }
 
-    /// A server, or a pooler's console, by its Unix socket.
-    pub fn at_socket(directory: &Path, port: u16, user: &str, database: &str, limit: Duration) -> Self {
-        let mut config = Config::new();
-        config
-            .host_path(directory)
-            .port(port)
-            .user(user)
-            .dbname(database)
-            .application_name("pgdrill")
-            .connect_timeout(limit);
-        Self { config, tls: None }
-    }
-
     /// A server of a drill, by its door.
     pub(crate) fn of(door: &Door) -> Self {
         Self::at(door.config())

@@ -1,18 +1,13 @@
 //! The last good backup: each is verified before it is taken, from the newest on, and the first without a finding is the one.
 //! That is how one goes back when the data of a recovered server turned out to be corrupt.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::thread;
-
-use pgdrill_backup::verify::{Options, Progress, verify_chain};
 use pgdrill_model::code::Weight;
 use pgdrill_model::evidence::{PassedOverEvidence, RecoveryEvidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::{Member, Recovery};
-use pgdrill_model::scenario::WalMethod;
 
-use crate::drill::{Drill, on_a_thread};
+use crate::drill::Drill;
+use crate::verified;
 use crate::workspace::Workspace;
 
 /// The same recovery without those of its backups that are newer than the last good one, and what was found in them. Where
@@ -55,17 +50,7 @@ pub async fn choose(
 
 /// What is to be said against a backup, by pgdrill's own reading of it.
 async fn complaints(workspace: &Workspace, chain: &[Member]) -> Result<Vec<Finding>, Unable> {
-    let sources: Vec<PathBuf> =
-        chain.iter().map(|member| workspace.path("backup").join(&member.name)).collect();
-    let without_wal = chain.last().is_some_and(|member| member.how.wal == WalMethod::None);
-    let options = Options {
-        // A backup without WAL of its own needs what was archived while it was taken.
-        wal_directory: without_wal.then(|| workspace.path("archive")),
-        jobs: thread::available_parallelism().map_or(1, usize::from),
-        ..Options::default()
-    };
-    let progress = Arc::new(Progress::default());
-    let report = on_a_thread(move || verify_chain(sources, &options, &progress)).await?;
+    let report = verified::read(workspace, chain).await?;
     let found: Vec<Finding> = report
         .members
         .into_iter()

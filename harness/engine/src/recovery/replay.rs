@@ -145,7 +145,7 @@ fn is_open(server: &Server) -> bool {
 
 /// Where a server is paused at its target; none when it is not. Before 14 it could not be told from one that is asked to
 /// pause (`recoveryPausesHere`, `xlog.c`), but nobody asked it to.
-async fn paused_at(session: &Session, major: Major) -> Option<Lsn> {
+pub async fn paused_at(session: &Session, major: Major) -> Option<Lsn> {
     let paused = if major >= Major(14) {
         "SELECT pg_get_wal_replay_pause_state() = 'paused', pg_last_wal_replay_lsn()::text"
     } else {
@@ -161,7 +161,8 @@ async fn shut_down(server: &mut Server) -> bool {
     !exit.killed() && log::read(&server.log).iter().any(|line| line.message == "shutdown at recovery target")
 }
 
-async fn in_recovery(session: &Session) -> Option<bool> {
+/// Whether a server is in recovery; none where it does not answer.
+pub async fn in_recovery(session: &Session) -> Option<bool> {
     session.query_one("SELECT pg_is_in_recovery()", &[]).await.ok()?.try_get(0).ok()
 }
 

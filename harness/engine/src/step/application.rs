@@ -51,14 +51,14 @@ pub(super) async fn start(
     let front = drill.application.as_mut().ok_or_else(bug)?;
     let worked = front.worked;
     let came = async {
-        let urls = front.start(application, &environment, program, log).await?;
+        front.start(application, &environment, program, log).await?;
         front
-            .healthy(&urls, application.within, clock)
+            .healthy(application.within, clock)
             .await
             .map_err(|words| format!("not healthy within {} s: {words}", application.within.as_secs()))?;
         evidence.healthy_us = Some(clock.elapsed().saturating_sub(began).as_micros() as u64);
         let probed = front.was_probed();
-        front.probe(urls, shared);
+        front.probe(shared);
         if let Some((api, web)) = front.stand_in() {
             let walk = Walk { clock, api, web, password: &secret, origin: &origin };
             evidence.asked = walk.all().await;

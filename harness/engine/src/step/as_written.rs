@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use pgdrill_model::as_written::{By, Commands, START, Wanted};
-use pgdrill_model::code::Code;
+use pgdrill_model::as_written::{Commands, START, Wanted};
 use pgdrill_model::event::Happening;
 use pgdrill_model::evidence::{AsWrittenEvidence, AskedEvidence, CommandEvidence, Evidence, FoundEvidence};
 use pgdrill_model::finding::{Finding, Unable};
@@ -192,15 +191,4 @@ fn expected(drill: &Drill<'_>, wanted: Wanted, mark: Option<&str>) -> Result<Opt
     let mark = mark.ok_or_else(|| Unable::bug("a step of the runbook goes to a mark that was not made"))?;
     let before = |base: &Baseline| base.settled <= mark.lsn;
     Ok(drill.baselines.iter().rposition(before))
-}
-
-/// What only root can show, and whoever is not is told.
-pub(crate) fn only_root(what: &str, why: &str) -> Unable {
-    Unable::new(Code::WorkspaceUnusable, format!("{what}: {why}"))
-        .hint("run pgdrill as root, or leave this step of the runbook out")
-}
-
-/// Whether the commands are typed by whoever runs pgdrill, who has to be root for `sudo` to mean what it says.
-pub(crate) fn needs_root(by: By, wanted: Wanted) -> bool {
-    by == By::Operator && wanted == Wanted::OnTheCopy
 }

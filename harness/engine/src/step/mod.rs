@@ -30,7 +30,6 @@ mod triage;
 mod watch;
 mod work;
 
-pub(crate) use as_written::{needs_root, only_root};
 pub use crash::run as crash;
 pub use work::leave as leave_work;
 

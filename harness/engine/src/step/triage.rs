@@ -9,9 +9,10 @@ use pgdrill_model::evidence::{Evidence, TriageEvidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Server as Name;
 use pgdrill_model::scenario::Triage;
-use pgdrill_model::triage::{Assessment, Severity, escalate};
+use pgdrill_model::triage::{Assessment, escalate};
 use pgdrill_ondisk::segment::{self, ArchiveFile};
 
+use crate::application::Front;
 use crate::archiving;
 use crate::drill::{Drill, on_a_thread};
 use crate::live::Target;
@@ -29,13 +30,12 @@ pub(super) async fn run(
     let archive = workspace.path(archiving::directory(&drill.made.archive));
     let door = Door::superuser(&workspace.socket(of), SUPERUSER);
     let front = drill.application.as_ref();
-    let url = |text: &String| text.parse().ok();
     let questions = Questions {
         server: Target::of(&door),
         pooler: front.map(|front| Target::at(front.pooler.console_config(workspace))),
         disks: vec![workspace.root().to_owned(), archive.clone()],
-        health: front.map(|front| front.health().iter().filter_map(url).collect()).unwrap_or_default(),
-        metrics: front.and_then(|front| url(&front.metrics()?)),
+        health: front.map(Front::health).unwrap_or_default(),
+        metrics: front.and_then(Front::metrics),
         queries: false,
         within: triage.within,
         asked_unix_us: drill.clock.unix_micros(),
@@ -45,28 +45,19 @@ pub(super) async fn run(
     let newest = on_a_thread(move || newest_segment(&archive, segment_size)).await?;
     let assessment = Assessment::of(&facts);
     let since = drill.lost.map(|lost| drill.clock.elapsed().saturating_sub(lost.at)).filter(|_| lost);
-    let answers = facts.reach.state.answers();
-    let mut findings = Vec::new();
-    if lost == answers || (lost && assessment.severity != Some(Severity::P0)) {
-        let severity =
-            assessment.severity.map_or_else(|| "nothing".to_owned(), |severity| severity.to_string());
-        let message = format!(
-            "triage says of the {}, which {}, that it {}, and calls that {severity}",
-            of.name(),
-            if lost { "is lost" } else { "is there" },
-            facts.reach.state.words(),
-        );
-        findings.push(Finding::new(Code::TriageWrong, Stage::Disaster, message).about(of.name()));
-    }
-    drill.recorder.measured(Evidence::Triage(TriageEvidence {
+    let evidence = TriageEvidence {
         server: of.name().to_owned(),
+        lost,
         escalations: escalate(&assessment, since),
         facts,
         assessment,
         newest_segment: newest,
         took_us: drill.clock.elapsed().saturating_sub(began).as_micros() as u64,
-    }));
-    Ok(findings)
+    };
+    let contradiction = evidence.contradiction();
+    drill.recorder.measured(Evidence::Triage(evidence));
+    let finding = |message| Finding::new(Code::TriageWrong, Stage::Disaster, message).about(of.name());
+    Ok(contradiction.map(finding).into_iter().collect())
 }
 
 /// The newest segment of an archive, by its time, and its age in microseconds; compressed ones, and those that are not

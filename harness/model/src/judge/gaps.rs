@@ -35,6 +35,7 @@ pub(super) fn complete(run: &Run) -> bool {
                 && sweep.first_failure.is_none()
         })
         && run.alerts.iter().all(|alert| alert.detected_us.is_some() && !alert.early)
+        && run.triages.iter().all(|triage| triage.contradiction().is_none())
         && run.applications.iter().all(works)
         && saw_the_outages(run)
         && run.as_written.iter().all(|step| step.harm().is_none() && ran(step))

@@ -30,85 +30,85 @@ pub(super) fn measure(run: &mut Run) {
     outage(run);
 }
 
-/// Of drills that shared the machine the time is only taken down: what the others cost it is not the backup's fault.
+/// The time from the loss to the first write.
 fn recovery_time(run: &mut Run) {
-    let target_us = run.header.rto_us.filter(|_| run.header.jobs == 1);
     // One recovery that was not measured, or was too slow, is not made good by another.
     let measured: Option<Vec<u64>> = run.recoveries.iter().map(|recovery| recovery.rto_us).collect();
-    let measured_us = measured.and_then(|all| all.into_iter().max());
-    if target_us.is_none() && measured_us.is_none() {
-        return;
-    }
-    let met = target_us.zip(measured_us).map(|(target, measured)| measured <= target);
-    let shown = |us: u64| show_duration(Duration::from_micros(us));
-    match (target_us, measured_us) {
-        (Some(target), Some(measured)) if met == Some(false) => run.findings.push(
-            Finding::new(
-                Code::RtoExceeded,
-                Stage::Recover,
-                format!("recovery took {}, and the objective is {}", shown(measured), shown(target)),
-            )
-            .with("target_us", target)
-            .with("measured_us", measured),
-        ),
-        (Some(target), None) => run.findings.push(Finding::new(
-            Code::ObjectiveUnmeasured,
-            Stage::Recover,
-            format!("the recovery time objective of {} was not measured", shown(target)),
-        )),
-        _ => {}
-    }
-    run.objectives.push(Objective {
-        name: "rto".to_owned(),
-        definition: RTO_DEFINITION.to_owned(),
-        target_us,
-        measured_us,
-        met,
-        target_rpo: None,
-        loss: None,
-    });
+    let time = Time {
+        name: "rto",
+        definition: RTO_DEFINITION,
+        stage: Stage::Recover,
+        exceeded: Code::RtoExceeded,
+        took: "recovery took",
+        what: "the recovery time",
+    };
+    let target_us = run.header.rto_us;
+    time.judge(run, target_us, measured.and_then(|all| all.into_iter().max()));
 }
 
-/// What users were without the application. As the recovery time, it is only taken down where drills share the machine.
+/// What users were without the application.
 fn outage(run: &mut Run) {
-    let target_us = run.header.outage_us.filter(|_| run.header.jobs == 1);
-    let measured_us =
-        run.applications.iter().filter_map(|application| Some(application.outage.as_ref()?.us())).max();
-    if target_us.is_none() && measured_us.is_none() {
-        return;
+    let outages = run.applications.iter().filter_map(|application| Some(application.outage.as_ref()?.us()));
+    let (target_us, longest) = (run.header.outage_us, outages.max());
+    let time = Time {
+        name: "outage",
+        definition: OUTAGE_DEFINITION,
+        stage: Stage::Check,
+        exceeded: Code::OutageExceeded,
+        took: "the application was away for",
+        what: "the outage",
+    };
+    time.judge(run, target_us, longest);
+}
+
+/// An objective that is a time.
+struct Time {
+    name: &'static str,
+    definition: &'static str,
+    stage: Stage,
+    /// What a breach is.
+    exceeded: Code,
+    /// What a breach begins with.
+    took: &'static str,
+    /// What was not measured.
+    what: &'static str,
+}
+
+impl Time {
+    /// Of drills that shared the machine the time is only taken down: what the others cost it is not the backup's fault.
+    fn judge(self, run: &mut Run, target_us: Option<u64>, measured_us: Option<u64>) {
+        let target_us = target_us.filter(|_| run.header.jobs == 1);
+        if target_us.is_none() && measured_us.is_none() {
+            return;
+        }
+        let met = target_us.zip(measured_us).map(|(target, measured)| measured <= target);
+        let shown = |us: u64| show_duration(Duration::from_micros(us));
+        match (target_us, measured_us) {
+            (Some(target), Some(measured)) if met == Some(false) => {
+                let message =
+                    format!("{} {}, and the objective is {}", self.took, shown(measured), shown(target));
+                run.findings.push(
+                    Finding::new(self.exceeded, self.stage, message)
+                        .with("target_us", target)
+                        .with("measured_us", measured),
+                );
+            }
+            (Some(target), None) => {
+                let message = format!("{} objective of {} was not measured", self.what, shown(target));
+                run.findings.push(Finding::new(Code::ObjectiveUnmeasured, self.stage, message));
+            }
+            _ => {}
+        }
+        run.objectives.push(Objective {
+            name: self.name.to_owned(),
+            definition: self.definition.to_owned(),
+            target_us,
+            measured_us,
+            met,
+            target_rpo: None,
+            loss: None,
+        });
     }
-    let met = target_us.zip(measured_us).map(|(target, measured)| measured <= target);
-    let shown = |us: u64| show_duration(Duration::from_micros(us));
-    match (target_us, measured_us) {
-        (Some(target), Some(measured)) if met == Some(false) => run.findings.push(
-            Finding::new(
-                Code::OutageExceeded,
-                Stage::Check,
-                format!(
-                    "the application was away for {}, and the objective is {}",
-                    shown(measured),
-                    shown(target)
-                ),
-            )
-            .with("target_us", target)
-            .with("measured_us", measured),
-        ),
-        (Some(target), None) => run.findings.push(Finding::new(
-            Code::ObjectiveUnmeasured,
-            Stage::Check,
-            format!("the outage, whose objective is {}, was not measured", shown(target)),
-        )),
-        _ => {}
-    }
-    run.objectives.push(Objective {
-        name: "outage".to_owned(),
-        definition: OUTAGE_DEFINITION.to_owned(),
-        target_us,
-        measured_us,
-        met,
-        target_rpo: None,
-        loss: None,
-    });
 }
 
 fn recovery_point(run: &mut Run) {

@@ -269,23 +269,19 @@ pub(super) fn stepped_back(run: &Run) -> Shown {
     }
 }
 
-/// A backup of a recovered server was itself recovered, with WAL that the recovered server archived.
+/// A backup of a recovered server was itself recovered, with WAL that the recovered server archived. One that was only taken
+/// shows nothing.
 pub(super) fn protected(run: &Run) -> Shown {
     let of_recovered = |name: &String| {
         run.backups.iter().any(|backup| backup.name == *name && backup.from.starts_with("restored"))
     };
-    let taken = run.backups.iter().any(|backup| backup.from.starts_with("restored"));
-    let recovery = run.recoveries.iter().rfind(|recovery| recovery.backups.iter().any(of_recovered));
-    match (recovery, taken) {
-        (Some(recovery), _) if recovery.state.is_some() => Shown::Proven(format!(
+    match run.recoveries.iter().rfind(|recovery| recovery.backups.iter().any(of_recovered)) {
+        Some(recovery) if recovery.state.is_some() => Shown::Proven(format!(
             "{} of the recovered server was recovered, with {} segments of its archive",
             recovery.backups.join(", "),
             show_count(recovery.segments)
         )),
-        (Some(_), _) => {
-            Shown::Disproven("no server came of a backup that the recovered server gave".to_owned())
-        }
-        (None, true) => Shown::NotRehearsed,
-        (None, false) => Shown::NotRehearsed,
+        Some(_) => Shown::Disproven("no server came of a backup that the recovered server gave".to_owned()),
+        None => Shown::NotRehearsed,
     }
 }

@@ -18,6 +18,10 @@ pub enum Precaution {
     NotComeBack,
     /// It came back, and nothing of what it holds was compared although it was known.
     NothingCompared,
+    /// Triage says that a server which is lost answers, or that one which is there does not.
+    TriagedWrong,
+    /// Triage says of a server which is lost that nothing is wrong.
+    TriagedAsHarmless,
     /// The application was not healthy in time.
     NotHealthy,
     /// Something that was asked of it was not answered as it had to be.
@@ -44,13 +48,15 @@ pub enum Precaution {
 
 impl Precaution {
     /// Every one.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::NotHeard,
         Self::HeardTooEarly,
         Self::CopiedSomethingElse,
         Self::PutBackSomethingElse,
         Self::NotComeBack,
         Self::NothingCompared,
+        Self::TriagedWrong,
+        Self::TriagedAsHarmless,
         Self::NotHealthy,
         Self::AnsweredWrong,
         Self::NothingAsked,
@@ -74,6 +80,10 @@ impl Precaution {
             (Self::NotComeBack, Evidence::Rollback(back)) => back.started_us = None,
             (Self::NothingCompared, Evidence::Rollback(back)) if back.tables.is_some() => {
                 back.tables = Some(0);
+            }
+            (Self::TriagedWrong, Evidence::Triage(triage)) => triage.lost = !triage.lost,
+            (Self::TriagedAsHarmless, Evidence::Triage(triage)) if triage.lost => {
+                triage.assessment.severity = None;
             }
             (Self::NotHealthy, Evidence::Application(application)) => application.healthy_us = None,
             (Self::AnsweredWrong, Evidence::Application(application)) => match application.asked.last_mut() {

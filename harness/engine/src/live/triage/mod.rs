@@ -21,6 +21,9 @@ use crate::http;
 /// The part of the time that is kept for telling what was found out.
 const FOR_TELLING: f64 = 0.05;
 
+/// So much is read of metrics, of which there can be many before those of the database.
+const METRICS_BODY: usize = 1 << 20;
+
 /// What is asked.
 #[derive(Clone, Debug)]
 pub struct Questions {
@@ -92,11 +95,19 @@ async fn health(url: &Url, deadline: Instant) -> Health {
 
 async fn metrics(url: &Url, deadline: Instant) -> Metrics {
     let began = Instant::now();
-    let answered = http::get(url, http::METRICS_BODY, deadline).await;
+    let answered = http::get(url, METRICS_BODY, deadline).await;
     let took_us = micros(began);
-    let samples = answered.as_ref().map_or(0, |answer| http::samples(&answer.body));
+    let samples = answered.as_ref().map_or(0, |answer| samples(&answer.body));
     let answer = answered.map_or_else(Fact::Unknown, |answer| Fact::Known(answer.code));
     Metrics { url: url.to_string(), answer, samples, took_us }
+}
+
+/// Samples of metrics that tell of a database: as many as the runbook's `grep` would find.
+fn samples(body: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(body);
+    let told = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let about = |line: &&str| ["database", "connection", "query"].iter().any(|word| line.contains(word));
+    told.filter(about).count() as u64
 }
 
 fn micros(since: Instant) -> u64 {
@@ -215,6 +226,12 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[test]
+    fn samples_of_the_database_are_counted_and_comments_are_not() {
+        let body = b"# HELP database_up x\ndatabase_up 1\nhttp_requests 5\nquery_seconds 0.1\n";
+        assert_eq!(samples(body), 2);
+    }
 
     #[rstest]
     #[case("57P03", "the database system is starting up", State::StartingUp)]
