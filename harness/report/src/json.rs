@@ -8,6 +8,7 @@
 
 use pgdrill_model::detection::Matrix;
 use pgdrill_model::run::Run;
+use pgdrill_model::runbook::{self, Entry, State};
 use pgdrill_model::verdict::Verdict;
 use serde_json::{Map, Value, json};
 
@@ -27,8 +28,25 @@ pub fn runs(runs: &[Run], exit_code: u8) -> String {
     if !matrix.rows.is_empty() {
         report.insert("detection".to_owned(), detection::value(&matrix));
     }
+    if runs.iter().any(runbook::is_rehearsed) {
+        report.insert("runbook".to_owned(), rehearsed(runs));
+    }
     report.insert("runs".to_owned(), runs.iter().map(value).collect());
     format!("{:#}\n", Value::Object(report))
+}
+
+/// What became of each step of the runbook in all of the drills together.
+fn rehearsed(runs: &[Run]) -> Value {
+    let step = |(entry, state): &(&Entry, State)| {
+        json!({
+            "part": entry.part.name(),
+            "system": entry.system,
+            "does": entry.does,
+            "state": state.name(),
+            "evidence": state.evidence(),
+        })
+    };
+    runbook::of(runs).iter().map(step).collect()
 }
 
 /// A run as a JSON value. A run is plain data with text for keys, which cannot fail to become JSON; should it ever,

@@ -1,7 +1,7 @@
 //! What people and machines read of a triage: how bad it is and why, what is likely behind it and what to do, the facts in
 //! the runbook's order, and whom to call.
 
-mod listing;
+pub(crate) mod listing;
 
 use std::fmt::Write;
 
@@ -63,6 +63,15 @@ impl Triaged<'_> {
         groups
     }
 
+    /// Every fact, by its name.
+    fn listing(&self) -> Vec<(&'static str, Vec<String>)> {
+        let mut all = listing::of(self.facts);
+        for (name, lines) in all.iter_mut().filter(|(_, lines)| lines.is_empty()) {
+            lines.push(listing::not_asked(name));
+        }
+        all
+    }
+
     /// When an incident that goes on must be escalated, or what is missing to tell.
     fn deadline(&self) -> String {
         match self.since_unix_us {
@@ -111,7 +120,7 @@ impl Triaged<'_> {
             }
         }
         page.heading(&format!("Facts, at {}", moment(self.facts.asked_unix_us)));
-        for (name, lines) in listing::of(self.facts) {
+        for (name, lines) in self.listing() {
             for (number, line) in lines.iter().enumerate() {
                 page.fact(if number == 0 { name } else { "" }, line);
             }
@@ -215,7 +224,7 @@ impl Triaged<'_> {
             }
         }
         text.push_str("\n## Facts\n\n| | |\n|---|---|\n");
-        for (name, lines) in listing::of(self.facts) {
+        for (name, lines) in self.listing() {
             let lines: Vec<String> = lines.iter().map(|line| cell(line)).collect();
             let _ = writeln!(text, "| {name} | {} |", lines.join("<br>"));
         }

@@ -63,7 +63,13 @@ pub(crate) fn only_not_run(finding: &Finding) -> bool {
 
 /// All findings of [`only_not_run`] in one sentence.
 pub(crate) fn not_run(findings: &[&Finding]) -> String {
-    let names: Vec<&str> = findings.iter().filter_map(|finding| finding.check).map(Check::name).collect();
+    let mut names: Vec<&str> = Vec::new();
+    for name in findings.iter().filter_map(|finding| finding.check).map(Check::name) {
+        // One that is made of two servers is named once.
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     format!("{} did not run: {}", count(names.len() as u64, "checks"), names.join(", "))
 }
 

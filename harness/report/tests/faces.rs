@@ -87,7 +87,7 @@ fn the_report_for_a_program_is_one_object_with_the_worst_verdict() {
     assert!(text.ends_with("}\n") && !text.ends_with("\n\n"));
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     let fields: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(fields, ["schema", "verdict", "exit_code", "detection", "runs"]);
+    assert_eq!(fields, ["schema", "verdict", "exit_code", "detection", "runbook", "runs"]);
     assert_eq!(value["schema"], "pgdrill.report/1");
     assert_eq!(value["verdict"], "disproven");
     assert_eq!(value["exit_code"], 130);

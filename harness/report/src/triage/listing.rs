@@ -8,19 +8,19 @@ use pgdrill_model::units::{show_bytes, show_count, show_duration};
 /// So many lines of a fact are shown; the rest is in the JSON.
 const LINES: usize = 10;
 
-/// Every fact, by its name.
-pub fn of(facts: &Facts) -> Vec<(&'static str, Vec<String>)> {
+/// Every fact, by its name; one that nobody asked for has no line.
+pub(crate) fn of(facts: &Facts) -> Vec<(&'static str, Vec<String>)> {
     let mut list = vec![("server", server(facts))];
-    list.push(("pool", facts.pooler.as_ref().map_or_else(|| not_asked("--pooler"), pooler)));
+    list.push(("pool", facts.pooler.as_ref().map(pooler).unwrap_or_default()));
     let disks = facts.disks.iter().map(|disk| format!("{}: {}", disk.path, told(&disk.space, space)));
-    list.push(("disks", if facts.disks.is_empty() { not_asked("--disk") } else { disks.collect() }));
+    list.push(("disks", disks.collect()));
     // What only the server can tell is told as unknown once, and not fact by fact.
     if facts.reach.state.answers() {
         list.extend(of_the_server(facts));
     }
     let health = facts.health.iter().map(|health| answered(&health.url, &health.answer, health.took_us));
-    list.push(("health", if facts.health.is_empty() { not_asked("--health") } else { health.collect() }));
-    list.push(("metrics", facts.metrics.as_ref().map_or_else(|| not_asked("--metrics"), metrics)));
+    list.push(("health", health.collect()));
+    list.push(("metrics", facts.metrics.as_ref().map(metrics).unwrap_or_default()));
     for (_, lines) in &mut list {
         if lines.len() > LINES {
             let more = lines.len() - LINES;
@@ -51,8 +51,14 @@ fn of_the_server(facts: &Facts) -> Vec<(&'static str, Vec<String>)> {
     ]
 }
 
-fn not_asked(option: &str) -> Vec<String> {
-    vec![format!("not asked ({option})")]
+/// What is said of a fact that nobody asked for: by which option of `live triage` it is.
+pub(super) fn not_asked(name: &str) -> String {
+    let option = match name {
+        "pool" => "pooler",
+        "disks" => "disk",
+        name => name,
+    };
+    format!("not asked (--{option})")
 }
 
 fn told<T>(fact: &Fact<T>, show: impl FnOnce(&T) -> String) -> String {
