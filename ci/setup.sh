@@ -15,6 +15,17 @@ as_root() {
     fi
 }
 
+may_install() {
+    command -v apt-get >/dev/null && as_root true 2>/dev/null
+}
+
+# Installs packages of the distribution, after whoever else is installing just now.
+install_packages() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -o DPkg::Lock::Timeout=300 install -q -y --no-install-recommends "$@"
+}
+
 # The newest directory that holds PostgreSQL's server programs, searched for as pgdrill does.
 postgres_bin() {
     local candidate
@@ -37,21 +48,17 @@ need_postgres() {
         say "PostgreSQL: $("$bin/postgres" --version), in $bin"
         return
     fi
-    if ! command -v apt-get >/dev/null; then
-        say "PostgreSQL: no server programs found, and no apt-get; install them, or name their directory in PGDRILL_PG_BIN"
-        return 1
-    fi
-    if ! as_root true 2>/dev/null; then
-        say "PostgreSQL: no server programs found, and no root to install them; run: sudo apt-get install postgresql"
+    if ! may_install; then
+        say "PostgreSQL: no server programs found, and no apt-get and root to install them;" \
+            "install them, or name their directory in PGDRILL_PG_BIN"
         return 1
     fi
     say "PostgreSQL: no server programs found, installing the distribution's"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql-common
+    install_packages postgresql-common
     if [ -f "$conf" ]; then
         as_root sed -i -E 's/^#?[[:space:]]*create_main_cluster.*/create_main_cluster = false/' "$conf"
     fi
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql
+    install_packages postgresql
     bin=$(postgres_bin)
     say "PostgreSQL: $("$bin/postgres" --version), in $bin"
 }
@@ -65,10 +72,9 @@ need_programs() {
     done
     if [ "${#missing[@]}" -eq 0 ]; then
         say "gzip, lz4, zstd${*:+, $*}: there"
-    elif command -v apt-get >/dev/null && as_root true 2>/dev/null; then
+    elif may_install; then
         say "${missing[*]}: not there, installing the distribution's"
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+        install_packages "${missing[@]}"
     else
         say "${missing[*]}: not there; drills that need them cannot be verified"
     fi
@@ -83,10 +89,9 @@ need_faketime() {
             return
         fi
     done
-    if command -v apt-get >/dev/null && as_root true 2>/dev/null; then
+    if may_install; then
         say "libfaketime: not there, installing the distribution's"
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends libfaketime
+        install_packages libfaketime
     else
         say "libfaketime: not there; the fault clock-set-back cannot be made on this host"
     fi
@@ -105,7 +110,7 @@ need_pgbouncer() {
         tell_pgbouncer "$program"
         return
     fi
-    if ! command -v apt-get >/dev/null || ! as_root true 2>/dev/null; then
+    if ! may_install; then
         say "PgBouncer: not there; drills with an application cannot run on this host"
         return
     fi
@@ -122,7 +127,7 @@ need_pgbouncer() {
             printf "#!/bin/sh\nexit 101\n" >"$policy"
             chmod 755 "$policy"
         fi
-        apt-get install -q -y --no-install-recommends pgbouncer
+        apt-get -o DPkg::Lock::Timeout=300 install -q -y --no-install-recommends pgbouncer
         update-rc.d pgbouncer disable'
     tell_pgbouncer "$(pgbouncer_program)"
 }
