@@ -166,6 +166,8 @@ pub enum Unit {
     Points,
     /// Damaged copies.
     Mutants,
+    /// Backups.
+    Backups,
 }
 
 /// How a step ended.

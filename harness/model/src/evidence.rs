@@ -251,9 +251,13 @@ pub struct RecoveryEvidence {
     /// The backups that were restored, the full one first. Empty in records from before there was more than one.
     #[serde(default)]
     pub backups: Vec<String>,
-    /// Newer backups that are not good, the newest first, where the last good one was asked for.
+    /// Newer backups that are not good, the newest first, where the last good or proven one was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passed_over: Vec<PassedOverEvidence>,
+    /// How long the backup that was taken had been recovered and checked before, where the last proven one was asked for. In no
+    /// phase: who recovers by hand keeps what was proven.
+    #[serde(default)]
+    pub tried_us: u64,
     /// Tablespaces that were put into the restored server's own tree.
     #[serde(default)]
     pub tablespaces: u64,
@@ -323,6 +327,9 @@ pub struct PassedOverEvidence {
     pub backup: String,
     /// What is wrong with it, the worst first.
     pub why: String,
+    /// Whether it was recovered and checked, to find that out; else it was only verified.
+    #[serde(default)]
+    pub tried: bool,
     /// How long it took to find that out.
     pub took_us: u64,
     /// The WAL that has to be replayed in addition with the backup before it: what would be lost without the archive.

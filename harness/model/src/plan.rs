@@ -256,6 +256,8 @@ pub struct Recovery {
     pub by: Option<RecoverBy>,
     /// Which of them is taken.
     pub from: RecoverFrom,
+    /// By what each is checked before it is taken, where that is the last proven one.
+    pub tried_by: Vec<Check>,
     /// Where it stops.
     pub to: Target,
     /// Along which timeline.

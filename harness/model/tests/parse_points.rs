@@ -86,6 +86,7 @@ fn an_application_is_the_stand_in_or_somebodys_own() {
 #[case::left_out("{}", RecoverFrom::Newest)]
 #[case::newest("{ from: newest }", RecoverFrom::Newest)]
 #[case::last_good("{ from: last-good, to: here }", RecoverFrom::LastGood)]
+#[case::last_proven("{ from: last-proven, to: here }", RecoverFrom::LastProven)]
 fn from_which_backup(#[case] arguments: &str, #[case] from: RecoverFrom) {
     assert_eq!(recover(arguments).from, from);
 }

@@ -240,3 +240,45 @@ fn where_no_backup_is_good_none_is_recovered() {
     assert_eq!(record["observed"], "disproven");
     assert_eq!(record["recoveries"][0]["state"], Value::Null);
 }
+
+#[test]
+fn the_last_proven_backup_is_taken_where_the_newest_verifies_and_is_corrupt_all_the_same() {
+    let desk = Desk::new();
+    let drill = desk.drill(&shipped("runbook/rollback/corrupt-before-backup"), &[]);
+    drill.ends_with(0);
+    let record = desk.record();
+    let recovery = &record["recoveries"][0];
+    assert_eq!(
+        record["recoveries"].as_array().unwrap().len(),
+        1,
+        "what was only tried is no recovery of the drill"
+    );
+    assert_eq!(recovery["backups"], serde_json::json!(["backup-1"]));
+    let passed = &recovery["passed_over"][0];
+    assert_eq!((&passed["backup"], &passed["tried"]), (&"backup-2".into(), &true.into()));
+    // The oldest is recovered at once: there is none to step back to.
+    assert_eq!(recovery["tried_us"], 0);
+    let found = findings(&record);
+    assert!(found.iter().all(|(_, _, said)| said.starts_with("backup-2: ")), "{found:#?}");
+    let checks = record["checks"].as_array().unwrap();
+    assert!(checks.iter().all(|check| check["status"] == "held"), "{checks:#?}");
+}
+
+#[test]
+fn of_two_good_backups_the_newest_is_tried_and_taken() {
+    let desk = Desk::new();
+    let text = shipped("runbook/rollback/corrupt-before-backup");
+    let text = text.replace("  - fault: index-out-of-order\n", "");
+    let text = &text[..text.find("expect:").unwrap()];
+    desk.drill(text, &[]).ends_with(0);
+    let recovery = &desk.record()["recoveries"][0];
+    assert_eq!(recovery["backups"], serde_json::json!(["backup-2"]));
+    assert_eq!(recovery["passed_over"], Value::Null);
+    // What it took to try it is in no phase.
+    let phases = recovery["phases"].as_array().unwrap();
+    let took: u64 = phases.iter().map(|phase| phase["took_us"].as_u64().unwrap()).sum();
+    let rto = recovery["rto_us"].as_u64().unwrap();
+    // Each is rounded down to a whole microsecond.
+    assert!((took..=took + phases.len() as u64).contains(&rto), "{rto} of {phases:#?}");
+    assert!(recovery["tried_us"].as_u64().unwrap() > 0);
+}

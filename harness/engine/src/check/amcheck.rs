@@ -36,6 +36,9 @@ const AVAILABLE: &str = "SELECT count(*) FROM pg_available_extensions WHERE name
 const SCHEMA: &str = "SELECT quote_ident(n.nspname) FROM pg_extension AS e \
                       JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'amcheck'";
 
+/// What `pg_amcheck` says, within the workspace.
+pub const LOG: &str = "log/amcheck.log";
+
 /// Relations that are verified at the same time.
 const JOBS: u32 = 2;
 
@@ -72,7 +75,7 @@ fn install(bench: &Bench<'_>) -> String {
 }
 
 async fn by_program(bench: &Bench<'_>) -> Result<Outcome, Unable> {
-    let log = bench.workspace.path("log/amcheck.log");
+    let log = bench.workspace.path(LOG);
     let mut arguments =
         ["--all", "--install-missing", "--heapallindexed", "--parent-check", "--progress", "--no-password"]
             .map(str::to_owned)

@@ -15,6 +15,8 @@ use crate::drill::Drill;
 use bench::Bench;
 use outcome::{Outcome, finding, missing_and_unexpected, take_down};
 
+pub use amcheck::LOG as AMCHECK_LOG;
+
 mod amcheck;
 mod archive_untouched;
 mod bench;

@@ -45,6 +45,11 @@ impl Clocked {
         self.ends.iter_mut().for_each(|(_, end)| *end += took);
     }
 
+    /// It is known which backup is taken, where that had to be found out.
+    pub fn chosen(&mut self, at: Duration) {
+        self.end("choose", at);
+    }
+
     /// The backup and the archive are at hand.
     pub fn fetched(&mut self, at: Duration) {
         self.end("fetch", at);

@@ -57,6 +57,7 @@ async fn recover(drill: &mut Drill<'_>, mark: &str) -> Result<(Option<bool>, Str
         backups: Vec::new(),
         by: None,
         from: RecoverFrom::Newest,
+        tried_by: Vec::new(),
         to: Target { at: Point::Mark(mark.to_owned(), MarkBy::Name), inclusive: true },
         timeline: Timeline::Latest,
         action: Action::Promote,

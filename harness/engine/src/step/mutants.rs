@@ -6,28 +6,21 @@
 //! did on these, and a copy costs nothing. A fault never writes into a file, it puts another in its place.
 
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pgdrill_backup::members::link_tree;
 use pgdrill_model::check::Check;
 use pgdrill_model::code::{Code, Weight};
-use pgdrill_model::event::{Event, Happening, Header, StepStatus, Teardown, Unit};
+use pgdrill_model::event::Unit;
 use pgdrill_model::evidence::{Evidence, MutantEvidence, MutantOutcome};
 use pgdrill_model::fault::{Fault, Site};
-use pgdrill_model::finding::{Finding, Stage, Unable};
-use pgdrill_model::judge::fold;
-use pgdrill_model::plan::{Act, Member, Mutants, Planned};
-use pgdrill_model::run::Run;
-use pgdrill_model::units::Lsn;
+use pgdrill_model::finding::{Finding, Unable};
+use pgdrill_model::plan::{Member, Mutants};
 use pgdrill_model::verdict::Verdict;
 
-use super::recover;
-use crate::check;
+use super::rehearsal::{Before, clear, rehearse, remove};
 use crate::drill::{Drill, on_a_thread};
 use crate::fault::{self, Made};
-use crate::recovery::unpack::SCRATCH;
-use crate::tablespaces;
 use crate::workspace::trouble;
 
 /// Where the originals wait.
@@ -42,16 +35,16 @@ pub(super) async fn run(drill: &mut Drill<'_>, mutants: &Mutants) -> Result<Vec<
     let recovered = drill.recovered()?;
     let until = (!recovered.aim.to_the_end).then_some(recovered.aim.stop.replayed_to);
     let backups = newest_first(&recovered.from, &mutants.recovery.backups);
-    clear(drill, mutants).await?;
+    clear(drill, mutants.recovery.server).await?;
     workspace.make_dir(Path::new(ASIDE))?;
     for part in STORED {
         let (from, to) = (workspace.path(part), workspace.path(ASIDE).join(part));
         fs::rename(&from, &to).map_err(|error| trouble(&from, &error))?;
     }
-    let before = (drill.timeline, drill.settled, drill.unrecorded.len());
+    let before = Before::of(drill);
     copy(drill).await?;
     // What would not be found good undamaged, is not killed by what is done to it.
-    let whole = rehearse(drill, mutants, &mutants.checks, true).await?;
+    let whole = rehearse(drill, &mutants.recovery, &mutants.checks, true).await?;
     if whole.observed != Verdict::Proven {
         let message = format!("a copy that nothing was done to is not proven: {}", whole.reason);
         return Err(Unable::new(Code::MutantUndecided, message));
@@ -80,14 +73,12 @@ async fn copy(drill: &Drill<'_>) -> Result<(), Unable> {
 }
 
 /// Removes the copy and what was recovered from it, and forgets what the drill learnt of it.
-async fn reset(drill: &mut Drill<'_>, mutants: &Mutants, before: (u32, Lsn, usize)) -> Result<(), Unable> {
-    clear(drill, mutants).await?;
+async fn reset(drill: &mut Drill<'_>, mutants: &Mutants, before: Before) -> Result<(), Unable> {
+    before.restore(drill, mutants.recovery.server).await?;
     for part in STORED {
         let path = drill.workspace.path(part);
         remove(&path).map_err(|error| trouble(&path, &error))?;
     }
-    (drill.timeline, drill.settled) = (before.0, before.1);
-    drill.unrecorded.truncate(before.2);
     Ok(())
 }
 
@@ -132,7 +123,7 @@ async fn one(
         }
     }
     let checks = reached(&mutants.checks, fault);
-    let run = rehearse(drill, mutants, &checks, true).await?;
+    let run = rehearse(drill, &mutants.recovery, &checks, true).await?;
     let disproving = run.findings.iter().find(|finding| finding.weight == Weight::Disproves);
     (evidence.outcome, evidence.killed_by, evidence.said) = match (disproving, run.observed) {
         (Some(finding), _) => (MutantOutcome::Killed, Some(finding.code), finding.message.clone()),
@@ -146,7 +137,7 @@ async fn one(
             Check::all_of(works).into_iter().filter(|check| !mutants.checks.contains(check)).collect();
         let others = reached(&others, fault);
         if !others.is_empty() {
-            let again = rehearse(drill, mutants, &others, false).await?;
+            let again = rehearse(drill, &mutants.recovery, &others, false).await?;
             let mut seen: Vec<Check> = again
                 .findings
                 .iter()
@@ -171,87 +162,4 @@ fn reached(checks: &[Check], fault: Fault) -> Vec<Check> {
     let reached: Vec<Check> = checks.iter().copied().filter(|check| !out_of_reach.contains(check)).collect();
     // A rehearsal that checks nothing would prove nothing.
     if reached.is_empty() { checks.to_vec() } else { reached }
-}
-
-/// Recovers, where that is not done yet, and checks, as a run of its own that nobody is told of.
-async fn rehearse(
-    drill: &mut Drill<'_>,
-    mutants: &Mutants,
-    checks: &[Check],
-    recover: bool,
-) -> Result<Run, Unable> {
-    let main = drill.recorder.so_far();
-    let server = mutants.recovery.server;
-    let recorder = drill.recorder;
-    let aside = recorder.aside();
-    let steps = [
-        Planned { line: None, act: Act::Recover(mutants.recovery.clone()) },
-        Planned { line: None, act: Act::Check { checks: checks.to_vec(), of: server } },
-    ];
-    let header = header(&main, &steps, checks).ok_or_else(|| Unable::bug("a drill without a beginning"))?;
-    recorder.happened(Happening::RunStarted(Box::new(header)));
-    let mut sound = true;
-    if recover {
-        let outcome = recover::run(drill, &mutants.recovery).await;
-        let findings = outcome.unwrap_or_else(|unable| vec![unable.into_finding(Stage::Recover)]);
-        // What is noticed so early is noticed.
-        sound = findings.iter().all(|finding| finding.weight == Weight::Notes);
-        findings.into_iter().for_each(|finding| recorder.found(finding));
-    }
-    let status = |done: bool| if done { StepStatus::Done } else { StepStatus::Failed };
-    recorder.happened(Happening::StepEnded { step: 0, status: status(sound), took_us: 0 });
-    if sound {
-        let checked = check::run(drill, checks, server).await;
-        let done = checked.is_ok();
-        checked.err().into_iter().for_each(|unable| recorder.found(unable.into_finding(Stage::Check)));
-        recorder.happened(Happening::StepEnded { step: 1, status: status(done), took_us: 0 });
-    }
-    recorder.happened(Happening::TornDown(Teardown::default()));
-    recorder.happened(Happening::RunEnded { interrupted: false });
-    fold(&aside.end()).ok_or_else(|| Unable::bug("a rehearsal without a beginning"))
-}
-
-/// What such a run is: the drill's own recovery and checks, and no objective.
-fn header(main: &[Event], steps: &[Planned], checks: &[Check]) -> Option<Header> {
-    let own = main.iter().find_map(|event| match &event.what {
-        Happening::RunStarted(header) => Some(Header::clone(header)),
-        _ => None,
-    });
-    Some(Header {
-        plan: steps.iter().map(Planned::outline).collect(),
-        checks: checks.to_vec(),
-        rto_us: None,
-        faults: Vec::new(),
-        mutants: Vec::new(),
-        expect: None,
-        ..own?
-    })
-}
-
-/// Ends the recovered server and removes all that it left, so that another can be made in its place.
-async fn clear(drill: &mut Drill<'_>, mutants: &Mutants) -> Result<(), Unable> {
-    let name = mutants.recovery.server;
-    if let Some(server) = drill.servers.remove(&name) {
-        server.close().await.into_iter().for_each(|finding| drill.recorder.found(finding));
-    }
-    let workspace = drill.workspace;
-    // What a program has said of one copy, it must not seem to say of the next.
-    let logs = fs::read_dir(workspace.path("log")).into_iter().flatten().flatten().map(|entry| entry.path());
-    let left: Vec<PathBuf> =
-        [workspace.data(name), workspace.path(tablespaces::root(name)), workspace.path(SCRATCH)]
-            .into_iter()
-            .chain(logs)
-            .collect();
-    let removed = on_a_thread(move || {
-        left.iter().try_for_each(|path| remove(path).map_err(|error| trouble(path, &error)))
-    });
-    removed.await?
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

@@ -12,9 +12,10 @@ use pgdrill_model::event::Happening;
 use pgdrill_model::evidence::{Evidence, RecoveryEvidence};
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::{Recovery, Server as Name};
-use pgdrill_model::scenario::{Action, ArchiveBy, RecoverBy, RecoverFrom};
+use pgdrill_model::scenario::{Action, ArchiveBy, RecoverBy};
 use pgdrill_model::world::Place;
 
+use super::last_proven;
 use crate::archiving;
 use crate::baseline::{Written, choose};
 use crate::drill::{Drill, Recovered, on_a_thread};
@@ -24,7 +25,7 @@ use crate::recovery::aim::{self, Aim};
 use crate::recovery::phases::Clocked;
 use crate::recovery::reached;
 use crate::recovery::unpack::{SCRATCH, unpack};
-use crate::recovery::{control, first_write, last_good, left_over, remap, replay, tablespace_wal};
+use crate::recovery::{control, first_write, left_over, remap, replay, tablespace_wal};
 use crate::server::Server;
 use crate::settings::{self, Restoring};
 use crate::tablespaces;
@@ -68,15 +69,14 @@ pub(super) async fn recover(
     let saved = !left_over::saved(workspace).is_empty();
     let mut findings = if saved { drill.primary_is_gone().await? } else { Vec::new() };
     let waited = drill.clock.elapsed().saturating_sub(began);
-    let good;
-    let recovery = if recovery.from == RecoverFrom::LastGood {
-        let (left, found) = last_good::choose(drill, recovery, evidence).await?;
-        findings.extend(found);
-        if left.backups.is_empty() {
+    let chosen;
+    let recovery = if recovery.from.steps_back() {
+        chosen = last_proven::choose(drill, recovery, evidence, clocked).await?;
+        findings.extend(chosen.findings);
+        if chosen.recovery.backups.is_empty() {
             return Ok(findings);
         }
-        good = left;
-        &good
+        &chosen.recovery
     } else {
         recovery
     };

@@ -452,6 +452,7 @@ async fn repeat(
         backups: backups.to_vec(),
         by: None,
         from: RecoverFrom::Newest,
+        tried_by: Vec::new(),
         to: target.to.clone(),
         timeline: Timeline::Number(sweeping.survey.lineage.timeline()),
         action: Action::Promote,

@@ -272,7 +272,7 @@ impl<'s> Walk<'s> {
         self.server = Server::Restored(self.recoveries);
         let range = self.origins.of(&recover.to, recover.timeline);
         // Where the newest is not good, any before it may be.
-        let first = if recover.from == RecoverFrom::LastGood { 0 } else { range.start };
+        let first = if recover.from.steps_back() { 0 } else { range.start };
         let backups = self.backups.get(first..range.end).unwrap_or_default().to_vec();
         self.origins.recover(&recover.to, recover.timeline);
         if backups.is_empty() {
@@ -285,6 +285,11 @@ impl<'s> Walk<'s> {
             backups,
             by: recover.by,
             from: recover.from,
+            tried_by: if recover.from == RecoverFrom::LastProven {
+                self.checks_of(index)
+            } else {
+                Vec::new()
+            },
             to: recover.to.clone(),
             timeline: recover.timeline,
             action: recover.action,
@@ -294,6 +299,22 @@ impl<'s> Walk<'s> {
                 .iter()
                 .any(|step| matches!(&step.what, Step::Disaster(disaster) if disaster.loses_the_server())),
         }))
+    }
+
+    /// By what the recovery of a step is checked.
+    fn checks_of(&self, recovery: usize) -> Vec<Check> {
+        let behind = self.scenario.steps.iter().skip(recovery + 1).map(|step| &step.what);
+        let mut checks: Vec<Check> = behind
+            .take_while(|step| !matches!(step, Step::Recover(_)))
+            .filter_map(|step| if let Step::Check(checks) = step { Some(checks.clone()) } else { None })
+            .flatten()
+            .collect();
+        if checks.is_empty() {
+            checks = Check::all_of(self.works);
+        }
+        checks.sort_unstable();
+        checks.dedup();
+        checks
     }
 
     /// Checks the last recovery, where the scenario does not.

@@ -1,10 +1,10 @@
 //! The mutants of a drill: once it is proven, damaged copies of its own backup and archive are recovered and checked in the
 //! same way. What survives shows what its checks would not have noticed.
 
-use super::{Act, Mutants, Plan, Planned};
+use super::{Act, Mutants, Plan, Planned, Recovery};
 use crate::check::Check;
 use crate::fault::FAULTS;
-use crate::scenario::{Scenario, Step, applies};
+use crate::scenario::{RecoverFrom, Scenario, Step, applies};
 use crate::verdict::Verdict;
 
 /// Lets a plan end with mutants; or says why it can have none, and leaves it as it is.
@@ -20,6 +20,10 @@ pub fn add_mutants(plan: &mut Plan, scenario: &Scenario) -> Result<(), &'static 
         return Err("the scenario makes faults of its own");
     }
     let recovery = plan.steps.iter().rev().find_map(|step| match &step.act {
+        // Of a mutant one wants to know what comes of it: it is no use to try it before.
+        Act::Recover(recovery) if recovery.from == RecoverFrom::LastProven => {
+            Some(Recovery { from: RecoverFrom::LastGood, tried_by: Vec::new(), ..recovery.clone() })
+        }
         Act::Recover(recovery) => Some(recovery.clone()),
         _ => None,
     });

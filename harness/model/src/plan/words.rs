@@ -174,14 +174,23 @@ fn lose(f: &mut fmt::Formatter<'_>, disaster: &Disaster, server: &str) -> fmt::R
 }
 
 fn recover(f: &mut fmt::Formatter<'_>, recovery: &Recovery) -> fmt::Result {
-    if recovery.from == RecoverFrom::LastGood {
+    if recovery.from.steps_back() {
         let names: Vec<&str> = recovery
             .backups
             .iter()
             .filter_map(|chain| chain.last())
             .map(|member| member.name.as_str())
             .collect();
-        write!(f, "verify {} from the newest on, unpack the first that is good", names.join(", "))?;
+        let names = names.join(", ");
+        match recovery.from {
+            RecoverFrom::LastProven => {
+                write!(
+                    f,
+                    "verify, recover and check {names} from the newest on, unpack the first that is proven"
+                )?;
+            }
+            _ => write!(f, "verify {names} from the newest on, unpack the first that is good")?,
+        }
         return after_unpacking(f, recovery);
     }
     match recovery.backups.as_slice() {

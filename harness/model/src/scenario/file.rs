@@ -287,7 +287,8 @@ pub(super) struct CrashArguments {
 pub(super) struct RecoverArguments {
     /// How the backup is unpacked. Default: tar for a tar backup, copy for a plain one, combine for an incremental one.
     pub(super) by: Slot<RecoverBy>,
-    /// From which backup: newest, or last-good, which verifies them from the newest on and takes the first that is good.
+    /// From which backup: newest; last-good, which verifies them from the newest on and takes the first that is good; or
+    /// last-proven, which recovers and checks each as well before it takes one.
     /// Default: newest.
     pub(super) from: Slot<RecoverFrom>,
     /// Where recovery stops: latest, immediate, the name of a mark that stands above, or a mapping. Default: latest.

@@ -253,6 +253,16 @@ pub enum RecoverFrom {
     Newest,
     /// The newest that is good: each is verified before it is taken, and one with a finding is passed over.
     LastGood,
+    /// The newest that is proven: each is verified, recovered and checked before it is taken, and one of which anything but
+    /// good comes is passed over. The oldest is only verified: behind it there is nothing to step back to.
+    LastProven,
+}
+
+impl RecoverFrom {
+    /// Whether any backup before the newest may be taken.
+    pub fn steps_back(self) -> bool {
+        self != Self::Newest
+    }
 }
 
 /// How a backup is unpacked.

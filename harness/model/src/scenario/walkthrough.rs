@@ -14,8 +14,8 @@ use super::slot::{At, Slot};
 use super::target::MarkName;
 use super::work::WorkArguments;
 use super::{
-    Action, Backup, BackupFormat, Crash, Disaster, Placed, Point, Recover, RecoverBy, RecoverFrom, Sql, Step,
-    SwitchWal, Target, Timeline, as_written, backup, sweep, target, triage, work,
+    Action, Backup, BackupFormat, Crash, Disaster, Placed, Point, Recover, RecoverBy, Sql, Step, SwitchWal,
+    Target, Timeline, as_written, backup, sweep, target, triage, work,
 };
 use crate::check::Check;
 
@@ -359,7 +359,7 @@ impl<'l> Walkthrough<'l> {
         if let (Some(At { span, what: by }), true) = (&arguments.by.0, counts) {
             let closest = self.origins.closest(&to, timeline);
             // Whichever is good.
-            let range = if from == RecoverFrom::LastGood { 0..closest.end } else { closest };
+            let range = if from.steps_back() { 0..closest.end } else { closest };
             self.fits(*by, *span, &to, range, notes);
         }
         if let (Point::Latest, Some(At { span, what: action @ (Action::Pause | Action::Shutdown) })) =

@@ -1,5 +1,6 @@
 //! What the steps of the runbook are compiled to: the alarm, the application, the rollback, and the last good backup.
 
+use pgdrill_model::check::Check;
 use pgdrill_model::plan::{Act, Planned};
 
 use super::{placed, plan, recoveries};
@@ -62,6 +63,25 @@ fn the_last_good_backup_may_be_any_and_the_newest_only_one() {
     ";
     assert_eq!(recoveries(steps)[0].backups.len(), 1);
     assert_eq!(recoveries(&steps.replace("recover", "recover: { from: last-good }"))[0].backups.len(), 2);
+}
+
+#[test]
+fn the_last_proven_backup_is_tried_by_what_it_is_checked_by_then() {
+    let steps = "
+        backup
+        backup
+        disaster: kill
+        recover: { from: last-proven }
+        check: { row-counts: all }
+        disaster: kill
+        recover
+        check: { fingerprints: all }
+    ";
+    let of = |steps: &str| recoveries(steps).remove(0);
+    assert_eq!((of(steps).backups.len(), of(steps).tried_by), (2, vec![Check::RowCounts]));
+    let unchecked = steps.replace("check: { row-counts: all }", "sql: SELECT 1");
+    assert_eq!(of(&unchecked).tried_by, Check::all_of(false));
+    assert_eq!(of(&steps.replace("last-proven", "last-good")).tried_by, []);
 }
 
 #[test]

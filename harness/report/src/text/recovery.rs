@@ -1,6 +1,6 @@
 //! The part of a report that tells from what, how far and how fast it was recovered.
 
-use pgdrill_model::evidence::{RecoveryEvidence, VerifiedEvidence};
+use pgdrill_model::evidence::{PassedOverEvidence, RecoveryEvidence, VerifiedEvidence};
 use pgdrill_model::run::{Objective, Run};
 
 use super::points;
@@ -60,6 +60,16 @@ pub(super) fn recoveries(page: &mut Page, run: &Run) {
             target.push_str(&format!(" from {}", recovery.backups.join(", ")));
         }
         page.fact("target", &target);
+        for passed in &recovery.passed_over {
+            page.fact("passed over", &passed_over(passed));
+        }
+        if recovery.tried_us > 0 {
+            let took = words::time(recovery.tried_us);
+            page.fact(
+                "tried",
+                &format!("recovered and checked before, in {took}, which is not in the recovery time"),
+            );
+        }
         if let Some(verified) = &recovery.verified {
             page.fact("", &verified_words(verified));
         }
@@ -97,6 +107,16 @@ pub(super) fn recoveries(page: &mut Page, run: &Run) {
             page.fact("quarantine", &format!("the server says {}", settings.join(", ")));
         }
     }
+}
+
+/// A backup that is not good, how that was found out, and what it costs to take the one before.
+fn passed_over(passed: &PassedOverEvidence) -> String {
+    let how = if passed.tried { "recovered and checked" } else { "verified" };
+    let more = match passed.wal_bytes {
+        0 => String::new(),
+        bytes => format!("; the one before it has {} more of WAL to replay", words::bytes(bytes)),
+    };
+    format!("{}, {how} in {}: {}{more}", passed.backup, words::time(passed.took_us), passed.why)
 }
 
 /// How far recovery came, measured against where the expected content was captured.
