@@ -6,7 +6,8 @@
 //! one backup and one target is [`aim::Origin::aim`].
 //!
 //! [`survey`] reads all that directories hold, and tells how far a recovery would come and what it would not reach;
-//! [`range::check`] reads the WAL that a backup itself needs; [`listing::list`] tells what each transaction did.
+//! [`range::check`] reads the WAL that a backup itself needs; [`listing::list`] tells what each transaction did;
+//! [`first_tablespace_outside`] whether replay would make a link to somewhere.
 
 pub mod aim;
 pub mod chronicle;
@@ -14,6 +15,7 @@ mod clock;
 mod files;
 pub mod listing;
 mod open;
+mod outside;
 mod packed;
 mod pieces;
 pub mod range;
@@ -30,6 +32,7 @@ mod transaction;
 pub use chronicle::Chronicle;
 pub use clock::SetBack;
 pub use files::Files;
+pub use outside::first_tablespace_outside;
 pub use run::{Ending, Kind, Run};
 pub use store::Store;
 pub use survey::{Left, Survey, Timeline, survey};

@@ -166,6 +166,11 @@ fn sql_that_fails_is_quoted_with_its_line() {
 #[rstest]
 #[case::in_the_backup("  - sql: {sql}\n  - backup: {format: tar}\n", "backup leads to")]
 #[case::in_the_wal("  - backup: {format: tar}\n  - sql: {sql}\n  - switch-wal\n", "WAL to be replayed")]
+// The server may have from elsewhere what is not in the archive.
+#[case::behind_a_hole_in_the_wal(
+    "  - backup: {format: tar}\n  - sql: CREATE TABLE here ()\n  - switch-wal\n  - sql: {hole}\n  - sql: {sql}\n  - switch-wal\n",
+    "WAL to be replayed"
+)]
 fn a_tablespace_outside_the_workspace_is_refused(#[case] steps: &str, #[case] words: &str) {
     let desk = Desk::new();
     let live = desk.path("live");
@@ -179,7 +184,9 @@ fn a_tablespace_outside_the_workspace_is_refused(#[case] steps: &str, #[case] wo
         "  - sql: \"COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; mkdir -p {place}'\"\n\
          \x20 - sql: \"CREATE TABLESPACE ts LOCATION '{place}'\"\n"
     );
-    let steps = steps.replace("  - sql: {sql}\n", &make);
+    let hole =
+        "COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; cd ../archive; rm $(ls | grep -v backup | tail -n 1)'";
+    let steps = steps.replace("  - sql: {sql}\n", &make).replace("{hole}", &format!("\"{hole}\""));
     let text = format!(
         "title: t\ndata: {{ orders: 10 }}\nsteps:\n{steps}  - disaster: kill\n  - recover\n  - check: all\n"
     );

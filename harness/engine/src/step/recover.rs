@@ -11,9 +11,8 @@ use pgdrill_model::code::Code;
 use pgdrill_model::event::Happening;
 use pgdrill_model::evidence::{Evidence, RecoveryEvidence};
 use pgdrill_model::finding::{Finding, Unable};
-use pgdrill_model::plan::{Recovery, Server as Name};
+use pgdrill_model::plan::Recovery;
 use pgdrill_model::scenario::{Action, ArchiveBy, RecoverBy};
-use pgdrill_model::world::Place;
 
 use super::last_proven;
 use crate::archiving;
@@ -111,10 +110,11 @@ pub(super) async fn recover(
     let archive = drill.workspace.path(archiving::directory(&drill.made.archive));
     let server = drill.servers.get(&name).ok_or_else(|| Unable::bug("the restored server has no place"))?;
     let newest = sources.last().ok_or_else(|| Unable::bug("a recovery of no backup"))?;
+    let segment_size = drill.made.wal_segment_megabytes << 20;
     let (unpacked, snapshot, refusal) = tokio::join!(
         unpack(drill, server, &aim.chain, by, clocked),
         on_a_thread(move || archive::snapshot(&archive, &Snapshot::new())),
-        refuse_wal(&wal, server.place(), newest),
+        refuse_wal(&wal, segment_size, newest),
     );
     findings.extend(drill.primary_is_gone().await?);
     let looked = refusal?;
@@ -132,7 +132,7 @@ pub(super) async fn recover(
     }
     drill.recovered()?.archive = Some(snapshot);
     if !looked {
-        refuse_wal_of_data(drill, &wal, name).await?;
+        refuse_wal_of_data(&wal, segment_size, &workspace.data(name)).await?;
     }
     remap::refuse_restored(workspace, name)?;
     evidence.left_over = left_over::put(drill, name, saved).await?;
@@ -236,16 +236,16 @@ async fn open(drill: &mut Drill<'_>, recovery: &Recovery, aim: &Aim) -> Result<(
 }
 
 /// Refuses WAL that makes a tablespace; tells whether it could be looked through at all.
-async fn refuse_wal(wal: &Path, place: &dyn Place, source: &Path) -> Result<bool, Unable> {
+async fn refuse_wal(wal: &Path, segment_size: u32, source: &Path) -> Result<bool, Unable> {
     let Some(start) = tablespace_wal::start_of_backup(source).await? else { return Ok(false) };
-    tablespace_wal::refuse(wal, place, start).await?.map_or(Ok(true), Err)
+    tablespace_wal::refuse(wal, segment_size, start).await?;
+    Ok(true)
 }
 
 /// The same for a backup whose manifest does not say where replay begins.
-async fn refuse_wal_of_data(drill: &mut Drill<'_>, wal: &Path, server: Name) -> Result<(), Unable> {
-    let Some(start) = tablespace_wal::start_of_data(&drill.workspace.data(server)) else { return Ok(()) };
-    let place = drill.server(server)?.place();
-    tablespace_wal::refuse(wal, place, start).await?.map_or(Ok(()), Err)
+async fn refuse_wal_of_data(wal: &Path, segment_size: u32, data: &Path) -> Result<(), Unable> {
+    let Some(start) = tablespace_wal::start_of_data(data) else { return Ok(()) };
+    tablespace_wal::refuse(wal, segment_size, start).await
 }
 
 /// Makes the unpacked files ready for a start on our own configuration. Gives that as it is asked for, and one that

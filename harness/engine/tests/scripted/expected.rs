@@ -72,14 +72,11 @@ fn of_a_program(call: &Call, program: &str, fault: &Fault) -> Expected {
         ("ipcrm", Fault::Lies) => Expected::ProvenAllTheSame("it has nothing to do with the backup"),
         ("ipcrm", _) => unverified(Code::CleanupFailed),
         (_, Fault::Unable(code)) => unverified(*code),
-        // Whether there was nothing to find, or it did not look, cannot be told from outside.
-        ("pg_waldump", Fault::Lies) => Expected::ProvenAllTheSame("there is no tablespace to be found"),
         (_, Fault::Exits(..)) if fault.is_full_disk() => unverified(Code::DiskFull),
         ("initdb", _) => unverified(Code::ServerStartFailed),
         ("pg_basebackup", _) => unverified(Code::BackupFailed),
         // That the unpacking was killed says nothing about what was unpacked.
-        ("tar" | "cp" | "pg_waldump", Fault::Killed) => unverified(Code::ProgramKilled),
-        ("pg_waldump", Fault::Exits(..)) => unverified(Code::ProgramMissing),
+        ("tar" | "cp", Fault::Killed) => unverified(Code::ProgramKilled),
         // Where there is no data directory, the WAL that belongs into it cannot be unpacked.
         ("tar" | "cp", Fault::Exits(..)) => disproven(Code::UnpackFailed),
         ("tar", Fault::Lies) if call.nth == 1 => disproven(Code::UnpackFailed),
