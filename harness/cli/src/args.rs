@@ -11,12 +11,14 @@ use pgdrill_model::units::{Major, parse_duration};
 use crate::runtimes::Where;
 
 mod live;
+mod report;
 mod restore;
 mod trading_app;
 mod verify;
 mod wal;
 
 pub use live::{Live, Triage as LiveTriage, Watch as LiveWatch, What};
+pub use report::{Form, Report};
 pub use restore::{AtTarget, Restore};
 pub use trading_app::TradingApp;
 pub use verify::Verify;
@@ -56,6 +58,8 @@ pub enum Command {
     Restore(Restore),
     /// List the transactions in a WAL archive, to find the moment before an accident
     Wal(Wal),
+    /// Tell again what sealed records say, and what they say together: how often, when last, how fast
+    Report(Report),
     /// Look at a server of your own, which is only asked
     Live(Live),
     /// Tell what of the machine pgdrill can use, what is missing, and how to mend it

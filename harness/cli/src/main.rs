@@ -12,6 +12,7 @@ mod memory;
 mod place;
 mod printer;
 mod progress;
+mod records;
 mod runtimes;
 mod scenarios;
 mod schedule;

@@ -189,9 +189,10 @@ faults! {
     ManifestRewritten "manifest-rewritten" Backup [Full] Well Check [ManifestMismatch]
         "A table's file is gone, and so is its line in the manifest, whose own checksum is made anew."
         "Starts and promotes; pg_verifybackup says that the backup is whole.";
-    BackupLabelMissing "backup-label-missing" Backup [Full] Well Check [ManifestMismatch, BackupUnfit, UnpackFailed]
+    BackupLabelMissing "backup-label-missing" Backup [Full] Well Check [ManifestMismatch, BackupUnfit, UnpackFailed, RecoveryFailed]
         "backup_label was removed, as advice on the web has it."
-        "Starts and promotes: it begins at pg_control's checkpoint, which may be a later one than the backup's.";
+        "Starts and promotes: it begins at pg_control's checkpoint, which may be a later one than the backup's. Without WAL in the \
+         backup it finds no checkpoint, and does not start.";
     VersionOfAnother "version-of-another" Backup [Full] Ill Recover [RecoveryFailed]
         "PG_VERSION names another major."
         "Does not start: the data directory was initialized by another version.";

@@ -12,6 +12,7 @@ pub mod event;
 pub mod evidence;
 pub mod fault;
 pub mod finding;
+pub mod history;
 pub mod judge;
 pub mod plan;
 pub mod redact;

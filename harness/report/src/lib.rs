@@ -5,14 +5,19 @@
 //! - [`json`]: for a program, exactly one object
 //! - [`junit`]: for a CI server
 //! - [`markdown`]: for a merge request, a ticket, a wiki
+//! - [`history`]: what many records say together, for a person
+//! - [`metrics`]: the same for Prometheus
 //! - [`triage`]: how bad an incident is, and what to do, for people and for a ticket
 //! - [`watch`]: what a watch on a live server saw, for people and for Prometheus
 //! - [`record`]: the sealed record, which every other face can be rendered from again
 
 mod detection;
+mod exposition;
+pub mod history;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+pub mod metrics;
 mod page;
 pub mod record;
 pub mod text;

@@ -7,6 +7,8 @@ use pgdrill_model::alert::{Change, Level, Watch};
 use pgdrill_model::units::{show_duration, show_time};
 use serde_json::{Value, json};
 
+use crate::exposition::{Exposition, Sample};
+
 /// Everything that a report of a watch rests on.
 #[derive(Debug)]
 pub struct Watched<'w> {
@@ -110,47 +112,39 @@ impl Watched<'_> {
         })
     }
 
-    /// The text of a file for Prometheus' node exporter (textfile collector), in the text format 0.0.4.
+    /// The text of a file for Prometheus' node exporter (textfile collector).
     pub fn prometheus(&self) -> String {
-        let mut text = String::new();
-        let server = label(self.server);
+        let mut text = Exposition::default();
+        let server = || vec![("server", self.server.to_owned())];
         let newest = self.watch.newest();
         let up = newest.is_some_and(|sample| sample.server.is_ok());
         let at = newest.map_or(self.began_unix_us, |sample| self.unix_us(sample.at));
-        let mut gauge = |name: &str, help: &str, lines: &[(String, f64)]| {
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
-            for (labels, value) in lines {
-                let _ = writeln!(text, "{name}{{server=\"{server}\"{labels}}} {value}");
-            }
+        let of = |value: &dyn Fn(&Level) -> Option<f64>| -> Vec<Sample> {
+            let alert = |level: &Level| [server(), vec![("alert", level.alert.name().to_owned())]].concat();
+            self.watch.levels().iter().filter_map(|level| Some((alert(level), value(level)?))).collect()
         };
-        gauge(
+        text.gauge(
             "pgdrill_watch_up",
             "Whether the server answered the last look.",
-            &[(String::new(), f64::from(u8::from(up)))],
+            [(server(), f64::from(u8::from(up)))],
         );
-        gauge(
+        text.gauge(
             "pgdrill_watch_last_look_timestamp_seconds",
             "When the server was last looked at.",
-            &[(String::new(), at as f64 / 1e6)],
+            [(server(), at as f64 / 1e6)],
         );
-        let of = |value: &dyn Fn(&Level) -> Option<f64>| -> Vec<(String, f64)> {
-            let levels = self.watch.levels().iter();
-            levels
-                .filter_map(|level| Some((format!(",alert=\"{}\"", level.alert.name()), value(level)?)))
-                .collect()
-        };
-        gauge(
+        text.gauge(
             "pgdrill_alert_firing",
             "Whether an alert fires.",
-            &of(&|level| Some(f64::from(u8::from(level.fires)))),
+            of(&|level| Some(f64::from(u8::from(level.fires)))),
         );
-        gauge(
+        text.gauge(
             "pgdrill_alert_value",
             "What an alert is at; missing as long as it is not known.",
-            &of(&|level| level.value),
+            of(&|level| level.value),
         );
-        gauge("pgdrill_alert_limit", "Above what an alert fires.", &of(&|level| Some(level.limit)));
-        text
+        text.gauge("pgdrill_alert_limit", "Above what an alert fires.", of(&|level| Some(level.limit)));
+        text.finish()
     }
 }
 
@@ -167,11 +161,6 @@ pub fn catalogue(watch: &Watch) -> String {
 fn limit(watch: &Watch, level: &Level) -> String {
     let (limit, window) = (level.alert.show(level.limit), watch.window(level.alert));
     if window.is_zero() { limit } else { format!("{limit} in {}", show_duration(window)) }
-}
-
-/// A value of a label, escaped.
-fn label(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]

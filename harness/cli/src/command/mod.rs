@@ -10,6 +10,7 @@ mod doctor;
 mod explain;
 mod live;
 mod print;
+mod report;
 mod restore;
 mod run;
 mod trading_app;
@@ -24,6 +25,7 @@ mod wal;
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Run(args) => run::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Restore(args) => restore::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Wal(args) => wal::run(&args),

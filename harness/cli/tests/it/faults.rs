@@ -218,3 +218,23 @@ fn a_receiver_outlives_a_clock_that_jumps() {
         files.count() == 0
     });
 }
+
+/// Without its label a backup is taken for a server that crashed, and that has its WAL.
+#[test]
+fn a_backup_without_label_and_without_wal_does_not_start() {
+    let desk = Desk::new();
+    let text = "title: t
+data: { orders: 10 }
+steps:
+  - backup: { wal: none }
+  - switch-wal
+  - disaster: lose-primary
+  - fault: backup-label-missing
+  - recover
+  - check
+expect: { verdict: disproven, finding: RECOVERY_FAILED, stage: recover }
+";
+    desk.drill(text, &[]).ends_with(0);
+    let record = desk.record();
+    assert!(findings(&record)[0].2.contains("could not locate a valid checkpoint record"), "{record:#}");
+}

@@ -19,6 +19,7 @@ mod mutants;
 mod native;
 mod points;
 mod proven;
+mod report;
 mod restore;
 mod rollback;
 mod server;

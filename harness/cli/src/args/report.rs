@@ -1,0 +1,47 @@
+//! The arguments of `pgdrill report`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use pgdrill_model::units::parse_duration;
+
+#[derive(Debug, clap::Args)]
+pub struct Report {
+    /// Sealed records, or directories of them [default: $PGDRILL_EVIDENCE, else .pgdrill/runs]
+    pub records: Vec<PathBuf>,
+
+    /// What to make of them
+    #[arg(long, short, value_enum, default_value_t = Form::History)]
+    pub format: Form,
+
+    /// Where it goes; whole or not at all [default: standard output]
+    #[arg(long, short, value_name = "PATH")]
+    pub out: Option<PathBuf>,
+
+    /// Only the newest record of each scenario, major, runtime and class of machine
+    #[arg(long)]
+    pub latest: bool,
+
+    /// Could not verify, where the last proven drill of any of them is older, as in 26h: so that a job that does not run any
+    /// more is noticed
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub max_age: Option<Duration>,
+}
+
+/// What is made of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// A table: how often each was proven, when last, and how its recovery time goes
+    History,
+    /// For a person, as at the end of a run
+    Text,
+    /// One JSON object, as of `run --json`
+    Json,
+    /// For a CI server
+    Junit,
+    /// For a merge request, a ticket, a wiki
+    Markdown,
+    /// For the textfile collector of Prometheus' node exporter
+    Prometheus,
+}

@@ -1,0 +1,62 @@
+//! `pgdrill report`: tells again what sealed records say, and what they say together.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use pgdrill_model::history;
+use pgdrill_model::run::Run;
+use pgdrill_report::{Style, history as table, json, junit, markdown, metrics, text};
+
+use crate::args::{Form, Report};
+use crate::exit::Exit;
+use crate::records::{self, Read};
+use crate::{files, printer};
+
+/// Where records are, where nobody says.
+const USUAL: &str = ".pgdrill/runs";
+
+pub(super) fn run(args: &Report) -> anyhow::Result<Exit> {
+    let usual = || PathBuf::from(std::env::var_os("PGDRILL_EVIDENCE").unwrap_or_else(|| USUAL.into()));
+    let paths = if args.records.is_empty() { vec![usual()] } else { args.records.clone() };
+    let Read { runs, refused } = records::read(&paths)?;
+    refused.iter().for_each(|line| printer::say(&format!("pgdrill: {line}")));
+    let now = unix_micros();
+    let exit = judge(&runs, args, now, !refused.is_empty());
+    let runs = if args.latest { latest(&runs) } else { runs };
+    let mode = files::make_private();
+    let style = if args.out.is_some() { Style::default() } else { printer::style() };
+    let told = match args.format {
+        Form::History => table::text(&runs, now, args.max_age, style),
+        Form::Text if runs.len() == 1 => runs.iter().map(|run| text::drill(run, style)).collect(),
+        Form::Text => text::summary(&runs, style),
+        Form::Json => json::runs(&runs, exit.code()),
+        Form::Junit => junit::runs(&runs).context("cannot render the JUnit report")?,
+        Form::Markdown => markdown::runs(&runs),
+        Form::Prometheus => metrics::runs(&runs),
+    };
+    match &args.out {
+        Some(path) => files::write_report(path, told.as_bytes(), mode)?,
+        None => printer::out(&told)?,
+    }
+    Ok(exit)
+}
+
+/// What the newest runs say together. What was mended since is not held against anybody; that a record cannot be read, or that
+/// none is new enough, is.
+fn judge(runs: &[Run], args: &Report, now: i64, refused: bool) -> Exit {
+    let lines = history::lines(runs);
+    let newest = lines.iter().filter_map(history::Line::newest).map(Exit::of).max();
+    let stale = args.max_age.is_some_and(|limit| lines.iter().any(|line| line.is_stale(now, limit)));
+    let least = if refused || stale { Exit::Unverified } else { Exit::Proven };
+    newest.unwrap_or(Exit::Unverified).max(least)
+}
+
+fn latest(runs: &[Run]) -> Vec<Run> {
+    history::lines(runs).iter().filter_map(history::Line::newest).cloned().collect()
+}
+
+fn unix_micros() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_micros() as i64
+}

@@ -1,0 +1,82 @@
+//! The sealed records that are on disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use anyhow::{Context, bail};
+use pgdrill_model::run::Run;
+use pgdrill_report::record;
+
+/// What was read.
+#[derive(Debug, Default)]
+pub struct Read {
+    /// The runs, the oldest first; of one that is there several times, one.
+    pub runs: Vec<Run>,
+    /// The records that could not be read, each with the reason.
+    pub refused: Vec<String>,
+}
+
+/// Reads records, and all in directories whose names end as those of records do.
+///
+/// # Errors
+///
+/// A path that is not there, or a directory that cannot be read. A record that is none, or not what was sealed, is told
+/// with the others.
+pub fn read(paths: &[PathBuf]) -> anyhow::Result<Read> {
+    let mut files = Vec::new();
+    for path in paths {
+        files.extend(files_of(path)?);
+    }
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let each = files.len().div_ceil(threads).max(1);
+    let mut outcomes = Vec::new();
+    thread::scope(|scope| {
+        let readers: Vec<_> = files
+            .chunks(each)
+            .map(|part| scope.spawn(|| part.iter().map(|file| one(file)).collect::<Vec<_>>()))
+            .collect();
+        // A reader that died has read nothing, and that is seen below.
+        outcomes = readers.into_iter().filter_map(|reader| reader.join().ok()).flatten().collect();
+    });
+    if outcomes.len() != files.len() {
+        bail!("not all records could be read: a thread died");
+    }
+    let mut read = Read::default();
+    for outcome in outcomes {
+        match outcome {
+            Ok(run) => read.runs.push(run),
+            Err(error) => read.refused.push(error),
+        }
+    }
+    read.runs.sort_by(|a, b| (a.started_unix_us, &a.header.id).cmp(&(b.started_unix_us, &b.header.id)));
+    read.runs.dedup_by(|a, b| (a.started_unix_us, &a.header.id) == (b.started_unix_us, &b.header.id));
+    Ok(read)
+}
+
+fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let shown = path.display();
+    if !path.exists() {
+        bail!(
+            "{shown}: there is no such file or directory; records are where `pgdrill run --evidence` puts them"
+        );
+    }
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = fs::read_dir(path).with_context(|| format!("cannot read the directory {shown}"))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let file = entry.with_context(|| format!("cannot read the directory {shown}"))?.path();
+        if file.extension().is_some_and(|ending| ending == "json") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn one(file: &Path) -> Result<Run, String> {
+    let bytes = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    record::open(&bytes).map_err(|error| format!("{}: {error}", file.display()))
+}
