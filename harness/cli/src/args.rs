@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use pgdrill_model::units::{Major, parse_duration};
 
 use crate::runtimes::Where;
+use crate::shard::Shard;
 
 mod live;
 mod report;
@@ -101,6 +102,15 @@ pub struct Run {
     /// objective run alone all the same
     #[arg(long, short, value_name = "N", default_value = "1", help_heading = "What to run")]
     pub jobs: NonZeroUsize,
+
+    /// Only one part of the drills, as in 2/5: the parts of several machines together are all of them
+    #[arg(long, value_name = "K/N", conflicts_with = "lasting", help_heading = "What to run")]
+    pub shard: Option<Shard>,
+
+    /// Records, or a directory of them, that say how long drills take, so that the parts take equally long; the same for
+    /// every part
+    #[arg(long, value_name = "RECORDS", requires = "shard", help_heading = "What to run")]
+    pub shard_by: Option<PathBuf>,
 
     /// Where all chance comes from, instead of the scenario's own
     #[arg(long, help_heading = "What to run")]

@@ -16,6 +16,7 @@ mod records;
 mod runtimes;
 mod scenarios;
 mod schedule;
+mod shard;
 mod soak;
 mod window;
 

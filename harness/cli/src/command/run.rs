@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use pgdrill_engine::execute::{Files, Keep};
 use pgdrill_model::run::Run;
 use pgdrill_model::scenario::Scenario;
@@ -15,11 +15,12 @@ use crate::drills::{Drills, Ended};
 use crate::exit::Exit;
 use crate::matrix::{self, Cell};
 use crate::progress::{Screen, Silent};
+use crate::records::{self, Read};
 use crate::runtimes::{Chosen, choose};
 use crate::scenarios::{Found, find};
 use crate::schedule::{Machine, Schedule};
 use crate::soak::Soak;
-use crate::{files, interrupt, memory, place, printer, schedule};
+use crate::{files, interrupt, memory, place, printer, schedule, shard};
 
 pub(super) fn run(args: &args::Run) -> anyhow::Result<Exit> {
     // Those of a soak are drawn, unless some are named.
@@ -47,6 +48,17 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
     let Chosen { runtime, majors, why } = choose(&args.place, &args.postgres, &base, !args.plan).await;
     let runtime = runtime.as_ref();
     let mut cells = matrix::cells(scenarios, &args.postgres, &majors, runtime.name(), args.seed);
+    if let Some(shard) = args.shard {
+        let all = cells.len();
+        cells = shard::take(cells, shard, &known(args)?);
+        if !args.quiet {
+            printer::say(&format!("pgdrill: part {shard}: {} of {all} drills", cells.len()));
+        }
+        // The other parts have them all.
+        if cells.is_empty() {
+            return Ok(Exit::Proven);
+        }
+    }
     if args.mutants {
         for line in matrix::add_mutants(&mut cells) {
             printer::say(&format!("pgdrill: {line}"));
@@ -117,6 +129,16 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
     // A drill without a record proves nothing to anybody.
     let least = if unrecorded { Exit::Unverified } else { Exit::Proven };
     tell(args, &runs, mode, least)
+}
+
+/// The runs by which drills are split into parts. One that cannot be read would split them otherwise than elsewhere.
+fn known(args: &args::Run) -> anyhow::Result<Vec<Run>> {
+    let Some(path) = &args.shard_by else { return Ok(Vec::new()) };
+    let Read { runs, refused } = records::read(std::slice::from_ref(path))?;
+    match refused.first() {
+        Some(refused) => bail!("drills cannot be split into parts by these records: {refused}"),
+        None => Ok(runs),
+    }
 }
 
 /// Whether a person reads the standard output.

@@ -84,3 +84,51 @@ fn what_is_not_there_is_a_mistake_and_nothing_at_all_proves_nothing() {
     done.ends_with(2);
     assert_eq!(done.stdout, "no records\n");
 }
+
+/// Each part on a machine of its own, and then all records in one place.
+#[test]
+fn the_parts_together_are_the_run_in_one_piece() {
+    let desk = Desk::new();
+    let drills = desk.path("drills");
+    fs::create_dir(&drills).unwrap();
+    for name in ["a", "b", "c"] {
+        let text = "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - switch-wal\n  - disaster: kill\n  - recover\n  - check: { row-counts: all }\n";
+        fs::write(drills.join(format!("{name}.yaml")), text).unwrap();
+    }
+    let run = |more: &[&str]| desk.pgdrill(&[&["run", "drills"], more].concat());
+    run(&["--evidence", "whole"]).ends_with(0);
+    for part in ["1/4", "2/4", "3/4", "4/4"] {
+        let done = run(&["--shard", part, "--shard-by", "whole", "--evidence", &part.replace('/', "-of-")]);
+        done.ends_with(0);
+        let drills = if part == "4/4" { 0 } else { 1 };
+        assert!(done.stderr.contains(&format!("part {part}: {drills} of 3 drills")), "{}", done.stderr);
+    }
+    let told = |records: &[&str]| -> Vec<(String, String)> {
+        let done = desk.pgdrill(&[&["report", "--format", "json"], records].concat());
+        let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+        let text = |run: &serde_json::Value, key: &str| run[key].as_str().unwrap().to_owned();
+        let runs = report["runs"].as_array().unwrap().iter();
+        let mut told: Vec<_> = runs.map(|run| (text(run, "scenario"), text(run, "verdict"))).collect();
+        told.sort();
+        told
+    };
+    let whole = told(&["whole"]);
+    assert_eq!(whole.len(), 3);
+    assert_eq!(told(&["1-of-4", "2-of-4", "3-of-4"]), whole);
+}
+
+#[test]
+fn parts_that_cannot_be_made_are_a_mistake() {
+    let desk = Desk::new();
+    let scenario = desk.scenario("title: t\nsteps: [backup, switch-wal, { disaster: kill }, recover]\n");
+    let scenario = scenario.to_str().unwrap();
+    let done = desk.pgdrill(&["run", scenario, "--shard", "6/5"]);
+    done.ends_with(64);
+    assert!(done.stderr.contains("there is no part 6 of 5"), "{}", done.stderr);
+    desk.pgdrill(&["run", scenario, "--shard-by", "records"]).ends_with(64);
+    let broken = desk.path("broken.json");
+    fs::write(&broken, "{}").unwrap();
+    let done = desk.pgdrill(&["run", scenario, "--shard", "1/2", "--shard-by", broken.to_str().unwrap()]);
+    done.ends_with(64);
+    assert!(done.stderr.contains("cannot be split into parts"), "{}", done.stderr);
+}
