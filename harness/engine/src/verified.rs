@@ -20,10 +20,10 @@ use crate::workspace::Workspace;
 pub async fn read(workspace: &Workspace, chain: &[Member]) -> Result<ChainReport, Unable> {
     let sources: Vec<PathBuf> =
         chain.iter().map(|member| workspace.path("backup").join(&member.name)).collect();
-    let without_wal = chain.last().is_some_and(|member| member.how.wal == WalMethod::None);
+    let without_wal = chain.iter().any(|member| member.how.wal == WalMethod::None);
     let options = Options {
         // A backup without WAL of its own needs what was archived while it was taken.
-        wal_directory: without_wal.then(|| workspace.path("archive")),
+        wal_elsewhere: without_wal.then(|| workspace.path("archive")),
         jobs: thread::available_parallelism().map_or(1, usize::from),
         ..Options::default()
     };

@@ -71,6 +71,8 @@ pub struct Options {
     pub wal: bool,
     /// Where that lies, when not in the backup.
     pub wal_directory: Option<PathBuf>,
+    /// Where WAL lies of which there is none in the backup: what is in it comes first.
+    pub wal_elsewhere: Option<PathBuf>,
     /// WAL archives, which recovery would read before what lies in the backup.
     pub archives: Vec<PathBuf>,
     /// Whether the first thing that is wrong ends it.
@@ -88,6 +90,7 @@ impl Default for Options {
             checksums: true,
             wal: true,
             wal_directory: None,
+            wal_elsewhere: None,
             archives: Vec::new(),
             stop_at_first: false,
             jobs: 1,

@@ -69,13 +69,16 @@ impl WalFrom {
         match self {
             Self::Directory(own) => {
                 directories.push(own);
+                directories.extend(options.wal_elsewhere.clone());
                 WalOf::Directories(directories)
             }
             Self::Archives { wal: Some(part), .. } => WalOf::Within(part),
             Self::Archives { base: Some(part), .. } if within => WalOf::Within(part),
             Self::Stream if !kept.is_empty() => WalOf::Kept(kept),
-            _ if directories.is_empty() => WalOf::Nowhere,
-            _ => WalOf::Directories(directories),
+            _ => {
+                directories.extend(options.wal_elsewhere.clone());
+                if directories.is_empty() { WalOf::Nowhere } else { WalOf::Directories(directories) }
+            }
         }
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn run(args: Verify) -> anyhow::Result<Exit> {
         checksums: !args.skip_checksums,
         wal: !args.no_parse_wal,
         wal_directory: args.wal_directory,
+        wal_elsewhere: None,
         archives: args.wal,
         stop_at_first: args.exit_on_error,
         jobs: super::jobs(args.jobs),

@@ -420,3 +420,31 @@ steps:
         "{found:?}"
     );
 }
+
+/// The WAL that a member needs is read, wherever it is: in the backup, or in the archive, which only some need.
+#[rstest]
+#[case("{ wal: none }", "{ incremental: on }")]
+#[case("{ format: plain }", "{ format: plain, wal: none, incremental: on }")]
+fn members_of_a_chain_with_and_without_wal_are_verified(#[case] full: &str, #[case] more: &str) {
+    let desk = Desk::new();
+    let text = format!(
+        "title: t
+data: {{ orders: 10 }}
+steps:
+  - backup: {full}
+  - sql: UPDATE \"Order\" SET \"fee\" = 0
+  - backup: {more}
+  - switch-wal
+  - disaster: lose-primary
+  - recover
+  - check: {{ verify: all }}
+"
+    );
+    let Some(done) = drill(&desk, &text, 17) else { return };
+    done.ends_with(0);
+    let record = desk.record();
+    let checked = record["checks"].as_array().unwrap();
+    let verify = checked.iter().find(|check| check["check"] == "verify").unwrap();
+    assert_eq!(verify["status"], "held", "{verify}");
+    assert!(verify["summary"].as_str().unwrap().ends_with("records of WAL"), "{verify}");
+}

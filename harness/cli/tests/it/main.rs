@@ -17,6 +17,7 @@ mod live;
 mod matrix;
 mod mutants;
 mod native;
+mod nightly;
 mod points;
 mod proven;
 mod report;

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# The drills of a night, for any scheduler: runs them, publishes what came of them, and only then fails. Arguments go to
+# `pgdrill run`: scenarios, --postgres, --shard. The exit code is pgdrill's own: 0 proven, 1 disproven, 2 could not verify.
+#
+#   PGDRILL            the program [pgdrill in PATH]
+#   PGDRILL_EVIDENCE   where records are kept from night to night [.pgdrill/runs]
+#   NIGHTLY_OUT        where reports go: junit.xml, runs.json, summary.md, history.txt, pgdrill.prom [.pgdrill/nightly]
+#   NIGHTLY_MAX_AGE    for how long a drill of these records may not have been proven [26h]
+#   NIGHTLY_LINK       a link to this job, for the notification [of GitHub, GitLab or Jenkins, where it runs there]
+#   NIGHTLY_WEBHOOK    the URL that is told when it is not proven, by POST of {"text": ...} [none]; it is shown nowhere
+set -euo pipefail
+
+pgdrill=${PGDRILL:-pgdrill}
+export PGDRILL_EVIDENCE=${PGDRILL_EVIDENCE:-.pgdrill/runs}
+out=${NIGHTLY_OUT:-.pgdrill/nightly}
+webhook=${NIGHTLY_WEBHOOK:-}
+# Nobody below needs to know it.
+unset NIGHTLY_WEBHOOK
+github=${GITHUB_RUN_ID:+${GITHUB_SERVER_URL:-}/${GITHUB_REPOSITORY:-}/actions/runs/$GITHUB_RUN_ID}
+link=${NIGHTLY_LINK:-${github:-${CI_JOB_URL:-${BUILD_URL:-}}}}
+
+say() {
+    printf '==> %s\n' "$*"
+}
+
+# What outranks what, in pgdrill's own order; what is no exit code of its own comes first.
+rank() {
+    case $1 in
+    0) echo 0 ;;
+    2) echo 1 ;;
+    1) echo 2 ;;
+    64) echo 3 ;;
+    70) echo 4 ;;
+    130) echo 5 ;;
+    *) echo 6 ;;
+    esac
+}
+
+# Tells where it is asked for. A URL on a command line would be seen by everybody on the machine, so curl reads it.
+notify() {
+    local text=$1 quoted
+    [ -n "$webhook" ] || return 0
+    quoted=${text//\\/\\\\}
+    quoted=${quoted//\"/\\\"}
+    printf 'url = "%s"\n' "$webhook" |
+        curl --config - --fail --silent --output /dev/null --max-time 30 --retry 2 \
+            --header 'content-type: application/json' --data "{\"text\": \"$quoted\"}"
+}
+
+mkdir -p "$out"
+rm -f "$out/junit.xml" "$out/runs.json" "$out/summary.md" "$out/history.txt"
+
+say "drills"
+code=0
+"$pgdrill" run "$@" --junit "$out/junit.xml" --json "$out/runs.json" --markdown "$out/summary.md" || code=$?
+
+say "all nights together"
+aged=0
+"$pgdrill" report --max-age "${NIGHTLY_MAX_AGE:-26h}" | tee "$out/history.txt" || aged=${PIPESTATUS[0]}
+"$pgdrill" report --format prometheus --out "$out/pgdrill.prom" || true
+if [ "$(rank "$aged")" -gt "$(rank "$code")" ]; then
+    code=$aged
+fi
+
+if [ -n "${GITHUB_STEP_SUMMARY:-}" ] && [ -f "$out/summary.md" ]; then
+    cat "$out/summary.md" >>"$GITHUB_STEP_SUMMARY"
+fi
+
+case $code in
+0) verdict="proven" ;;
+1) verdict="DISPROVEN" ;;
+2) verdict="could not verify" ;;
+*) verdict="ended with exit code $code" ;;
+esac
+say "$verdict; reports in $out"
+if [ "$code" -ne 0 ] && ! notify "pgdrill on $(uname -n): $verdict${link:+; $link}"; then
+    say "THE NOTIFICATION FAILED: nobody was told"
+fi
+exit "$code"

@@ -1,0 +1,127 @@
+//! `ci/nightly.sh` on real drills: what it publishes, whom it tells, and how it ends.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use crate::desk::{Desk, Done};
+
+const GOOD: &str = "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - switch-wal\n  - disaster: kill\n  - recover\n  - check: { row-counts: all }\n";
+
+/// The primary's files go, and with them what was not archived.
+const BAD: &str = "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - sql: CREATE TABLE late AS SELECT 1 AS n\n  - disaster: lose-primary\n  - recover\n  - check: { row-counts: all }\n";
+
+fn night(desk: &Desk, text: &str, env: &[(&str, &str)]) -> Done {
+    let script = fs::canonicalize("../../ci/nightly.sh").unwrap();
+    let scenario = desk.scenario(text);
+    // As on a machine on which it is installed: by a path, with nothing of the caller's CI around it.
+    let mut command = Command::new(script);
+    command
+        .arg(scenario)
+        .current_dir(desk.path("."))
+        .env("PGDRILL", assert_cmd::cargo::cargo_bin!("pgdrill"))
+        .env("PGDRILL_WORKSPACE", desk.path("w"))
+        .env("PGDRILL_EVIDENCE", desk.path("e"))
+        .env("PGDRILL_RUNTIME", "local")
+        .env("NIGHTLY_OUT", desk.path("out"))
+        .stdin(Stdio::null());
+    for name in ["GITHUB_RUN_ID", "GITHUB_STEP_SUMMARY", "CI_JOB_URL", "BUILD_URL"] {
+        command.env_remove(name);
+    }
+    Done::of(&command.envs(env.iter().copied()).output().unwrap())
+}
+
+/// Hears one request, and answers it.
+fn hear(answer: &'static str) -> (String, thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hooks/s3cret-t0ken", listener.local_addr().unwrap());
+    let heard = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut text = String::new();
+        let mut buffer = [0; 4096];
+        // The body ends with the brace that it begins with.
+        while !text.trim_end().ends_with('}') {
+            let read = stream.read(&mut buffer).unwrap();
+            text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        }
+        write!(stream, "HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+        text
+    });
+    (url, heard)
+}
+
+/// Everything that is below a directory.
+fn below(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { below(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn a_good_night_is_published_and_tells_nobody() {
+    let desk = Desk::new();
+    let summary = desk.path("step-summary");
+    fs::write(&summary, "before\n").unwrap();
+    let done = night(
+        &desk,
+        GOOD,
+        &[("GITHUB_STEP_SUMMARY", summary.to_str().unwrap()), ("NIGHTLY_WEBHOOK", "http://127.0.0.1:1/")],
+    );
+    done.ends_with(0);
+    for name in ["junit.xml", "runs.json", "summary.md", "history.txt", "pgdrill.prom"] {
+        assert!(fs::metadata(desk.path("out").join(name)).unwrap().len() > 0, "{name}");
+    }
+    let published = fs::read_to_string(&summary).unwrap();
+    assert!(published.starts_with("before\n") && published.contains("PROVEN"), "{published}");
+    assert!(fs::read_to_string(desk.path("out/history.txt")).unwrap().contains("1 of 1"));
+}
+
+#[test]
+fn a_bad_night_is_published_told_and_fails_last() {
+    let desk = Desk::new();
+    let (url, heard) = hear("200 OK");
+    let done = night(&desk, BAD, &[("NIGHTLY_WEBHOOK", &url), ("CI_JOB_URL", "https://ci.example/jobs/7")]);
+    done.ends_with(1);
+    let heard = heard.join().unwrap();
+    assert!(heard.starts_with("POST /hooks/s3cret-t0ken HTTP/1.1"), "{heard}");
+    let body: serde_json::Value = serde_json::from_str(heard.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    let text = body["text"].as_str().unwrap();
+    assert!(text.contains("DISPROVEN") && text.ends_with("https://ci.example/jobs/7"), "{text}");
+    assert!(fs::read_to_string(desk.path("out/summary.md")).unwrap().contains("DISPROVEN"));
+    // The address is a secret, and it is nowhere.
+    let said = format!("{}{}", done.stdout, done.stderr);
+    assert!(!said.contains("s3cret-t0ken"), "{said}");
+    for file in below(&desk.path(".")) {
+        let content = fs::read(&file).unwrap();
+        assert!(!String::from_utf8_lossy(&content).contains("s3cret-t0ken"), "{}", file.display());
+    }
+}
+
+#[test]
+fn a_notification_that_fails_is_seen() {
+    let desk = Desk::new();
+    let (url, heard) = hear("404 Not Found");
+    let done = night(&desk, BAD, &[("NIGHTLY_WEBHOOK", &url)]);
+    done.ends_with(1);
+    heard.join().unwrap();
+    assert!(done.stdout.contains("THE NOTIFICATION FAILED"), "{}", done.stdout);
+}
+
+#[test]
+fn a_drill_that_did_not_run_for_too_long_makes_a_good_night_bad() {
+    let desk = Desk::new();
+    let done = night(&desk, GOOD, &[("NIGHTLY_MAX_AGE", "1ms")]);
+    done.ends_with(2);
+    assert!(done.stdout.contains("STALE:") && done.stdout.contains("could not verify"), "{}", done.stdout);
+}
+
+#[test]
+fn a_mistake_in_a_scenario_is_no_reason_to_be_silent() {
+    let desk = Desk::new();
+    let (url, heard) = hear("200 OK");
+    let done = night(&desk, "title: t\nsteps: [backupp]\n", &[("NIGHTLY_WEBHOOK", &url)]);
+    done.ends_with(64);
+    assert!(heard.join().unwrap().contains("exit code 64"));
+}
