@@ -1,7 +1,5 @@
 //! Runs the cells of a matrix, each when its turn comes, and stores their records.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,17 +8,16 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use pgdrill_engine::clock::SystemClock;
 use pgdrill_engine::execute::{Files, World, execute, refuse};
-use pgdrill_engine::journal;
 use pgdrill_model::event::Header;
 use pgdrill_model::judge::fold;
 use pgdrill_model::redact::Redactor;
 use pgdrill_model::run::Run;
 use pgdrill_model::world::{Listener, Runtime};
-use pgdrill_report::record;
 use tokio_util::sync::CancellationToken;
 
 use crate::matrix::Cell;
 use crate::place;
+use crate::records;
 use crate::schedule::Schedule;
 
 /// What all drills of one command have in common.
@@ -110,10 +107,8 @@ impl Drills<'_> {
 
     fn store(&self, run: &Run) -> anyhow::Result<PathBuf> {
         let directory = self.files.evidence.as_deref().context("no evidence directory")?;
-        let path = journal::store(directory, &record::file_name(run), &record::seal(run, self.redactor))
-            .with_context(|| format!("cannot write to {}", directory.display()))?;
-        fs::set_permissions(&path, Permissions::from_mode(self.mode))?;
-        Ok(path)
+        records::store(directory, run, self.redactor, self.mode)
+            .with_context(|| format!("cannot write to {}", directory.display()))
     }
 
     /// The header of a drill that has no plan.

@@ -1,12 +1,29 @@
 //! The sealed records that are on disk.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, bail};
+use pgdrill_engine::{chain, journal};
+use pgdrill_model::redact::Redactor;
 use pgdrill_model::run::Run;
 use pgdrill_report::record;
+
+/// Seals the record of a run, puts it into the directory and into its chain; both may be read as `mode` says.
+///
+/// # Errors
+///
+/// A directory or file that cannot be written.
+pub fn store(directory: &Path, run: &Run, redactor: &Redactor, mode: u32) -> io::Result<PathBuf> {
+    let path = journal::store(directory, &record::file_name(run), &record::seal(run, redactor))?;
+    for file in [&path, &chain::path(directory)] {
+        fs::set_permissions(file, Permissions::from_mode(mode))?;
+    }
+    Ok(path)
+}
 
 /// What was read.
 #[derive(Debug, Default)]

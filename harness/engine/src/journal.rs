@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use pgdrill_model::event::Event;
 
+use crate::chain;
+
 const ENDING: &str = "journal";
 
 /// The journal of a living run.
@@ -107,7 +109,7 @@ impl DeadJournal {
     }
 }
 
-/// Writes a sealed record into the evidence directory: never half, never over another.
+/// Writes a sealed record into the evidence directory, never half and never over another, and appends it to the chain.
 ///
 /// # Errors
 ///
@@ -122,6 +124,7 @@ pub fn store(directory: &Path, name: &str, record: &[u8]) -> io::Result<PathBuf>
     fs::hard_link(&temporary, &path)?;
     fs::remove_file(&temporary)?;
     File::open(directory)?.sync_all()?;
+    chain::append(directory, name, record)?;
     Ok(path)
 }
 

@@ -36,6 +36,7 @@ mod tool;
 mod tree;
 mod verified;
 
+pub mod chain;
 pub mod clock;
 pub mod execute;
 pub mod journal;

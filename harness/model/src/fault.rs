@@ -183,9 +183,9 @@ faults! {
     FileUnreadable "file-unreadable" Backup [Full, Plain] Absent Check [UnpackFailed, TableUnreadable, ManifestMismatch]
         "A table's file may be read by nobody: mode 0000."
         "There is no server: what copies the backup as its owner cannot read it.";
-    OldBackupAsNew "old-backup-as-new" Backup [Full, OlderBackup] Well Check [ManifestMismatch, UnpackFailed]
+    OldBackupAsNew "old-backup-as-new" Backup [Full, OlderBackup] Well Check [ManifestMismatch, UnpackFailed, RecoveryFailed]
         "An older backup lies where the newest should be, whole and with its own manifest."
-        "Starts and promotes: it has more to replay, and needs older WAL.";
+        "Starts and promotes: it has more to replay, and needs older WAL. One of another form is no data directory.";
     ManifestRewritten "manifest-rewritten" Backup [Full] Well Check [ManifestMismatch]
         "A table's file is gone, and so is its line in the manifest, whose own checksum is made anew."
         "Starts and promotes; pg_verifybackup says that the backup is whole.";

@@ -19,6 +19,11 @@ pub struct Report {
     #[arg(long, short, value_name = "PATH")]
     pub out: Option<PathBuf>,
 
+    /// Hold the records of each directory against the chain in which they were sealed, and tell what was changed, taken away, put in
+    /// or put elsewhere since
+    #[arg(long, conflicts_with_all = ["format", "out", "latest", "max_age"])]
+    pub check: bool,
+
     /// Only the newest record of each scenario, major, runtime and class of machine
     #[arg(long)]
     pub latest: bool,

@@ -1,7 +1,6 @@
 //! `pgdrill clean`: removes what dead or kept drills have left, and seals the records of dead ones. What living
 //! drills hold, and what belongs to anybody else, is not touched.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use pgdrill_engine::{journal, template, workspace};
@@ -10,11 +9,10 @@ use pgdrill_model::judge::fold;
 use pgdrill_model::redact::Redactor;
 use pgdrill_model::units::show_bytes;
 use pgdrill_model::world::Runtime;
-use pgdrill_report::record;
 
 use crate::args::Clean;
 use crate::exit::Exit;
-use crate::{files, place, printer};
+use crate::{files, place, printer, records};
 
 pub(super) fn run(args: &Clean) -> anyhow::Result<Exit> {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -110,7 +108,5 @@ pub(super) async fn sweep(base: &Path, evidence: &Path, mode: u32, kept: bool) -
 fn seal(dead: &journal::DeadJournal, evidence: &Path, mode: u32) -> std::io::Result<Option<PathBuf>> {
     let Some(run) = fold(&dead.events) else { return Ok(None) };
     // The journal's events were cleaned when they were written.
-    let path = journal::store(evidence, &record::file_name(&run), &record::seal(&run, &Redactor::default()))?;
-    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
-    Ok(Some(path))
+    records::store(evidence, &run, &Redactor::default(), mode).map(Some)
 }

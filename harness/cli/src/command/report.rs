@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use pgdrill_engine::chain;
 use pgdrill_model::history;
 use pgdrill_model::run::Run;
+use pgdrill_model::units::show_count;
 use pgdrill_report::{Style, history as table, json, junit, markdown, metrics, text};
 
 use crate::args::{Form, Report};
@@ -19,6 +21,9 @@ const USUAL: &str = ".pgdrill/runs";
 pub(super) fn run(args: &Report) -> anyhow::Result<Exit> {
     let usual = || PathBuf::from(std::env::var_os("PGDRILL_EVIDENCE").unwrap_or_else(|| USUAL.into()));
     let paths = if args.records.is_empty() { vec![usual()] } else { args.records.clone() };
+    if args.check {
+        return check(&paths);
+    }
     let Read { runs, refused } = records::read(&paths)?;
     refused.iter().for_each(|line| printer::say(&format!("pgdrill: {line}")));
     let now = unix_micros();
@@ -40,6 +45,29 @@ pub(super) fn run(args: &Report) -> anyhow::Result<Exit> {
         None => printer::out(&told)?,
     }
     Ok(exit)
+}
+
+/// Holds the records of each directory against their chain. Nobody knows what evidence says that somebody touched.
+fn check(paths: &[PathBuf]) -> anyhow::Result<Exit> {
+    let mut exit = Exit::Proven;
+    for path in paths {
+        let shown = path.display();
+        let checked = chain::check(path).with_context(|| format!("cannot read the records in {shown}"))?;
+        checked.wrong.iter().for_each(|line| printer::say(&format!("pgdrill: {line}")));
+        let told = match &checked.head {
+            None => format!("{shown}: no record is in a chain\n"),
+            Some(head) => format!("{shown}: {} in a chain that ends with {head}\n", counted(checked.records)),
+        };
+        printer::out(&told)?;
+        if !checked.wrong.is_empty() || checked.head.is_none() {
+            exit = Exit::Unverified;
+        }
+    }
+    Ok(exit)
+}
+
+fn counted(records: u64) -> String {
+    if records == 1 { "1 record".to_owned() } else { format!("{} records", show_count(records)) }
 }
 
 /// What the newest runs say together. What was mended since is not held against anybody; that a record cannot be read, or that

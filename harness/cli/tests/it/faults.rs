@@ -219,6 +219,25 @@ fn a_receiver_outlives_a_clock_that_jumps() {
     });
 }
 
+/// An archive is no data directory.
+#[test]
+fn an_older_backup_of_another_form_does_not_start() {
+    let desk = Desk::new();
+    let text = "title: t
+data: { orders: 10 }
+steps:
+  - backup: { format: tar }
+  - backup: { format: plain }
+  - switch-wal
+  - disaster: lose-primary
+  - fault: old-backup-as-new
+  - recover
+  - check
+expect: { verdict: disproven, finding: RECOVERY_FAILED, stage: recover }
+";
+    desk.drill(text, &[]).ends_with(0);
+}
+
 /// Without its label a backup is taken for a server that crashed, and that has its WAL.
 #[test]
 fn a_backup_without_label_and_without_wal_does_not_start() {

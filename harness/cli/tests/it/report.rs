@@ -132,3 +132,28 @@ fn parts_that_cannot_be_made_are_a_mistake() {
     done.ends_with(64);
     assert!(done.stderr.contains("cannot be split into parts"), "{}", done.stderr);
 }
+
+#[test]
+fn any_changed_byte_and_any_record_that_is_gone_are_named() {
+    let desk = desk();
+    let check = || desk.pgdrill(&["report", "--check"]);
+    let done = check();
+    done.ends_with(0);
+    assert!(done.stdout.contains("2 records in a chain that ends with "), "{}", done.stdout);
+    let mut records = desk.files("json");
+    records.sort();
+    let whole = fs::read(&records[0]).unwrap();
+    // White space: the record says the same, and is not what was written.
+    fs::write(&records[0], [&whole[..], b"\n"].concat()).unwrap();
+    report(&desk, &[]).ends_with(0);
+    let done = check();
+    done.ends_with(2);
+    assert!(done.stderr.contains("it was changed since it was sealed"), "{}", done.stderr);
+    fs::write(&records[0], &whole).unwrap();
+    check().ends_with(0);
+    fs::remove_file(&records[1]).unwrap();
+    let done = check();
+    done.ends_with(2);
+    let name = records[1].file_name().unwrap().to_string_lossy().into_owned();
+    assert!(done.stderr.contains(&format!("{name}: it is gone")), "{}", done.stderr);
+}

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use pgdrill_engine::execute::{Files, Keep, World, execute};
-use pgdrill_engine::journal;
+use pgdrill_engine::{chain, journal};
 use pgdrill_model::code::Code;
 use pgdrill_model::event::{Event, Happening, Host};
 use pgdrill_model::judge::fold;
@@ -170,7 +170,9 @@ impl Stage {
                     journal.end().unwrap();
                 }
                 let files = fs::read_dir(self.evidence()).unwrap().count();
-                assert_eq!(files, 1, "more than the record is left in the evidence directory");
+                assert_eq!(files, 2, "more than the record and its chain is left in the evidence directory");
+                let chained = chain::check(&self.evidence()).unwrap();
+                assert_eq!((chained.records, chained.wrong), (1, vec![]));
                 record::open(&fs::read(path).unwrap()).unwrap()
             }
             // Where the evidence directory is the trouble, the record is shown and not stored.
