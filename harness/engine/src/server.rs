@@ -1,5 +1,7 @@
 //! A server of the drill: a postmaster in a place, and where to find it.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use crate::log;
 use crate::session::{Door, Session, describe};
 use crate::settings::{AS_IS, HBA};
 use crate::shared_memory;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, trouble};
 
 /// How often a condition is looked at again while waiting for it.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -78,6 +80,20 @@ impl Server {
         workspace.write(format!("conf/{name}.hba.conf"), HBA, 0o600)?;
         workspace.write(format!("conf/{name}.ident.conf"), "", 0o600)?;
         self.start_again(workspace).await
+    }
+
+    /// Removes the lock file of a postmaster that is gone. It names a process by its number, which says nothing in another place:
+    /// whoever has that number there would be taken for the postmaster (`CreateLockFile`, `src/backend/utils/init/miscinit.c`).
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be removed.
+    pub fn forget_postmaster(data: &Path) -> Result<(), Unable> {
+        let path = data.join("postmaster.pid");
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(trouble(&path, &error)),
+            _ => Ok(()),
+        }
     }
 
     /// Starts the postmaster on the configuration that it had; does not wait for anything.

@@ -109,3 +109,26 @@ fn a_copy_for_which_there_is_no_room_is_refused_before_anything_is_erased() {
     let full = found.iter().find(|(code, _, _)| code == "DISK_FULL").unwrap();
     assert!(full.2.contains("nothing was copied, and nothing erased"), "{full:?}");
 }
+
+/// A number of a process means nothing in another container: there, somebody else has that of the killed postmaster.
+#[test]
+fn the_lock_file_of_a_postmaster_that_is_gone_keeps_nobody_from_a_start() {
+    let cell = Cell::docker(17);
+    if !cell.is_there() {
+        return;
+    }
+    let desk = Desk::new();
+    // The first process of every container is of the server's account, and lives.
+    let text = "title: t
+data: { orders: 10 }
+steps:
+  - backup
+  - sql: COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; sed -i 1s/.*/1/ postmaster.pid'
+  - disaster: kill
+  - safety-copy
+  - recover
+  - rollback
+";
+    desk.drill_in(cell, text).ends_with(0);
+    assert!(desk.record()["rollback"]["started_us"].is_u64());
+}
