@@ -108,6 +108,8 @@ fn each_check_alone_catches_its_fault() {
             .lines()
             // Nobody needs to hear what PostgreSQL alone says of each.
             .filter(|line| !line.starts_with("expect:") && !line.contains("mark: end-of-day"))
+            // Of a page that is written to after the backup, the WAL brings a whole one.
+            .filter(|line| entry.check != Check::PageChecksums || !line.contains("- work:"))
             .map(|line| line.replace("- check", &format!("- check: {{ {}: all }}", entry.name)) + "\n")
             .collect();
         fs::write(desk.path(&format!("alone/{}.yaml", entry.name)), text).unwrap();
