@@ -67,19 +67,14 @@ impl WalFrom {
             return WalOf::Directories(vec![directory.clone()]);
         }
         match self {
-            Self::Directory(own) => {
-                directories.push(own);
-                directories.extend(options.wal_elsewhere.clone());
-                WalOf::Directories(directories)
-            }
-            Self::Archives { wal: Some(part), .. } => WalOf::Within(part),
-            Self::Archives { base: Some(part), .. } if within => WalOf::Within(part),
-            Self::Stream if !kept.is_empty() => WalOf::Kept(kept),
-            _ => {
-                directories.extend(options.wal_elsewhere.clone());
-                if directories.is_empty() { WalOf::Nowhere } else { WalOf::Directories(directories) }
-            }
+            Self::Archives { wal: Some(part), .. } => return WalOf::Within(part),
+            Self::Archives { base: Some(part), .. } if within => return WalOf::Within(part),
+            Self::Stream if !kept.is_empty() => return WalOf::Kept(kept),
+            Self::Directory(own) => directories.push(own),
+            _ => {}
         }
+        directories.extend(options.wal_elsewhere.clone());
+        if directories.is_empty() { WalOf::Nowhere } else { WalOf::Directories(directories) }
     }
 }
 

@@ -7,15 +7,15 @@
 //!
 //! [`survey`] reads all that directories hold, and tells how far a recovery would come and what it would not reach;
 //! [`range::check`] reads the WAL that a backup itself needs; [`listing::list`] tells what each transaction did;
-//! [`first_tablespace_outside`] whether replay would make a link to somewhere.
+//! [`each_record`] gives all that there is, and [`first_tablespace_outside`] tells whether replay would make a link to somewhere.
 
 pub mod aim;
 pub mod chronicle;
 mod clock;
+mod everything;
 mod files;
 pub mod listing;
 mod open;
-mod outside;
 mod packed;
 mod pieces;
 pub mod range;
@@ -31,8 +31,8 @@ mod transaction;
 
 pub use chronicle::Chronicle;
 pub use clock::SetBack;
+pub use everything::{each_record, first_tablespace_outside};
 pub use files::Files;
-pub use outside::first_tablespace_outside;
 pub use run::{Ending, Kind, Run};
 pub use store::Store;
 pub use survey::{Left, Survey, Timeline, survey};

@@ -171,6 +171,11 @@ fn sql_that_fails_is_quoted_with_its_line() {
     "  - backup: {format: tar}\n  - sql: CREATE TABLE here ()\n  - switch-wal\n  - sql: {hole}\n  - sql: {sql}\n  - switch-wal\n",
     "WAL to be replayed"
 )]
+// The archive lacks it, and the server reads what the backup brought.
+#[case::in_the_wal_of_the_backup(
+    "  - backup: {format: plain}\n  - sql: {sql}\n  - switch-wal\n  - sql: {move}\n",
+    "WAL to be replayed"
+)]
 fn a_tablespace_outside_the_workspace_is_refused(#[case] steps: &str, #[case] words: &str) {
     let desk = Desk::new();
     let live = desk.path("live");
@@ -186,7 +191,11 @@ fn a_tablespace_outside_the_workspace_is_refused(#[case] steps: &str, #[case] wo
     );
     let hole =
         "COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; cd ../archive; rm $(ls | grep -v backup | tail -n 1)'";
-    let steps = steps.replace("  - sql: {sql}\n", &make).replace("{hole}", &format!("\"{hole}\""));
+    let moved = "COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; cd ../archive; mv $(ls | grep -v backup | tail -n 1) ../backup/backup-1/pg_wal'";
+    let steps = steps
+        .replace("  - sql: {sql}\n", &make)
+        .replace("{hole}", &format!("\"{hole}\""))
+        .replace("{move}", &format!("\"{moved}\""));
     let text = format!(
         "title: t\ndata: {{ orders: 10 }}\nsteps:\n{steps}  - disaster: kill\n  - recover\n  - check: all\n"
     );

@@ -45,7 +45,7 @@ pub async fn restore(
     }
     let options = Options {
         // A backup without WAL of its own needs what was archived while it was taken.
-        wal_directory: (member.how.wal == WalMethod::None).then(|| workspace.path("archive")),
+        wal_elsewhere: (member.how.wal == WalMethod::None).then(|| workspace.path("archive")),
         jobs: thread::available_parallelism().map_or(1, usize::from),
         ..Options::default()
     };

@@ -1,8 +1,10 @@
 //! Refuses WAL that would make a tablespace outside the restored server: replaying CREATE TABLESPACE links to the
 //! live directory, and replaying DROP TABLESPACE after that removes the live one's files.
 
+use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pgdrill_backup::inspect;
 use pgdrill_backup::wal::timelines::Place;
@@ -11,6 +13,7 @@ use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
 use pgdrill_model::units::Lsn;
 use pgdrill_ondisk::control::Control;
+use pgdrill_ondisk::segment::{self, ArchiveFile};
 
 use crate::drill::on_a_thread;
 
@@ -43,30 +46,58 @@ pub fn start_of_data(data: &Path) -> Option<Place> {
     })
 }
 
-/// Refuses the WAL in the directory `wal`, with segments of so many bytes, where it makes such a tablespace: from `start` on,
-/// and in all that there is of later timelines.
+/// Refuses WAL, with segments of so many bytes, that makes such a tablespace: from `start` on, and in all that there is of later
+/// timelines. Of a file that is in several directories the first counts, as for a server.
 ///
 /// # Errors
 ///
 /// `TABLESPACE_OUTSIDE`; `WORKSPACE_UNUSABLE`: it cannot be read, and may make a tablespace anywhere.
-pub async fn refuse(wal: &Path, segment_size: u32, start: Place) -> Result<(), Unable> {
-    let wal = wal.to_owned();
+pub async fn refuse(directories: Vec<PathBuf>, segment_size: u32, start: Place) -> Result<(), Unable> {
     let look = move || {
-        let store = Store::open(&[&wal])?.of_segment_size(segment_size);
+        let directories: Vec<&Path> = directories.iter().map(PathBuf::as_path).collect();
+        let store = Store::open(&directories)?.of_segment_size(segment_size);
         first_tablespace_outside(&store, start)
     };
     let found = on_a_thread(look).await?.map_err(|error| {
         let message = format!("the WAL to be replayed could not be looked through for tablespaces: {error}");
         Unable::new(Code::WorkspaceUnusable, message)
     })?;
-    found.map_or(Ok(()), |path| {
-        let message = format!(
-            "the WAL to be replayed makes a tablespace in {}, which is not the restored server's own; a server that \
-             replays it could destroy the live tablespace",
-            path.display()
-        );
-        Err(Unable::new(Code::TablespaceOutside, message))
-    })
+    found.map_or(Ok(()), |path| Err(outside(&path.display(), "the restored server")))
+}
+
+/// Refuses the same in what was unpacked into a data directory, where that is not known yet: where the archive in `wal` lacks what
+/// the backup brought, or nobody could tell before from where on it had to be `looked` through.
+///
+/// # Errors
+///
+/// As [`refuse`].
+pub async fn refuse_unpacked(
+    wal: PathBuf,
+    segment_size: u32,
+    data: &Path,
+    looked: bool,
+) -> Result<(), Unable> {
+    let Some(start) = start_of_data(data) else { return Ok(()) };
+    let own = data.join("pg_wal");
+    let names = fs::read_dir(&own).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let of_wal = |name: &OsString| {
+        segment::parse(&name.to_string_lossy(), u64::from(segment_size))
+            .is_some_and(|file| matches!(file, ArchiveFile::Segment { .. }))
+    };
+    let brought = names.filter(of_wal).any(|name| !wal.join(name).exists());
+    if looked && !brought {
+        return Ok(());
+    }
+    refuse(vec![wal, own], segment_size, start).await
+}
+
+/// Why WAL is refused that makes a tablespace there.
+pub fn outside(path: &dyn Display, server: &str) -> Unable {
+    let message = format!(
+        "the WAL to be replayed makes a tablespace in {path}, which is not {server}'s own; a server that replays it could \
+         destroy the live tablespace"
+    );
+    Unable::new(Code::TablespaceOutside, message)
 }
 
 #[cfg(test)]

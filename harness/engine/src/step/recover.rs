@@ -131,9 +131,7 @@ pub(super) async fn recover(
         }
     }
     drill.recovered()?.archive = Some(snapshot);
-    if !looked {
-        refuse_wal_of_data(&wal, segment_size, &workspace.data(name)).await?;
-    }
+    tablespace_wal::refuse_unpacked(wal, segment_size, &workspace.data(name), looked).await?;
     remap::refuse_restored(workspace, name)?;
     evidence.left_over = left_over::put(drill, name, saved).await?;
 
@@ -238,14 +236,8 @@ async fn open(drill: &mut Drill<'_>, recovery: &Recovery, aim: &Aim) -> Result<(
 /// Refuses WAL that makes a tablespace; tells whether it could be looked through at all.
 async fn refuse_wal(wal: &Path, segment_size: u32, source: &Path) -> Result<bool, Unable> {
     let Some(start) = tablespace_wal::start_of_backup(source).await? else { return Ok(false) };
-    tablespace_wal::refuse(wal, segment_size, start).await?;
+    tablespace_wal::refuse(vec![wal.to_owned()], segment_size, start).await?;
     Ok(true)
-}
-
-/// The same for a backup whose manifest does not say where replay begins.
-async fn refuse_wal_of_data(wal: &Path, segment_size: u32, data: &Path) -> Result<(), Unable> {
-    let Some(start) = tablespace_wal::start_of_data(data) else { return Ok(()) };
-    tablespace_wal::refuse(wal, segment_size, start).await
 }
 
 /// Makes the unpacked files ready for a start on our own configuration. Gives that as it is asked for, and one that

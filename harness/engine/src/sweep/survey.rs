@@ -16,7 +16,7 @@ use pgdrill_model::units::Lsn;
 use pgdrill_ondisk::wal::{Lineage, Segments};
 
 use crate::drill::{Drill, on_a_thread};
-use crate::recovery::{aim, reached, wal_end};
+use crate::recovery::{aim, reached, tablespace_wal, wal_end};
 
 /// What a backup and the archive give for a sweep.
 #[derive(Clone, Debug)]
@@ -129,13 +129,5 @@ fn refuse_tablespaces(chronicle: &Chronicle) -> Result<(), Unable> {
         What::CreateTablespace { path, .. } if !path.is_empty() => Some(path.to_owned()),
         _ => None,
     });
-    path.map_or(Ok(()), |path| {
-        Err(Unable::new(
-            Code::TablespaceOutside,
-            format!(
-                "the WAL to be replayed makes a tablespace in {path}, which is not the moving server's own; a server \
-                 that replays it could destroy the live tablespace"
-            ),
-        ))
-    })
+    path.map_or(Ok(()), |path| Err(tablespace_wal::outside(&path, "the moving server")))
 }
