@@ -282,3 +282,31 @@ fn of_two_good_backups_the_newest_is_tried_and_taken() {
     assert!((took..=took + phases.len() as u64).contains(&rto), "{rto} of {phases:#?}");
     assert!(recovery["tried_us"].as_u64().unwrap() > 0);
 }
+
+/// A backup that ends behind the target is none to step back from. Where a position is named, only the WAL tells which do.
+#[test]
+fn what_is_wrong_with_a_backup_is_said_of_that_which_was_recovered() {
+    let desk = Desk::new();
+    // Some 20 MB of WAL, in the middle of which the target is.
+    let text = "title: t
+data: { orders: 2_000 }
+cluster: { wal-segment-size: 1MB }
+steps:
+  - backup
+  - fault: index-out-of-order
+  - backup
+  - sql: CREATE TABLE much AS SELECT generate_series(1, 300000) AS n
+  - backup
+  - switch-wal
+  - disaster: lose-primary
+  - recover: { from: last-proven, to: { lsn: 0/1A00000 } }
+  - check: { amcheck: all }
+expect: { verdict: disproven, finding: RELATION_CORRUPT }
+";
+    desk.drill(text, &[]).ends_with(0);
+    let recovery = &desk.record()["recoveries"][0];
+    assert_eq!(recovery["backups"], serde_json::json!(["backup-1"]), "{recovery:#}");
+    let passed = recovery["passed_over"].as_array().unwrap();
+    let names: Vec<&str> = passed.iter().map(|passed| passed["backup"].as_str().unwrap()).collect();
+    assert_eq!(names, ["backup-2"]);
+}

@@ -40,16 +40,17 @@ impl Left {
                 break;
             }
             let took = drill.clock.elapsed().saturating_sub(began);
-            evidence.passed_over.extend(self.pass_over(drill, found, took));
+            evidence.passed_over.extend(self.pass_over(drill, found, false, took));
         }
         Ok(())
     }
 
-    /// Passes over the newest that is left, because of what was found.
+    /// Passes over the newest that is left, because of what was found in so much time; `tried`: in a rehearsal.
     pub fn pass_over(
         &mut self,
         drill: &Drill<'_>,
         found: Vec<Finding>,
+        tried: bool,
         took: Duration,
     ) -> Option<PassedOverEvidence> {
         let chain = self.recovery.backups.pop()?;
@@ -66,13 +67,7 @@ impl Left {
                 .into_iter()
                 .map(|finding| Finding { message: format!("{name}: {}", finding.message), ..finding }),
         );
-        Some(PassedOverEvidence {
-            backup: name,
-            why,
-            tried: false,
-            took_us: took.as_micros() as u64,
-            wal_bytes,
-        })
+        Some(PassedOverEvidence { backup: name, why, tried, took_us: took.as_micros() as u64, wal_bytes })
     }
 }
 

@@ -2,11 +2,11 @@
 //! which nothing but good comes is the one. Damage that was in the data before a backup was taken is in its manifest as well: no
 //! reading of the backup alone sees it.
 
-use pgdrill_model::code::Weight;
+use pgdrill_model::code::{Code, Weight};
 use pgdrill_model::event::Unit;
-use pgdrill_model::evidence::{PassedOverEvidence, RecoveryEvidence};
+use pgdrill_model::evidence::RecoveryEvidence;
 use pgdrill_model::finding::Unable;
-use pgdrill_model::plan::Recovery;
+use pgdrill_model::plan::{Member, Recovery};
 use pgdrill_model::scenario::RecoverFrom;
 use pgdrill_model::verdict::Verdict;
 
@@ -61,8 +61,9 @@ async fn rehearse_newest(
         ..left.recovery.clone()
     };
     let done = evidence.passed_over.len() as u64;
+    let all = done + trial.backups.len() as u64;
     let name = trial.backups.last().and_then(|chain| chain.last()).map_or("", |member| &member.name);
-    drill.recorder.progress(&format!("try {name}"), done, None, Unit::Backups);
+    drill.recorder.progress(&format!("try {name}"), done, Some(all), Unit::Backups);
     let run = rehearse(drill, &trial, &left.recovery.tried_by.clone(), true).await?;
     before.restore(drill, trial.server).await?;
     drill.recovered = None;
@@ -72,13 +73,15 @@ async fn rehearse_newest(
     let found: Vec<_> = run.findings.into_iter().filter(|finding| finding.weight > Weight::Notes).collect();
     if !found.iter().any(|finding| finding.weight == Weight::Disproves) {
         let message = format!("{name} was recovered and could not be judged: {}", run.reason);
-        return Err(found.into_iter().next().map_or_else(
-            || Unable::bug(message.clone()),
-            |finding| Unable::new(finding.code, message.clone()),
-        ));
+        return Err(Unable::new(found.first().map_or(Code::CheckNotRun, |finding| finding.code), message));
+    }
+    // Those that are newer end behind the target: nothing is wrong with them.
+    let used = run.recoveries.last().and_then(|recovery| recovery.backups.last());
+    let of = |chain: &Vec<Member>| chain.last().map(|member| &member.name) == used;
+    if let Some(at) = left.recovery.backups.iter().rposition(of) {
+        left.recovery.backups.truncate(at + 1);
     }
     let took = drill.clock.elapsed().saturating_sub(began);
-    let passed = left.pass_over(drill, found, took);
-    evidence.passed_over.extend(passed.map(|passed| PassedOverEvidence { tried: true, ..passed }));
+    evidence.passed_over.extend(left.pass_over(drill, found, true, took));
     Ok(false)
 }
