@@ -57,10 +57,13 @@ code=0
 say "all nights together"
 aged=0
 "$pgdrill" report --max-age "${NIGHTLY_MAX_AGE:-26h}" | tee "$out/history.txt" || aged=${PIPESTATUS[0]}
-"$pgdrill" report --format prometheus --out "$out/pgdrill.prom" || true
-if [ "$(rank "$aged")" -gt "$(rank "$code")" ]; then
-    code=$aged
-fi
+told=0
+"$pgdrill" report --format prometheus --out "$out/pgdrill.prom" || told=$?
+for other in "$aged" "$told"; do
+    if [ "$(rank "$other")" -gt "$(rank "$code")" ]; then
+        code=$other
+    fi
+done
 
 if [ -n "${GITHUB_STEP_SUMMARY:-}" ] && [ -f "$out/summary.md" ]; then
     cat "$out/summary.md" >>"$GITHUB_STEP_SUMMARY"
