@@ -81,16 +81,8 @@ fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let entries = fs::read_dir(path).with_context(|| format!("cannot read the directory {shown}"))?;
-    let mut files = Vec::new();
-    for entry in entries {
-        let file = entry.with_context(|| format!("cannot read the directory {shown}"))?.path();
-        if file.extension().is_some_and(|ending| ending == "json") {
-            files.push(file);
-        }
-    }
-    files.sort();
-    Ok(files)
+    let names = chain::records(path).with_context(|| format!("cannot read the directory {shown}"))?;
+    Ok(names.into_iter().map(|name| path.join(name)).collect())
 }
 
 fn one(file: &Path) -> Result<Run, String> {

@@ -122,7 +122,11 @@ pub fn check(directory: &Path) -> io::Result<Checked> {
 }
 
 /// The names of the records in a directory, in order.
-fn records(directory: &Path) -> io::Result<Vec<String>> {
+///
+/// # Errors
+///
+/// A directory that cannot be read.
+pub fn records(directory: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name().to_string_lossy().into_owned();

@@ -230,7 +230,7 @@ pub struct Matrix {
 
 impl Matrix {
     /// The table of these runs. Runs with several faults tell nothing of one of them, and are left out.
-    pub fn of(runs: &[Run]) -> Self {
+    pub fn of<'r>(runs: impl IntoIterator<Item = &'r Run>) -> Self {
         let mut rows: BTreeMap<Fault, Row> = BTreeMap::new();
         for run in runs {
             let [made] = run.faults.as_slice() else { continue };

@@ -87,8 +87,7 @@ pub fn runs(runs: &[Run]) -> String {
             outages.max().map(seconds)
         }),
     );
-    let all: Vec<Run> = lines.iter().filter_map(Line::newest).cloned().collect();
-    let matrix = Matrix::of(&all);
+    let matrix = Matrix::of(lines.iter().filter_map(Line::newest));
     let made = matrix.rows.iter().filter(|row| !row.fault.is_harmless()).count();
     if made > 0 {
         let noticed = made - matrix.unnoticed().count();

@@ -8,7 +8,8 @@ use pgdrill_model::units::parse_duration;
 
 #[derive(Debug, clap::Args)]
 pub struct Report {
-    /// Sealed records, or directories of them [default: $PGDRILL_EVIDENCE, else .pgdrill/runs]
+    /// Sealed records, or directories of them
+    #[arg(env = "PGDRILL_EVIDENCE", default_value = ".pgdrill/runs")]
     pub records: Vec<PathBuf>,
 
     /// What to make of them

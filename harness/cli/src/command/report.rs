@@ -15,16 +15,11 @@ use crate::exit::Exit;
 use crate::records::{self, Read};
 use crate::{files, printer};
 
-/// Where records are, where nobody says.
-const USUAL: &str = ".pgdrill/runs";
-
 pub(super) fn run(args: &Report) -> anyhow::Result<Exit> {
-    let usual = || PathBuf::from(std::env::var_os("PGDRILL_EVIDENCE").unwrap_or_else(|| USUAL.into()));
-    let paths = if args.records.is_empty() { vec![usual()] } else { args.records.clone() };
     if args.check {
-        return check(&paths);
+        return check(&args.records);
     }
-    let Read { runs, refused } = records::read(&paths)?;
+    let Read { runs, refused } = records::read(&args.records)?;
     refused.iter().for_each(|line| printer::say(&format!("pgdrill: {line}")));
     let now = unix_micros();
     let exit = judge(&runs, args, now, !refused.is_empty());
