@@ -38,7 +38,7 @@ pub fn summary(directory: &Path) -> Result<Summary, Unreadable> {
         tablespaces,
         tablespace_bytes,
         manifest,
-        manifest_sha256: Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
+        manifest_sha256: hex::encode(Sha256::digest(&bytes)),
     })
 }
 

@@ -109,7 +109,7 @@ fn seal<'p>(parts: impl Iterator<Item = &'p PathBuf>) -> io::Result<Seal> {
     for part in parts {
         add(part, &mut seal, &mut hash)?;
     }
-    seal.sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    seal.sha256 = hex::encode(hash.finalize());
     Ok(seal)
 }
 

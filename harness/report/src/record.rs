@@ -127,7 +127,7 @@ fn plain(text: &str) -> String {
 
 fn hash(value: &Value) -> String {
     let digest = Sha256::digest(value.to_string().as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(digest)
 }
 
 #[cfg(test)]

@@ -167,7 +167,7 @@ pub fn password(run_id: &str) -> String {
 
 fn secret(of: &str, run_id: &str) -> String {
     let digest = Sha256::digest(format!("{of}/{run_id}").as_bytes());
-    digest[..12].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&digest[..12])
 }
 
 /// Where an application finds its database: the pooler's socket.

@@ -187,7 +187,7 @@ fn metrics(answer: &Answer) -> Result<String, String> {
 /// A UUID that belongs to this origin alone.
 fn uuid(origin: &str) -> String {
     let digest = Sha256::digest(format!("application/{origin}").as_bytes());
-    let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex::encode(&digest[..16]);
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 

@@ -67,7 +67,7 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Outcome, Unable> {
 
 fn digest(backup: &Path) -> Option<String> {
     let bytes = fs::read(backup.join("backup_manifest")).ok()?;
-    Some(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(hex::encode(Sha256::digest(&bytes)))
 }
 
 /// A manifest that lists what is there proves nothing if somebody wrote it anew.

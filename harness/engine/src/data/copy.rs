@@ -277,7 +277,7 @@ mod tests {
             rows.push(stream.rows);
         }
         assert_eq!(rows, [15, 30, 2_500, 240, 2_500]);
-        let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex::encode(hash.finalize());
         assert_eq!(hex, "a77931831b051a109fcb60386edfc54b169fe13b7abf54b4b26442ec72922fcc");
     }
 }

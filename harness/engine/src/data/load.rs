@@ -77,7 +77,7 @@ pub async fn load(
             .map(|loaded| (loaded.table.name().to_owned(), loaded.rows))
             .collect::<BTreeMap<_, _>>(),
         bytes: loaded.iter().map(|loaded| loaded.bytes).sum(),
-        sha256: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: hex::encode(hash.finalize()),
         took_us: 0,
         template: None,
     })

@@ -91,5 +91,5 @@ fn symbol(server: Name) -> String {
 /// A UUID that belongs to this server of this run alone.
 fn client_order_id(origin: &str) -> String {
     let digest = Sha256::digest(origin.as_bytes());
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&digest[..16])
 }

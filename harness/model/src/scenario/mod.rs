@@ -88,7 +88,7 @@ pub fn parse(id: &str, file: &str, text: &str) -> Result<Scenario, Mistakes> {
     };
     let lines = mistake::Lines::of(body);
     let scenario = meaning::scenario(written, &lines).map_err(|notes| mistakes(body, notes))?;
-    let sha256 = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex::encode(Sha256::digest(text.as_bytes()));
     Ok(Scenario { id: id.to_owned(), sha256, ..scenario })
 }
 
