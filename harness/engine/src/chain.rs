@@ -37,6 +37,11 @@ pub(crate) fn append(directory: &Path, name: &str, record: &[u8]) -> io::Result<
         file.set_len(whole as u64)?;
         file.seek(io::SeekFrom::End(0))?;
     }
+    let sha256 = hash(record);
+    // Whoever began the chain meanwhile has found it there.
+    if text.lines().any(|line| line.ends_with(&format!(" {sha256} {name}"))) {
+        return Ok(());
+    }
     let mut link = text.lines().last().and_then(|line| line.split(' ').next()).unwrap_or(NOTHING).to_owned();
     let mut lines = String::new();
     if text.is_empty() {
@@ -45,7 +50,7 @@ pub(crate) fn append(directory: &Path, name: &str, record: &[u8]) -> io::Result<
             lines.push_str(&line(&mut link, &hash, &older));
         }
     }
-    lines.push_str(&line(&mut link, &hash(record), name));
+    lines.push_str(&line(&mut link, &sha256, name));
     file.write_all(lines.as_bytes())?;
     file.sync_all()
 }
@@ -238,6 +243,15 @@ mod tests {
         fs::write(directory.path().join("old.json"), "{}").unwrap();
         assert!(wrong(directory.path())[0].contains("old.json: it is in no chain"));
         put(directory.path(), "new.json", "[]");
+        assert_eq!((check(directory.path()).unwrap().records, wrong(directory.path())), (2, vec![]));
+    }
+
+    #[test]
+    fn a_record_that_was_found_by_whoever_began_the_chain_is_in_it_once() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("mine.json"), "{}").unwrap();
+        put(directory.path(), "other.json", "[]");
+        append(directory.path(), "mine.json", b"{}").unwrap();
         assert_eq!((check(directory.path()).unwrap().records, wrong(directory.path())), (2, vec![]));
     }
 
