@@ -125,3 +125,12 @@ fn a_mistake_in_a_scenario_is_no_reason_to_be_silent() {
     done.ends_with(64);
     assert!(heard.join().unwrap().contains("exit code 64"));
 }
+
+#[test]
+fn a_night_whose_metrics_cannot_be_written_is_no_good_one() {
+    let desk = Desk::new();
+    fs::create_dir_all(desk.path("out/pgdrill.prom")).unwrap();
+    let done = night(&desk, GOOD, &[]);
+    done.ends_with(64);
+    assert!(done.stderr.contains("pgdrill.prom"), "{}", done.stderr);
+}
