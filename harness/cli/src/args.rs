@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum};
-use pgdrill_model::units::{Major, parse_duration};
+use pgdrill_model::forecast::Wanted;
+use pgdrill_model::scenario::MOST_ORDERS;
+use pgdrill_model::units::{Major, parse_bytes, parse_count, parse_duration};
 
 use crate::runtimes::Where;
 use crate::shard::Shard;
@@ -126,6 +128,26 @@ pub struct Run {
     #[arg(long, help_heading = "What to run")]
     pub mutants: bool,
 
+    /// Recover so often from the same backup and archive, each time checked, and tell how the recovery time is spread
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000), conflicts_with_all = ["mutants", "lasting"],
+          help_heading = "How fast")]
+    pub repeat: Option<u64>,
+
+    /// Records, or a directory of them: a recovery that is slower than in those that were proven is not
+    #[arg(long, value_name = "RECORDS", conflicts_with = "lasting", help_heading = "How fast")]
+    pub baseline: Option<PathBuf>,
+
+    /// Each scenario with so many orders instead of its own, separated by commas, as in 100k,1M,5M
+    #[arg(long, value_name = "ORDERS", value_delimiter = ',', value_parser = orders, conflicts_with = "lasting", help_heading = "How fast")]
+    pub scale: Vec<u64>,
+
+    /// Each scenario with so much WAL to replay, separated by commas, as in 64MB,512MB
+    #[arg(long, value_name = "BYTES", value_delimiter = ',', value_parser = bytes, conflicts_with = "lasting", help_heading = "How fast")]
+    pub wal: Vec<u64>,
+
+    #[command(flatten)]
+    pub project: Project,
+
     /// Make every cluster anew: start none from a kept copy, and keep none
     #[arg(long, help_heading = "What to run")]
     pub no_cache: bool,
@@ -170,6 +192,38 @@ pub struct Run {
 
     #[command(flatten)]
     pub workspace: Workspace,
+}
+
+/// For which size a forecast is made.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Project {
+    /// Forecast the recovery time of a database of this size, from recoveries of at least three smaller ones, as in 2TB
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "How fast")]
+    pub project: Option<u64>,
+
+    /// The same with so much WAL to replay, as in 50GB
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "How fast")]
+    pub project_wal: Option<u64>,
+}
+
+impl Project {
+    /// What is wanted, where anything is.
+    pub fn wanted(self) -> Option<Wanted> {
+        (self.project.is_some() || self.project_wal.is_some())
+            .then_some(Wanted { size: self.project, wal: self.project_wal })
+    }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    parse_bytes(text)
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "write a number of bytes with a unit, as in 64MB or 2TB".to_owned())
+}
+
+fn orders(text: &str) -> Result<u64, String> {
+    parse_count(text)
+        .filter(|orders| (1..=MOST_ORDERS).contains(orders))
+        .ok_or_else(|| format!("write a number of orders from 1 to {MOST_ORDERS}, as in 100k or 5M"))
 }
 
 /// Where servers run.

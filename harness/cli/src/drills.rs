@@ -131,6 +131,8 @@ impl Drills<'_> {
             rpo: None,
             outage_us: None,
             expect: None,
+            repeat: 1,
+            baseline: None,
             host: world.host.clone(),
             jobs: world.jobs,
         }

@@ -2,8 +2,12 @@
 
 use std::fmt::Write;
 
+use pgdrill_model::event::Host;
 use pgdrill_model::finding::Unable;
-use pgdrill_model::plan::{Plan, add_mutants as add_mutants_to, compile};
+use pgdrill_model::history::Kind;
+use pgdrill_model::plan::{Plan, add_mutants as add_mutants_to, add_repetitions, compile};
+use pgdrill_model::regression::Baseline;
+use pgdrill_model::run::Run;
 use pgdrill_model::scenario::Scenario;
 use pgdrill_model::units::Major;
 
@@ -47,6 +51,57 @@ pub fn add_mutants(cells: &mut [Cell<'_>]) -> Vec<String> {
         }
     }
     told
+}
+
+/// Lets each plan end with its recovery repeated; tells of those of which it cannot be.
+pub fn repeat(cells: &mut [Cell<'_>], times: u64) -> Vec<String> {
+    let mut told = Vec::new();
+    for cell in cells {
+        let Ok(plan) = &mut cell.plan else { continue };
+        if let Err(why) = add_repetitions(plan, cell.scenario, times) {
+            told.push(format!(
+                "the recovery of {} on PostgreSQL {} is not repeated: {why}",
+                cell.scenario.id, cell.postgres
+            ));
+        }
+    }
+    told
+}
+
+/// Gives each plan the recoveries of `known` runs that it must not be slower than.
+pub fn compare(cells: &mut [Cell<'_>], known: &[Run], host: &Host) {
+    for cell in cells {
+        let Ok(plan) = &mut cell.plan else { continue };
+        let kind = Kind::with(&plan.scenario, plan.postgres, &plan.runtime, host);
+        plan.baseline = Some(Baseline::of(known, &kind, &plan.scenario_sha256));
+    }
+}
+
+/// Each scenario in each of these sizes; as they are where none is named.
+///
+/// # Errors
+///
+/// A scenario that cannot have the WAL that is asked for.
+pub fn sized(scenarios: Vec<Scenario>, orders: &[u64], wal: &[u64]) -> Result<Vec<Scenario>, String> {
+    let scaled = |scenario: Scenario| match orders {
+        [] => vec![scenario],
+        orders => orders.iter().map(|orders| scenario.clone().of_orders(*orders)).collect(),
+    };
+    let with_wal = |scenario: Scenario| match wal {
+        [] => Ok(vec![scenario]),
+        wal => wal
+            .iter()
+            .map(|bytes| {
+                let id = scenario.id.clone();
+                scenario
+                    .clone()
+                    .of_wal(*bytes)
+                    .map_err(|why| format!("{id} cannot have another amount of WAL: {why}"))
+            })
+            .collect::<Result<Vec<_>, _>>(),
+    };
+    let all: Result<Vec<_>, _> = scenarios.into_iter().flat_map(scaled).map(with_wal).collect();
+    Ok(all?.into_iter().flatten().collect())
 }
 
 /// The majors to run a scenario on: those that were asked for and make sense; when none was asked for, the newest

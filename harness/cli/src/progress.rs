@@ -173,6 +173,7 @@ fn show(amount: u64, unit: Unit) -> String {
         Unit::Transactions => format!("{} transactions", show_count(amount)),
         Unit::Points => format!("{} recovery points", show_count(amount)),
         Unit::Mutants => format!("{} mutants", show_count(amount)),
+        Unit::Recoveries => format!("{} recoveries", show_count(amount)),
         Unit::Backups => format!("{} backups", show_count(amount)),
     }
 }

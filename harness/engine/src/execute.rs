@@ -11,6 +11,7 @@ use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::judge::fold;
 use pgdrill_model::plan::{Act, Plan, Recovery, Server as Name};
 use pgdrill_model::redact::Redactor;
+use pgdrill_model::scenario::{Work, WorkUntil};
 use pgdrill_model::units::Lsn;
 use pgdrill_model::verdict::Verdict;
 use pgdrill_model::world::{Clock, Listener, Runtime};
@@ -136,6 +137,8 @@ fn header(plan: &Plan, id: &str, world: &World<'_>) -> Header {
         checks: plan.checks(),
         faults: plan.faults(),
         mutants: plan.mutants(),
+        repeat: plan.repeat(),
+        baseline: plan.baseline.clone(),
         archive: plan.archive.to_string(),
         rto_us: plan.rto.map(|rto| rto.as_micros() as u64),
         rpo: plan.rpo,
@@ -235,7 +238,7 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
     while let Some(planned) = plan.steps.get(next) {
         let index = next;
         next += 1;
-        if matches!(planned.act, Act::Mutants(_)) && !holds_so_far(drill) {
+        if matches!(planned.act, Act::Mutants(_) | Act::Repeat(_)) && !holds_so_far(drill) {
             return false;
         }
         drill.recorder.happened(Happening::StepStarted { step: index });
@@ -414,7 +417,17 @@ pub fn space(plan: &Plan) -> u64 {
             _ => 0,
         })
         .sum();
+    // In pg_wal of the lost server, in the archive, and in pg_wal of the recovered one.
+    let wal: u64 = plan
+        .steps
+        .iter()
+        .map(|step| match &step.act {
+            Act::Work { work: Work { until: WorkUntil::Wal(bytes), .. }, .. } => bytes.saturating_mul(3),
+            _ => 0,
+        })
+        .sum();
     OF_EVERY_DRILL
+        + wal
         + orders * PER_ORDER
         + further.saturating_sub(1) * (OF_FURTHER + orders * PER_FURTHER_ORDER)
 }

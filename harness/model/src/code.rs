@@ -272,6 +272,18 @@ catalogue! {
     RtoExceeded "RTO_EXCEEDED" Disproves
         "Recovery took longer than the recovery time objective allows."
         "The phases in the report say where the time went.";
+    RecoverySlower "RECOVERY_SLOWER" Disproves
+        "Recovery takes longer than in the baseline that it was compared with, by more than that differs from itself."
+        "The message names the phase in which most of the time went. Compare what changed since: versions, settings, the machine, the way WAL is fetched.";
+    BaselineUnusable "BASELINE_UNUSABLE" Unverifies
+        "The baseline cannot tell whether recovery has become slower."
+        "Make one with `pgdrill run SCENARIO --repeat 5` on this machine, with nothing beside it, and name its records with --baseline.";
+    RecoveryNotRepeatable "RECOVERY_NOT_REPEATABLE" Disproves
+        "The same backup and archive, recovered once more, did not come back as they had before."
+        "A recovery that works sometimes is none. The message says what was seen this time; look for what differs between two recoveries: time, room, what is fetched.";
+    RepetitionUndecided "REPETITION_UNDECIDED" Unverifies
+        "Of a repeated recovery nobody could tell whether it is proven, or how long it took."
+        "The message says why. Run the drill again with room and time for it.";
     RpoExceeded "RPO_EXCEEDED" Disproves
         "More acknowledged work was lost than the recovery point objective allows."
         "The message says how much, and where the WAL ended. Archive more often, or stream WAL to the archive.";

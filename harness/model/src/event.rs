@@ -7,6 +7,7 @@ use crate::check::Check;
 use crate::evidence::{Evidence, PlaceFacts};
 use crate::fault::Fault;
 use crate::finding::{Finding, Stage};
+use crate::regression::Baseline;
 use crate::scenario::{Expect, Rpo};
 use crate::units::Major;
 
@@ -123,16 +124,27 @@ pub struct Header {
     /// How the drill must end, when that is not `proven`.
     #[serde(default)]
     pub expect: Option<Expect>,
+    /// How often the recovery is made in all.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub repeat: u64,
+    /// The recoveries that it must not be slower than.
+    #[serde(default, rename = "compared_with", skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
     /// The machine.
     pub host: Host,
     /// How many drills shared the machine. With more than one, times are measured but objectives are not judged.
-    #[serde(default = "alone")]
+    #[serde(default = "once")]
     pub jobs: u64,
 }
 
 /// What records say that do not say it.
-fn alone() -> u64 {
+fn once() -> u64 {
     1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_once(number: &u64) -> bool {
+    *number == 1
 }
 
 /// The machine that a drill ran on.
@@ -166,6 +178,8 @@ pub enum Unit {
     Points,
     /// Damaged copies.
     Mutants,
+    /// Recoveries.
+    Recoveries,
     /// Backups.
     Backups,
 }

@@ -13,6 +13,7 @@ mod application;
 mod as_written;
 mod fault;
 mod point_in_time;
+mod repetition;
 mod safety;
 mod triage;
 
@@ -25,6 +26,7 @@ pub use point_in_time::{
     WorkEvidence,
 };
 
+pub use repetition::{RedoEvidence, RepetitionEvidence};
 pub use safety::{RollbackEvidence, SafetyCopyEvidence};
 pub use triage::TriageEvidence;
 
@@ -86,6 +88,8 @@ pub enum Evidence {
     Bare(BareEvidence),
     /// A damaged copy was recovered and checked.
     Mutant(MutantEvidence),
+    /// The recovery was repeated.
+    Repetition(RepetitionEvidence),
     /// An alert was waited for.
     Alert(AlertEvidence),
     /// What a disaster left was put aside.
@@ -316,6 +320,9 @@ pub struct RecoveryEvidence {
     pub phases: Vec<Phase>,
     /// From the disaster to the first application write; none when there was none.
     pub rto_us: Option<u64>,
+    /// What the server says that replay took; none before 14, and where nothing was replayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redo: Option<RedoEvidence>,
     /// The running server's answers about settings that must be off.
     pub quarantine: BTreeMap<String, String>,
 }

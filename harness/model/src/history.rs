@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::event::Host;
 use crate::run::Run;
+use crate::scenario::SIZED;
+use crate::times::Times;
 use crate::units::Major;
 use crate::verdict::Verdict;
 
@@ -24,13 +27,26 @@ pub struct Kind {
 impl Kind {
     /// The kind of a run.
     pub fn of(run: &Run) -> Self {
-        let host = &run.header.host;
+        let header = &run.header;
+        Self::with(&header.scenario, header.postgres, &header.runtime, &header.host)
+    }
+
+    /// The kind of a run that is to be.
+    pub fn with(scenario: &str, postgres: Major, runtime: &str, host: &Host) -> Self {
         Self {
-            scenario: run.header.scenario.clone(),
-            postgres: run.header.postgres,
-            runtime: run.header.runtime.clone(),
+            scenario: scenario.to_owned(),
+            postgres,
+            runtime: runtime.to_owned(),
             machine: format!("{} {}, {} CPUs", host.os, host.arch, host.cpus),
         }
+    }
+
+    /// The same of the scenario as it is written, where this is one of another size.
+    pub fn of_any_size(mut self) -> Self {
+        if let Some((id, _)) = self.scenario.split_once(SIZED) {
+            self.scenario = id.to_owned();
+        }
+        self
     }
 }
 
@@ -50,19 +66,6 @@ pub fn lines(runs: &[Run]) -> Vec<Line<'_>> {
         kinds.entry(Kind::of(run)).or_default().insert((run.started_unix_us, &run.header.id), run);
     }
     kinds.into_iter().map(|(kind, runs)| Line { kind, runs: runs.into_values().collect() }).collect()
-}
-
-/// The times of a recovery in a line of runs, all in microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spread {
-    /// How many runs have one.
-    pub count: u64,
-    /// The shortest.
-    pub least: u64,
-    /// As many are shorter as are longer.
-    pub median: u64,
-    /// The longest.
-    pub most: u64,
 }
 
 impl<'r> Line<'r> {
@@ -112,21 +115,18 @@ impl<'r> Line<'r> {
     }
 
     /// The same, together.
-    pub fn spread(&self) -> Option<Spread> {
-        let mut times = self.times();
-        times.sort_unstable();
-        let middle = times.len() / 2;
-        let median = match times.as_slice() {
-            [] => return None,
-            all if all.len() % 2 == 1 => all[middle],
-            all => all[middle - 1].midpoint(all[middle]),
-        };
-        Some(Spread { count: times.len() as u64, least: times[0], median, most: times[times.len() - 1] })
+    pub fn spread(&self) -> Option<Times> {
+        Times::of(self.times())
     }
 }
 
-/// The recovery time of a run in microseconds: of several recoveries, the longest; none where one did not come to an end.
+/// The recovery time of a run in microseconds: of several recoveries, the longest, and of one that was repeated the median; none
+/// where one did not come to an end.
 pub fn recovery_time(run: &Run) -> Option<u64> {
+    if !run.repetitions.is_empty() {
+        return Times::of(run.measured().map(|recovery| recovery.took_us).collect())
+            .map(|times| times.median());
+    }
     let times: Option<Vec<u64>> = run.recoveries.iter().map(|recovery| recovery.rto_us).collect();
     times?.into_iter().max()
 }

@@ -15,6 +15,7 @@ mod as_written;
 mod faults;
 mod gaps;
 mod objectives;
+mod repetitions;
 mod words;
 
 use gaps::{complete, has_gaps};
@@ -58,6 +59,7 @@ pub fn fold(events: &[Event]) -> Option<Run> {
         applications: Vec::new(),
         as_written: Vec::new(),
         recoveries: Vec::new(),
+        repetitions: Vec::new(),
         checks: Vec::new(),
         objectives: Vec::new(),
         findings: Vec::new(),
@@ -122,6 +124,7 @@ fn measured(run: &mut Run, evidence: &Evidence) {
         Evidence::Triage(triage) => run.triages.push(triage.clone()),
         Evidence::AsWritten(step) => run.as_written.push(step.clone()),
         Evidence::Alert(alert) => run.alerts.push(alert.clone()),
+        Evidence::Repetition(repetition) => run.repetitions.push(repetition.clone()),
         Evidence::Mutant(mutant) => run.mutants.push(mutant.clone()),
     }
 }
@@ -141,6 +144,7 @@ fn judge(run: &mut Run, ended: bool) {
     record_missing_checks(run);
     objectives::measure(run);
     judge_tallies(run);
+    repetitions::judge(run);
     faults::judge(run);
     as_written::judge(run);
     if ended && run.teardown.is_none() {

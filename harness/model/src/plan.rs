@@ -8,6 +8,7 @@ use crate::check::Check;
 use crate::event::PlannedStep;
 use crate::fault::{Fault, Site};
 use crate::finding::Stage;
+use crate::regression::Baseline;
 use crate::scenario::{
     Action, Application, Archive, Awaited, Backup, Cluster, CopyBy, Crash, Data, Disaster, Expect, RecoverBy,
     RecoverFrom, Rollback, Rpo, RunbookStep, Setting, Sql, Sweep, SwitchWal, Tablespace, Target, Timeline,
@@ -15,13 +16,13 @@ use crate::scenario::{
 };
 use crate::units::Major;
 
+mod again;
 mod compile;
 mod majors;
-mod mutants;
 mod words;
 
+pub use again::{add_mutants, add_repetitions};
 pub use compile::compile;
-pub use mutants::add_mutants;
 
 /// What one drill will do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct Plan {
     pub outage: Option<Duration>,
     /// How the drill must end, when that is not `proven`.
     pub expect: Option<Expect>,
+    /// The recoveries that this one must not be slower than.
+    pub baseline: Option<Baseline>,
     /// How long the whole drill may take.
     pub time_limit: Duration,
 }
@@ -204,6 +207,8 @@ pub enum Act {
     },
     /// Restore a backup and recover.
     Recover(Recovery),
+    /// Make the recovery again, and check it.
+    Repeat(Repeat),
     /// Recover and check damaged copies of what the drill stored.
     Mutants(Mutants),
     /// See what PostgreSQL alone says when it is to stop at a mark.
@@ -270,6 +275,17 @@ pub struct Recovery {
     pub server: Server,
     /// Whether that server goes on as the primary did, with an archive, since the drill loses it again.
     pub serves: bool,
+}
+
+/// A recovery that is made several times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// Which.
+    pub recovery: Recovery,
+    /// By what each is checked.
+    pub checks: Vec<Check>,
+    /// How often in all, the drill's own counted.
+    pub times: u64,
 }
 
 /// Damaged copies of what a drill stored, each recovered and checked as the drill was.
@@ -368,6 +384,15 @@ impl Plan {
         self.steps.iter().flat_map(mutants).collect()
     }
 
+    /// How often its recovery is made.
+    pub fn repeat(&self) -> u64 {
+        let times = |step: &Planned| match &step.act {
+            Act::Repeat(repeat) => Some(repeat.times),
+            _ => None,
+        };
+        self.steps.iter().find_map(times).unwrap_or(1)
+    }
+
     /// The rollback to which a recovery that failed is left: that of the last one. What comes before it knows no way back.
     pub fn rollback_after(&self, step: usize) -> Option<usize> {
         let acts = || self.steps.iter().map(|planned| &planned.act);
@@ -421,6 +446,7 @@ impl Act {
             Self::Fault { .. } => "fault",
             Self::Recover(_) => "recover",
             Self::BareRecovery { .. } => "bare-recovery",
+            Self::Repeat(_) => "repeat",
             Self::Mutants(_) => "mutants",
             Self::Sweep { .. } => "sweep",
             Self::Check { .. } => "check",
@@ -453,7 +479,7 @@ impl Act {
             | Self::SafetyCopy { .. }
             | Self::AsWritten { .. }
             | Self::StopApplication(_) => Stage::Disaster,
-            Self::Recover(_) | Self::Sweep { .. } => Stage::Recover,
+            Self::Recover(_) | Self::Repeat(_) | Self::Sweep { .. } => Stage::Recover,
             Self::Sql { .. }
             | Self::StartApplication { .. }
             | Self::Check { .. }

@@ -6,9 +6,9 @@ use crate::check::Check;
 use crate::event::{Event, Header, PlannedStep, StepStatus, Teardown};
 use crate::evidence::{
     AlertEvidence, ApplicationEvidence, AsWrittenEvidence, BackupEvidence, BareEvidence, BaselineEvidence,
-    CheckRecord, CheckStatus, FaultEvidence, LoadEvidence, LossEvidence, MarkEvidence, MutantEvidence,
-    PlaceFacts, RecoveryEvidence, RollbackEvidence, SafetyCopyEvidence, ServerEvidence, SweepEvidence,
-    TallyEvidence, TriageEvidence, WorkEvidence,
+    CheckRecord, CheckStatus, FaultEvidence, LoadEvidence, LossEvidence, MarkEvidence, MutantEvidence, Phase,
+    PlaceFacts, RecoveryEvidence, RedoEvidence, RepetitionEvidence, RollbackEvidence, SafetyCopyEvidence,
+    ServerEvidence, SweepEvidence, TallyEvidence, TriageEvidence, WorkEvidence,
 };
 use crate::finding::Finding;
 use crate::scenario::Rpo;
@@ -93,6 +93,9 @@ pub struct Run {
     pub as_written: Vec<AsWrittenEvidence>,
     /// The recoveries.
     pub recoveries: Vec<RecoveryEvidence>,
+    /// The last of them, repeated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repetitions: Vec<RepetitionEvidence>,
     /// How each check of the plan ended.
     pub checks: Vec<CheckRecord>,
     /// The objectives, measured.
@@ -140,7 +143,29 @@ pub struct Objective {
     pub loss: Option<LossEvidence>,
 }
 
+/// A recovery whose time was measured to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured<'r> {
+    /// The phases, in order, without gaps.
+    pub phases: &'r [Phase],
+    /// The recovery time in microseconds.
+    pub took_us: u64,
+    /// What the server says that replay took.
+    pub redo: Option<RedoEvidence>,
+}
+
 impl Run {
+    /// The last recovery and its repetitions, those that came to an end: what is measured several times.
+    pub fn measured(&self) -> impl Iterator<Item = Measured<'_>> {
+        let first = self.recoveries.last().and_then(|recovery| {
+            Some(Measured { phases: &recovery.phases, took_us: recovery.rto_us?, redo: recovery.redo })
+        });
+        let again = self.repetitions.iter().filter_map(|repetition| {
+            Some(Measured { phases: &repetition.phases, took_us: repetition.rto_us?, redo: repetition.redo })
+        });
+        first.into_iter().chain(again)
+    }
+
     /// The checks whose holding the verdict rests on: each once, of however many servers.
     pub fn proven_for(&self) -> Vec<Check> {
         let held = self.checks.iter().filter(|check| check.status == CheckStatus::Held);

@@ -168,6 +168,47 @@ pub fn show_time(unix_us: i64) -> String {
     }
 }
 
+/// Reads a number of bytes: `64MB`, `1.5 TiB`, `8192`. A unit is 1024 times the one before it, as PostgreSQL counts, whether it is
+/// written `MB` or `MiB`. None where it is not a number of bytes.
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.' && c != '_').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let power = match unit.trim() {
+        "" | "B" => 0,
+        "kB" | "KB" | "KiB" => 1,
+        "MB" | "MiB" => 2,
+        "GB" | "GiB" => 3,
+        "TB" | "TiB" => 4,
+        _ => return None,
+    };
+    parse_scaled(number, 1024_u64.pow(power))
+}
+
+/// Reads a number of things: `100k`, `1.5M`, `200_000`. None where it is not one.
+pub fn parse_count(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (number, factor) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1_000),
+        None => text.strip_suffix('M').map_or((text, 1), |number| (number, 1_000_000)),
+    };
+    parse_scaled(number, factor)
+}
+
+/// A decimal number times a factor, where that is a whole number that fits.
+fn parse_scaled(number: &str, factor: u64) -> Option<u64> {
+    let number = number.replace('_', "");
+    let (whole, part) = number.split_once('.').unwrap_or((&number, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(part) || part.len() > 9 {
+        return None;
+    }
+    let whole = whole.parse::<u64>().ok()?.checked_mul(factor)?;
+    let tens = 10_u128.pow(part.len() as u32);
+    let part = part.parse::<u128>().ok()? * u128::from(factor);
+    whole.checked_add(u64::try_from(part / tens).ok()?)
+}
+
 /// A number of bytes as people read it, in powers of 1024: `812 B`, `96.4 MiB`.
 pub fn show_bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -199,6 +240,38 @@ pub fn show_count(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[rstest]
+    #[case("64MB", Some(64 << 20))]
+    #[case("64MiB", Some(64 << 20))]
+    #[case(" 1.5 TiB ", Some(3 << 39))]
+    #[case("2TB", Some(2 << 40))]
+    #[case("8192", Some(8192))]
+    #[case("8 kB", Some(8192))]
+    #[case("1_000B", Some(1_000))]
+    #[case("0", Some(0))]
+    #[case("MB", None)]
+    #[case("-1MB", None)]
+    #[case("1.MB", None)]
+    #[case("1..5GB", None)]
+    #[case("5 m", None)]
+    #[case("99999999999TB", None)]
+    #[case("1é", None)]
+    #[case("", None)]
+    fn a_number_of_bytes_is_read_as_postgresql_counts(#[case] text: &str, #[case] bytes: Option<u64>) {
+        assert_eq!(parse_bytes(text), bytes);
+    }
+
+    #[rstest]
+    #[case("100k", Some(100_000))]
+    #[case("1.5M", Some(1_500_000))]
+    #[case("200_000", Some(200_000))]
+    #[case("k", None)]
+    #[case("1G", None)]
+    #[case("99999999999999M", None)]
+    fn a_number_of_things_is_read(#[case] text: &str, #[case] count: Option<u64>) {
+        assert_eq!(parse_count(text), count);
+    }
     use rstest::rstest;
 
     #[rstest]

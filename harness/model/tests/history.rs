@@ -69,7 +69,10 @@ fn times_are_summed_up(#[case] times: &[u64], #[case] expected: Option<(u64, u64
     none.recoveries[0].rto_us = None;
     runs.push(none);
     let spread = lines(&runs)[0].spread();
-    assert_eq!(spread.map(|spread| (spread.count, spread.least, spread.median, spread.most)), expected);
+    assert_eq!(
+        spread.map(|spread| (spread.count(), spread.least(), spread.median(), spread.most())),
+        expected
+    );
 }
 
 #[test]

@@ -58,11 +58,12 @@ fn stories() -> Vec<Vec<Event>> {
         sample::incident().events,
         sample::as_written_story().events(),
         sample::corrected_story().events(),
+        sample::repeated_story(None).events(),
     ]
 }
 
 /// Those in which everything held.
-fn proven() -> [Vec<Event>; 6] {
+fn proven() -> [Vec<Event>; 7] {
     [
         sample::proven_story().events(),
         sample::second_disaster().events,
@@ -70,6 +71,7 @@ fn proven() -> [Vec<Event>; 6] {
         sample::alarm_to_rollback().events,
         sample::incident().events,
         sample::corrected_story().events(),
+        sample::repeated_story(None).events(),
     ]
 }
 

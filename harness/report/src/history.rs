@@ -43,7 +43,7 @@ pub fn text(runs: &[Run], now_unix_us: i64, max_age: Option<Duration>, style: St
             Cell::new(tone, format!("{} of {}", show_count(proven), show_count(all))),
             Cell::new(if stale { Tone::Bad } else { Tone::Plain }, age),
             Cell::from(recovery),
-            Cell::from(line.spread().map_or_else(String::new, |spread| words::time(spread.median))),
+            Cell::from(line.spread().map_or_else(String::new, |spread| words::time(spread.median()))),
             Cell::from(picture(&line.times())),
         ]
     };

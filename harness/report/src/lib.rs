@@ -6,6 +6,7 @@
 //! - [`junit`]: for a CI server
 //! - [`markdown`]: for a merge request, a ticket, a wiki
 //! - [`history`]: what many records say together, for a person
+//! - [`forecast`]: how long a recovery would take of a database of another size
 //! - [`metrics`]: the same for Prometheus
 //! - [`triage`]: how bad an incident is, and what to do, for people and for a ticket
 //! - [`watch`]: what a watch on a live server saw, for people and for Prometheus
@@ -13,6 +14,7 @@
 
 mod detection;
 mod exposition;
+pub mod forecast;
 pub mod history;
 pub mod json;
 pub mod junit;

@@ -18,6 +18,7 @@ pub(crate) mod faults;
 mod findings;
 mod points;
 mod recovery;
+mod repetitions;
 pub(crate) mod runbook;
 mod safety;
 mod triage;
@@ -37,6 +38,7 @@ pub fn drill(run: &Run, style: Style) -> String {
     points::work(&mut page, run);
     recovery::recoveries(&mut page, run);
     recovery::time(&mut page, run);
+    repetitions::of_run(&mut page, run);
     points::ledger(&mut page, run);
     points::sweeps(&mut page, run);
     safety::all(&mut page, run);
@@ -81,6 +83,7 @@ pub fn summary(runs: &[Run], style: Style) -> String {
         page.table(&columns, &rows);
         differences::all(&mut page, runs);
         points::losses(&mut page, runs);
+        repetitions::side_by_side(&mut page, runs);
         if runs.len() > 1 {
             runbook::steps(&mut page, runs);
         }

@@ -7,6 +7,7 @@ mod evidence;
 mod faults;
 mod matrix;
 mod real;
+mod repeated;
 mod runbook;
 
 pub use alarm::{alarmed, alarmed_story};
@@ -14,6 +15,7 @@ pub use evidence::{backup, baseline, header, held, load, place, recovery, server
 pub use faults::{mutants, mutants_story, noticed, noticed_story};
 pub use matrix::matrix;
 pub use real::{alarm_to_rollback, incident, lossy, second_disaster, sweep};
+pub use repeated::{baseline as recoveries_before, repeated, repeated_story, slower};
 pub use runbook::{as_written, as_written_story, corrected, corrected_story};
 
 use pgdrill_model::check::Check;
@@ -453,5 +455,7 @@ pub fn all() -> Vec<(&'static str, Run)> {
         ("alarmed", alarmed()),
         ("as-written", as_written()),
         ("corrected", corrected()),
+        ("repeated", repeated()),
+        ("slower", slower()),
     ]
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 use pgdrill_model::units::parse_duration;
 
+use super::Project;
+
 #[derive(Debug, clap::Args)]
 pub struct Report {
     /// Sealed records, or directories of them
@@ -22,8 +24,11 @@ pub struct Report {
 
     /// Hold the records of each directory against the chain in which they were sealed, and tell what was changed, taken away, put in
     /// or put elsewhere since
-    #[arg(long, conflicts_with_all = ["format", "out", "latest", "max_age"])]
+    #[arg(long, conflicts_with_all = ["format", "out", "latest", "max_age", "project", "project_wal"])]
     pub check: bool,
+
+    #[command(flatten)]
+    pub project: Project,
 
     /// Only the newest record of each scenario, major, runtime and class of machine
     #[arg(long)]

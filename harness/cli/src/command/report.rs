@@ -5,10 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use pgdrill_engine::chain;
+use pgdrill_model::forecast::Wanted;
 use pgdrill_model::history;
 use pgdrill_model::run::Run;
 use pgdrill_model::units::show_count;
-use pgdrill_report::{Style, history as table, json, junit, markdown, metrics, text};
+use pgdrill_report::{Style, forecast, history as table, json, junit, markdown, metrics, text};
 
 use crate::args::{Form, Report};
 use crate::exit::Exit;
@@ -21,6 +22,9 @@ pub(super) fn run(args: &Report) -> anyhow::Result<Exit> {
     }
     let Read { runs, refused } = records::read(&args.records)?;
     refused.iter().for_each(|line| printer::say(&format!("pgdrill: {line}")));
+    if let Some(wanted) = args.project.wanted() {
+        return forecasted(&runs, wanted, args, !refused.is_empty());
+    }
     let now = unix_micros();
     let exit = judge(&runs, args, now, !refused.is_empty());
     let runs = if args.latest { latest(&runs) } else { runs };
@@ -40,6 +44,17 @@ pub(super) fn run(args: &Report) -> anyhow::Result<Exit> {
         None => printer::out(&told)?,
     }
     Ok(exit)
+}
+
+/// Tells forecasts; without any, or with records that cannot be read, nobody knows.
+fn forecasted(runs: &[Run], wanted: Wanted, args: &Report, refused: bool) -> anyhow::Result<Exit> {
+    let style = if args.out.is_some() { Style::default() } else { printer::style() };
+    let (told, made) = forecast::text(runs, wanted, style);
+    match &args.out {
+        Some(path) => files::write_report(path, told.as_bytes(), files::make_private())?,
+        None => printer::out(&told)?,
+    }
+    Ok(if refused || made == 0 { Exit::Unverified } else { Exit::Proven })
 }
 
 /// Holds the records of each directory against their chain. Nobody knows what evidence says that somebody touched.

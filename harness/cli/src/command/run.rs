@@ -7,7 +7,7 @@ use pgdrill_engine::execute::{Files, Keep};
 use pgdrill_model::run::Run;
 use pgdrill_model::scenario::Scenario;
 use pgdrill_model::world::Listener;
-use pgdrill_report::{json, junit, markdown, text};
+use pgdrill_report::{forecast, json, junit, markdown, text};
 
 use super::clean::sweep;
 use crate::args;
@@ -35,6 +35,13 @@ pub(super) fn run(args: &args::Run) -> anyhow::Result<Exit> {
             }
         }
     };
+    let scenarios = match matrix::sized(scenarios, &args.scale, &args.wal) {
+        Ok(scenarios) => scenarios,
+        Err(why) => {
+            printer::say(&format!("pgdrill: {why}"));
+            return Ok(Exit::Usage);
+        }
+    };
     if args.list {
         printer::out(&matrix::list(&scenarios))?;
         return Ok(Exit::Proven);
@@ -50,7 +57,8 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
     let mut cells = matrix::cells(scenarios, &args.postgres, &majors, runtime.name(), args.seed);
     if let Some(shard) = args.shard {
         let all = cells.len();
-        cells = shard::take(cells, shard, &known(args)?);
+        cells =
+            shard::take(cells, shard, &read(args.shard_by.as_deref(), "drills cannot be split into parts")?);
         if !args.quiet {
             printer::say(&format!("pgdrill: part {shard}: {} of {all} drills", cells.len()));
         }
@@ -63,6 +71,15 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
         for line in matrix::add_mutants(&mut cells) {
             printer::say(&format!("pgdrill: {line}"));
         }
+    }
+    if let Some(times) = args.repeat {
+        for line in matrix::repeat(&mut cells, times) {
+            printer::say(&format!("pgdrill: {line}"));
+        }
+    }
+    if args.baseline.is_some() {
+        let known = read(args.baseline.as_deref(), "recoveries cannot be compared")?;
+        matrix::compare(&mut cells, &known, &place::host());
     }
     if args.plan {
         printer::out(&matrix::plans(&cells))?;
@@ -131,12 +148,13 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
     tell(args, &runs, mode, least)
 }
 
-/// The runs by which drills are split into parts. One that cannot be read would split them otherwise than elsewhere.
-fn known(args: &args::Run) -> anyhow::Result<Vec<Run>> {
-    let Some(path) = &args.shard_by else { return Ok(Vec::new()) };
-    let Read { runs, refused } = records::read(std::slice::from_ref(path))?;
+/// The runs that something is decided by, where they are named. With one that cannot be read it would be decided otherwise than
+/// with all.
+fn read(path: Option<&Path>, what: &str) -> anyhow::Result<Vec<Run>> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let Read { runs, refused } = records::read(&[path.to_owned()])?;
     match refused.first() {
-        Some(refused) => bail!("drills cannot be split into parts by these records: {refused}"),
+        Some(refused) => bail!("{what} by these records: {refused}"),
         None => Ok(runs),
     }
 }
@@ -163,6 +181,15 @@ fn told(args: &args::Run, ended: &Ended) -> anyhow::Result<()> {
 fn tell(args: &args::Run, runs: &[Run], mode: u32, least: Exit) -> anyhow::Result<Exit> {
     if runs.len() > 1 && for_people(args) {
         printer::out(&format!("\n{}", text::summary(runs, printer::style())))?;
+    }
+    if let Some(wanted) = args.project.wanted() {
+        let (told, made) = forecast::text(runs, wanted, printer::style());
+        if for_people(args) {
+            printer::out(&told)?;
+        }
+        // Who asks for a forecast and gets none has not got what was asked for.
+        let least = if made == 0 { least.max(Exit::Unverified) } else { least };
+        return report(args, runs, mode, least);
     }
     report(args, runs, mode, least)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pgdrill_model::code::Code;
 use pgdrill_model::event::Unit;
-use pgdrill_model::evidence::RecoveryEvidence;
+use pgdrill_model::evidence::{RecoveryEvidence, RedoEvidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Server as Name;
 use pgdrill_model::scenario::Action;
@@ -116,9 +116,26 @@ pub async fn wait(
     let lines = log::read(&server.log);
     let at = |begin: &str| lines.iter().find(|line| line.message.starts_with(begin)).map(|line| line.unix_us);
     clocked.replayed(at("redo starts at"), at("redo done at"), promoted);
+    evidence.redo = lines.iter().find_map(|line| redo(&line.message));
     let Some(session) = session else { return Ok(Outcome::Promoted) };
     let broken = quarantine(&session, wait.archives, evidence).await?;
     Ok(broken.map_or(Outcome::Promoted, Outcome::Failed))
+}
+
+/// What the server says that replay took, since 14: `redo done at 0/6000110 system usage: CPU: user: 0.00 s, system: 0.01 s,
+/// elapsed: 0.06 s` (`pg_rusage_show`, `pg_rusage.c`).
+fn redo(message: &str) -> Option<RedoEvidence> {
+    let usage = message.strip_prefix("redo done at ")?.split_once(" system usage: CPU: ")?.1;
+    let seconds = |name: &str| -> Option<u64> {
+        let (_, rest) = usage.split_once(&format!("{name}: "))?;
+        let seconds: f64 = rest.split_once(" s")?.0.parse().ok()?;
+        Some((seconds * 1e6).round() as u64)
+    };
+    Some(RedoEvidence {
+        user_us: seconds("user")?,
+        system_us: seconds("system")?,
+        elapsed_us: seconds("elapsed")?,
+    })
 }
 
 /// How many segments lie between the backup and where replay must stop. Also others are fetched: histories, and what is asked
@@ -221,4 +238,19 @@ pub async fn quarantine(
         }
     }
     Ok(broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_replay_took_is_read_from_the_log() {
+        let redo = |message| redo(message).map(|redo| [redo.user_us, redo.system_us, redo.elapsed_us]);
+        let of_15 = "redo done at 0/E0000A0 system usage: CPU: user: 0.05 s, system: 0.02 s, elapsed: 1.10 s";
+        assert_eq!(redo(of_15), Some([50_000, 20_000, 1_100_000]));
+        assert_eq!(redo("redo done at 0/E0000A0"), None, "as 13 says it");
+        assert_eq!(redo("redo starts at 0/E000028"), None);
+        assert_eq!(redo("redo done at 0/1 system usage: CPU: user: much, system: 0 s, elapsed: 0 s"), None);
+    }
 }

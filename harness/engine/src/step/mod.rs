@@ -23,6 +23,7 @@ mod mark;
 mod mutants;
 mod recover;
 mod rehearsal;
+mod repeat;
 mod rollback;
 mod safety_copy;
 mod sql;
@@ -67,6 +68,7 @@ pub async fn run(drill: &mut Drill<'_>, act: &Act) -> Result<Vec<Finding>, Unabl
         Act::Triage { triage, of, lost } => triage::run(drill, *triage, *of, *lost).await,
         Act::Disaster { disaster, on } => disaster::run(drill, disaster, *on).await,
         Act::Fault { fault, on, backups } => fault::run(drill, *fault, *on, backups).await,
+        Act::Repeat(repeat) => repeat::run(drill, repeat).await,
         Act::Mutants(mutants) => mutants::run(drill, mutants).await,
         Act::BareRecovery { mark } => bare_recovery::run(drill, mark).await,
         Act::Recover(recovery) => {

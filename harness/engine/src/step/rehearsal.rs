@@ -104,6 +104,8 @@ fn header(main: &[Event], steps: &[Planned], checks: &[Check]) -> Option<Header>
         outage_us: None,
         faults: Vec::new(),
         mutants: Vec::new(),
+        repeat: 1,
+        baseline: None,
         expect: None,
         ..own?
     })

@@ -14,8 +14,8 @@ use pgdrill_model::scenario::{SynchronousCommit, Work, WorkUntil};
 use tokio::time::sleep;
 
 use crate::baseline::Written;
-use crate::drill::{Behind, Drill};
-use crate::workload::{self, Mix, Spec, Summary, Until};
+use crate::drill::{Behind, Drill, position};
+use crate::workload::{self, Mix, Running, Spec, Summary, Until};
 
 /// How long a writer whose server has crashed looks for it.
 const RECONNECT: Duration = Duration::from_secs(120);
@@ -34,7 +34,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, work: &Work, on: Name) -> Result<
         until: match work.until {
             WorkUntil::For(time) => Until::For(time),
             WorkUntil::Transactions(count) => Until::Transactions(count),
-            WorkUntil::Stopped => Until::Stopped,
+            WorkUntil::Wal(_) | WorkUntil::Stopped => Until::Stopped,
         },
         rate: work.rate,
         synchronous_commit: work.synchronous_commit.map(level),
@@ -58,18 +58,43 @@ pub(super) async fn run(drill: &mut Drill<'_>, work: &Work, on: Name) -> Result<
         drill.behind = Some(Behind { running, on });
         return Ok(Vec::new());
     }
-    while !running.is_done() {
-        let total = match work.until {
-            WorkUntil::Transactions(count) => Some(count),
-            _ => None,
-        };
-        drill.recorder.progress("place orders", running.acknowledged(), total, Unit::Transactions);
-        sleep(TELL_AGAIN).await;
-    }
-    let summary = running.finish().await;
+    let summary = match work.until {
+        WorkUntil::Wal(bytes) => {
+            written(drill, &mut running, on, bytes).await?;
+            running.stop().await
+        }
+        until => {
+            let total = if let WorkUntil::Transactions(count) = until { Some(count) } else { None };
+            while !running.is_done() {
+                drill.recorder.progress("place orders", running.acknowledged(), total, Unit::Transactions);
+                sleep(TELL_AGAIN).await;
+            }
+            running.finish().await
+        }
+    };
     ended(drill, &summary, on, false)?;
     drill.settle(on, Written::InTheLedger).await;
     Ok(Vec::new())
+}
+
+/// Waits until so much WAL was written, or the writers ended before.
+async fn written(drill: &mut Drill<'_>, running: &mut Running, on: Name, bytes: u64) -> Result<(), Unable> {
+    let session = drill.session(on, None).await?;
+    let began = position(&session).await;
+    while !running.is_done() {
+        let now = position(&session).await;
+        let Some(((_, began), (_, now))) = began.zip(now) else {
+            let message = format!("the {} could not be asked how much WAL it has written", on.name());
+            return Err(Unable::new(Code::WorkFailed, message));
+        };
+        let written = now.0.saturating_sub(began.0);
+        drill.recorder.progress("write WAL", written, Some(bytes), Unit::Bytes);
+        if written >= bytes {
+            break;
+        }
+        sleep(TELL_AGAIN).await;
+    }
+    Ok(())
 }
 
 /// Stops the writers that go on behind.

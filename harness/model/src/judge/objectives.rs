@@ -33,7 +33,12 @@ pub(super) fn measure(run: &mut Run) {
 /// The time from the loss to the first write.
 fn recovery_time(run: &mut Run) {
     // One recovery that was not measured, or was too slow, is not made good by another.
-    let measured: Option<Vec<u64>> = run.recoveries.iter().map(|recovery| recovery.rto_us).collect();
+    let measured: Option<Vec<u64>> = run
+        .recoveries
+        .iter()
+        .map(|recovery| recovery.rto_us)
+        .chain(run.repetitions.iter().map(|repetition| repetition.rto_us))
+        .collect();
     let time = Time {
         name: "rto",
         definition: RTO_DEFINITION,

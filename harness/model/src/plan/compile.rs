@@ -49,6 +49,7 @@ pub fn compile(
         rpo: scenario.objectives.rpo,
         outage: scenario.objectives.outage,
         expect: scenario.expect,
+        baseline: None,
         time_limit: scenario.time_limit,
     })
 }

@@ -130,6 +130,16 @@ impl fmt::Display for Act {
                 write!(f, "{when}{}: {}", fault.name(), fault.entry().doc.trim_end_matches('.'))
             }
             Self::Recover(recovery) => recover(f, recovery),
+            Self::Repeat(repeat) => {
+                let checks: Vec<&str> = repeat.checks.iter().map(|check| check.name()).collect();
+                write!(
+                    f,
+                    "when all held: recover again from the same backup and archive until there are {} recoveries, each \
+                     checked by {}",
+                    repeat.times,
+                    checks.join(", ")
+                )
+            }
             Self::Mutants(mutants) => {
                 let checks: Vec<&str> = mutants.checks.iter().map(|check| check.name()).collect();
                 write!(

@@ -28,7 +28,7 @@ use super::value::{
     Statement, Title,
 };
 use super::watch::{AlertArguments, AlertMapping, AlertName, MOST_SCALE, Scale};
-use super::work::{MOST_WRITERS, Rate, Transactions, WorkArguments, WorkMapping, Writers};
+use super::work::{MOST_WRITERS, Rate, Transactions, WalBytes, WorkArguments, WorkMapping, Writers};
 use crate::alert::ALERTS;
 use crate::check::CHECKS;
 use crate::code::CODES;
@@ -252,6 +252,11 @@ value_schemas! {
         "type": ["integer", "string"],
         "minimum": 1,
         "pattern": "^[1-9][0-9]*(_[0-9]+)*$",
+    });
+    WalBytes => json_schema!({
+        "type": "string",
+        "pattern": "^\\s*(?!0+(\\.0+)?\\s*[A-Za-z])[0-9]+(_[0-9]+)*(\\.[0-9]{1,9})?\\s*(k|Ki?|Mi?|Gi?|Ti?)B\\s*$",
+        "examples": ["64MiB"],
     });
     Rate => json_schema!({
         "type": ["integer", "string"],

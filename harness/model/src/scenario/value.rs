@@ -15,7 +15,7 @@ use crate::fault::{FAULTS, Fault};
 use crate::units::{Major, MajorRange, show_count};
 
 /// The most rows of `"Order"` that may be loaded.
-pub(super) const MOST_ORDERS: u64 = 1_000_000_000;
+pub const MOST_ORDERS: u64 = 1_000_000_000;
 /// The longest duration that makes sense anywhere in a scenario.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 

@@ -201,7 +201,7 @@ impl<'l> Walkthrough<'l> {
                     .hint("write `- work: stop` above it"),
             );
         }
-        let work = work::meaning(arguments, notes);
+        let work = work::meaning(*arguments, notes);
         if work.behind {
             self.behind = Some(span);
         }

@@ -11,7 +11,7 @@ use super::mistake::{Note, quote};
 use super::slot::{Slot, TextOr, text_or};
 use super::value::{FromText, Span, read_from_text, whole_number};
 use super::wrong::Words;
-use crate::units::{show_count, show_duration};
+use crate::units::{parse_bytes, show_bytes, show_count, show_duration};
 
 /// Seeded writers that place orders, each on its own connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub enum WorkUntil {
     For(Duration),
     /// After so many transactions of all writers.
     Transactions(u64),
+    /// When so many bytes of WAL were written since it began.
+    Wal(u64),
     /// When it is stopped, or its server is lost.
     Stopped,
 }
@@ -79,6 +81,7 @@ impl fmt::Display for Work {
         match self.until {
             WorkUntil::For(time) => write!(f, " for {}", show_duration(time))?,
             WorkUntil::Transactions(count) => write!(f, ", {} transactions", show_count(count))?,
+            WorkUntil::Wal(bytes) => write!(f, " until {} of WAL are written", show_bytes(bytes))?,
             WorkUntil::Stopped => f.write_str(" until they are stopped")?,
         }
         if let Some(level) = self.synchronous_commit {
@@ -125,6 +128,27 @@ impl FromText for Transactions {
     }
 }
 
+/// An amount of WAL.
+#[derive(Clone, Debug)]
+pub(super) struct WalBytes(pub(super) u64);
+
+impl FromText for WalBytes {
+    const WANTED: &'static str = "an amount of WAL, as in 64MiB";
+
+    fn from_text(text: &str) -> Result<Self, Words> {
+        let hint = "a number and a unit: kB, MiB, GiB or TiB, each 1024 times the one before";
+        // A number alone is more likely a slip than a number of bytes.
+        match parse_bytes(text).filter(|_| text.trim_end().ends_with('B')) {
+            Some(0) => Err(Words::predicate(
+                "must be more than nothing",
+                "leave the step out if nothing should happen",
+            )),
+            Some(bytes) => Ok(Self(bytes)),
+            None => Err(Words::predicate(format!("must be {}; found {}", Self::WANTED, quote(text)), hint)),
+        }
+    }
+}
+
 /// Transactions per second.
 #[derive(Clone, Debug)]
 pub(super) struct Rate(pub(super) u32);
@@ -143,7 +167,7 @@ impl FromText for Rate {
     }
 }
 
-read_from_text!(Writers, Transactions, Rate);
+read_from_text!(Writers, Transactions, WalBytes, Rate);
 
 /// Writers that place orders.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -156,6 +180,8 @@ pub(super) struct WorkMapping {
     pub(super) lasting: Slot<Span>,
     /// How many transactions they make in all.
     pub(super) transactions: Slot<Transactions>,
+    /// How much WAL is written while they work, as in 64MiB: what a recovery has to replay.
+    pub(super) wal: Slot<WalBytes>,
     /// How many transactions all of them begin in a second. Default: as many as the server takes.
     pub(super) rate: Slot<Rate>,
     /// Whether the next steps go on beside them, until `work: stop` or the disaster. Default: off.
@@ -168,7 +194,7 @@ pub(super) struct WorkMapping {
 #[derive(Debug)]
 pub(super) enum WorkArguments {
     Stop,
-    Mapping(WorkMapping),
+    Mapping(Box<WorkMapping>),
 }
 
 impl<'de> Deserialize<'de> for WorkArguments {
@@ -192,11 +218,11 @@ impl TextOr<'_> for WorkArguments {
     }
 
     fn arguments(arguments: WorkMapping) -> Self {
-        Self::Mapping(arguments)
+        Self::Mapping(Box::new(arguments))
     }
 
     fn nothing() -> Result<Self, Words> {
-        Ok(Self::Mapping(WorkMapping::default()))
+        Ok(Self::Mapping(Box::default()))
     }
 }
 
@@ -206,22 +232,33 @@ const LASTING: Duration = Duration::from_secs(5);
 /// The workload that `arguments` mean. What makes no sense is noted.
 pub(super) fn meaning(arguments: WorkMapping, notes: &mut Vec<Note>) -> Work {
     let behind = arguments.behind.what().is_some_and(|switch| switch.0);
-    let second = arguments.transactions.span();
-    let until = match (arguments.lasting.what(), arguments.transactions.what()) {
-        (Some(_), Some(count)) => {
-            if let Some(place) = second {
-                notes.push(
-                    Note::new(place, "`for` and `transactions` both say when the work ends")
-                        .hint("leave one of them out"),
-                );
-            }
-            WorkUntil::Transactions(count.0)
-        }
-        (Some(time), None) => WorkUntil::For(time.0),
-        (None, Some(count)) => WorkUntil::Transactions(count.0),
-        (None, None) if behind => WorkUntil::Stopped,
-        (None, None) => WorkUntil::For(LASTING),
-    };
+    let ends = [
+        ("for", arguments.lasting.span(), arguments.lasting.what().map(|time| WorkUntil::For(time.0))),
+        (
+            "transactions",
+            arguments.transactions.span(),
+            arguments.transactions.what().map(|count| WorkUntil::Transactions(count.0)),
+        ),
+        ("wal", arguments.wal.span(), arguments.wal.what().map(|bytes| WorkUntil::Wal(bytes.0))),
+    ];
+    let given: Vec<_> = ends.into_iter().filter_map(|(name, place, end)| Some((name, place, end?))).collect();
+    if let [(first, _, _), (second, Some(place), _), ..] = given.as_slice() {
+        notes.push(
+            Note::new(*place, format!("`{first}` and `{second}` both say when the work ends"))
+                .hint("leave one of them out"),
+        );
+    }
+    if let (true, Some((_, Some(place), WorkUntil::Wal(_)))) = (behind, given.last()) {
+        notes.push(
+            Note::new(
+                *place,
+                "`wal` says when work ends that the next step waits for, and this one goes on behind it",
+            )
+            .hint("leave `behind` out, or say `for` or `transactions`"),
+        );
+    }
+    let usual = if behind { WorkUntil::Stopped } else { WorkUntil::For(LASTING) };
+    let until = given.last().map_or(usual, |(_, _, until)| *until);
     Work {
         writers: arguments.writers.what().map_or(WRITERS, |writers| writers.0),
         until,

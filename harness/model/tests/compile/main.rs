@@ -43,6 +43,7 @@ fn server(act: &Act) -> Option<Server> {
         | Act::StopApplication(_)
         | Act::Alert { .. }
         | Act::BareRecovery { .. }
+        | Act::Repeat(_)
         | Act::Mutants(_)
         | Act::Sweep { .. } => None,
     }

@@ -219,7 +219,7 @@ fn objective(page: &mut Page, run: &Run) {
                 Some(target) => format!("the objective of {} is not judged", words::time(target)),
                 None => "the scenario sets no objective".to_owned(),
             };
-            let of = if run.recoveries.len() > 1 { "for the longest" } else { "in all" };
+            let of = of_which(run);
             (Tone::Plain, format!("{} {of}; {why}", words::time(*us)))
         }
         Some(Objective { measured_us: Some(us), target_us: Some(target), .. }) => {
@@ -229,8 +229,9 @@ fn objective(page: &mut Page, run: &Run) {
                 (
                     Tone::Good,
                     format!(
-                        "{} in all, within the objective of {target} ({share}{TIE}% of it)",
-                        words::time(*us)
+                        "{} {}, within the objective of {target} ({share}{TIE}% of it)",
+                        words::time(*us),
+                        of_which(run)
                     ),
                 )
             } else {
@@ -238,7 +239,11 @@ fn objective(page: &mut Page, run: &Run) {
                 let target = words::time(*target);
                 (
                     Tone::Bad,
-                    format!("{} in all: OBJECTIVE MISSED, {over} more than {target}", words::time(*us)),
+                    format!(
+                        "{} {}: OBJECTIVE MISSED, {over} more than {target}",
+                        words::time(*us),
+                        of_which(run)
+                    ),
                 )
             }
         }
@@ -246,6 +251,15 @@ fn objective(page: &mut Page, run: &Run) {
     page.paragraph(2, tone, &line);
     if let Some(objective) = rto(run) {
         page.paragraph(2, Tone::Faint, &objective.definition);
+    }
+}
+
+/// Of which recovery the time is that the objective is held against.
+fn of_which(run: &Run) -> String {
+    match (run.recoveries.len(), run.repetitions.len()) {
+        (_, repeated @ 1..) => format!("for the slowest of {}", repeated + run.recoveries.len()),
+        (0 | 1, 0) => "in all".to_owned(),
+        _ => "for the longest".to_owned(),
     }
 }
 

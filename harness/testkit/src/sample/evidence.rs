@@ -98,6 +98,8 @@ pub fn header() -> Header {
         rpo: None,
         outage_us: None,
         expect: None,
+        repeat: 1,
+        baseline: None,
         host: Host { os: "linux".to_owned(), arch: "x86_64".to_owned(), cpus: 2, memory_bytes: 8 << 30 },
         jobs: 1,
     }
