@@ -141,6 +141,23 @@ tell_pgbouncer() {
     fi
 }
 
+# The browser in which the tests look at HTML reports; those that do not find it say so.
+need_chromium() {
+    local name
+    for name in chromium chromium-browser google-chrome; do
+        if command -v "$name" >/dev/null; then
+            say "Chromium: $(command -v "$name")"
+            return
+        fi
+    done
+    if may_install; then
+        say "Chromium: not there, installing the distribution's"
+        install_packages chromium || say "Chromium: it cannot be installed; tests of HTML reports cannot look at them"
+    else
+        say "Chromium: not there; tests of HTML reports cannot look at them"
+    fi
+}
+
 # Container images of every major that the tests ask for, where an engine answers. Where they cannot be made, the tests
 # that need them say so.
 need_images() {

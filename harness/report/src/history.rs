@@ -61,31 +61,46 @@ pub fn text(runs: &[Run], now_unix_us: i64, max_age: Option<Duration>, style: St
             let text = format!("{}, run {}: {}", on(line), run.header.id, run.reason);
             page.labelled(0, (tone, &format!("{verdict}:")), (Tone::Strong, &text));
         }
-        if let Some(limit) = max_age.filter(|limit| line.is_stale(now_unix_us, *limit)) {
-            let age = match line.age(now_unix_us) {
-                Some(age) => format!("was last proven {}", ago(age)),
-                None => "was never proven".to_owned(),
-            };
-            let text = format!("{} {age}, and must be within {}", on(line), show_duration(limit));
+        if let Some(text) = max_age.and_then(|limit| stale(line, now_unix_us, limit)) {
             page.labelled(0, (Tone::Bad, "STALE:"), (Tone::Strong, &text));
         }
     }
     page.finish()
 }
 
+/// That a line was not proven for longer than `limit`, in words.
+pub(crate) fn stale(line: &Line<'_>, now_unix_us: i64, limit: Duration) -> Option<String> {
+    if !line.is_stale(now_unix_us, limit) {
+        return None;
+    }
+    let age = match line.age(now_unix_us) {
+        Some(age) => format!("was last proven {}", ago(age)),
+        None => "was never proven".to_owned(),
+    };
+    Some(format!("{} {age}, and must be within {}", on(line), show_duration(limit)))
+}
+
 /// A line of runs, in words.
-fn on(line: &Line<'_>) -> String {
+pub(crate) fn on(line: &Line<'_>) -> String {
     let history::Kind { scenario, postgres, runtime, .. } = &line.kind;
     format!("{scenario} on PostgreSQL {postgres} ({runtime})")
 }
 
-/// How many there are, and from when to when.
+/// The same, and what the times are of.
 fn span(runs: &[Run]) -> String {
+    format!(
+        "{}; times are of proven drills by the newest scenario file that had the machine for themselves",
+        when(runs)
+    )
+}
+
+/// How many there are, and from when to when.
+pub(crate) fn when(runs: &[Run]) -> String {
     let began = runs.iter().map(|run| run.started_unix_us);
     let day = |unix_us: i64| show_time(unix_us).chars().take(16).collect::<String>();
     let (first, last) = (began.clone().min().map(day), began.max().map(day));
     format!(
-        "{}, from {} to {} UTC; times are of proven drills by the newest scenario file that had the machine for themselves",
+        "{}, from {} to {} UTC",
         words::count(runs.len() as u64, "drills"),
         first.unwrap_or_default(),
         last.unwrap_or_default()
@@ -93,7 +108,7 @@ fn span(runs: &[Run]) -> String {
 }
 
 /// An age, as roughly as one speaks of it.
-fn ago(age: Duration) -> String {
+pub(crate) fn ago(age: Duration) -> String {
     let seconds = age.as_secs();
     match seconds {
         0..60 => format!("{seconds} s ago"),

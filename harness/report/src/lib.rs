@@ -5,6 +5,7 @@
 //! - [`json`]: for a program, exactly one object
 //! - [`junit`]: for a CI server
 //! - [`markdown`]: for a merge request, a ticket, a wiki
+//! - [`html`]: for everybody, as one file that a browser shows
 //! - [`history`]: what many records say together, for a person
 //! - [`forecast`]: how long a recovery would take of a database of another size
 //! - [`metrics`]: the same for Prometheus
@@ -16,6 +17,7 @@ mod detection;
 mod exposition;
 pub mod forecast;
 pub mod history;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;

@@ -3,6 +3,10 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+mod block;
+
+pub(crate) use block::{Block, Title};
+
 /// How text is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
@@ -88,8 +92,8 @@ impl<'t> Column<'t> {
 /// A cell of a table.
 #[derive(Clone, Debug)]
 pub(crate) struct Cell {
-    text: String,
-    tone: Tone,
+    pub(crate) text: String,
+    pub(crate) tone: Tone,
 }
 
 impl Cell {
@@ -118,11 +122,26 @@ pub(crate) struct Page {
     style: Style,
     width: usize,
     out: String,
+    /// What was put on it, where another face lays it out.
+    blocks: Option<Vec<Block>>,
 }
 
 impl Page {
     pub(crate) fn new(style: Style) -> Self {
-        Self { style, width: style.width.max(NARROWEST), out: String::new() }
+        Self { style, width: style.width.max(NARROWEST), out: String::new(), blocks: None }
+    }
+
+    /// What `write` puts on a page, before it is laid out for a terminal.
+    pub(crate) fn blocks(write: impl FnOnce(&mut Self)) -> Vec<Block> {
+        let mut page = Self { blocks: Some(Vec::new()), ..Self::new(Style::default()) };
+        write(&mut page);
+        page.blocks.unwrap_or_default()
+    }
+
+    /// Keeps a block where blocks are kept.
+    fn keeps(&mut self, block: impl FnOnce() -> Block) -> bool {
+        let kept = self.blocks.as_mut().map(|blocks| blocks.push(block()));
+        kept.is_some()
     }
 
     /// Columns of the page.
@@ -141,6 +160,9 @@ impl Page {
 
     /// A heading, with a blank line before it.
     pub(crate) fn heading(&mut self, title: &str) {
+        if self.keeps(|| Block::Heading(clean(title))) {
+            return;
+        }
         self.blank();
         let title = self.paint(Tone::Strong, &clean(title));
         self.put(&title);
@@ -148,17 +170,26 @@ impl Page {
 
     /// A label and a text that is wrapped beside it, with its further lines below its first one.
     pub(crate) fn labelled(&mut self, indent: usize, label: (Tone, &str), text: (Tone, &str)) {
+        if self.keeps(|| Block::Labelled(Cell::new(label.0, label.1), Cell::new(text.0, text.1))) {
+            return;
+        }
         self.hanging(indent, (label.0, &clean(label.1)), 0, (text.0, &clean(text.1)));
     }
 
     /// A named fact: the name in a column of its own, unless it is too long for that.
     pub(crate) fn fact(&mut self, name: &str, text: &str) {
+        if self.keeps(|| Block::Fact(clean(name), clean(text))) {
+            return;
+        }
         const NAMES: usize = 12;
         self.hanging(INDENT, (Tone::Faint, &clean(name)), NAMES - 1, (Tone::Plain, &clean(text)));
     }
 
     /// A wrapped paragraph.
     pub(crate) fn paragraph(&mut self, indent: usize, tone: Tone, text: &str) {
+        if self.keeps(|| Block::Paragraph(indent, Cell::new(tone, text))) {
+            return;
+        }
         for line in wrap(&clean(text), self.width.saturating_sub(indent)) {
             let painted = self.paint(tone, &line);
             self.put(&format!("{}{painted}", " ".repeat(indent)));
@@ -193,6 +224,14 @@ impl Page {
 
     /// A table with a line of titles. When its flexible column gets too narrow, that column goes below each row.
     pub(crate) fn table(&mut self, columns: &[Column<'_>], rows: &[Vec<Cell>]) {
+        let title = |column: &Column<'_>| Title {
+            name: clean(column.title),
+            right: column.right,
+            flexible: column.flexible,
+        };
+        if self.keeps(|| Block::Table(columns.iter().map(title).collect(), rows.to_vec())) {
+            return;
+        }
         let titles: Vec<Cell> = columns.iter().map(|column| Cell::new(Tone::Faint, column.title)).collect();
         let mut widths: Vec<usize> = titles.iter().map(|title| title.text.width()).collect();
         for row in rows {

@@ -10,18 +10,18 @@ use crate::page::{Cell, Column, Page, Style, TIE, Tone};
 use crate::words;
 
 pub(crate) mod alerts;
-mod application;
+pub(crate) mod application;
 pub(crate) mod as_written;
 mod detection;
-mod differences;
+pub(crate) mod differences;
 pub(crate) mod faults;
-mod findings;
-mod points;
-mod recovery;
-mod repetitions;
+pub(crate) mod findings;
+pub(crate) mod points;
+pub(crate) mod recovery;
+pub(crate) mod repetitions;
 pub(crate) mod runbook;
-mod safety;
-mod triage;
+pub(crate) mod safety;
+pub(crate) mod triage;
 
 /// The report of one drill.
 pub fn drill(run: &Run, style: Style) -> String {
@@ -118,7 +118,7 @@ fn headline(page: &mut Page, run: &Run) {
     page.labelled(0, (tone, &format!("{word}:")), (Tone::Strong, &run.reason));
 }
 
-fn identity(page: &mut Page, run: &Run) {
+pub(crate) fn identity(page: &mut Page, run: &Run) {
     let header = &run.header;
     page.fact("scenario", &header.scenario);
     page.fact("", &header.title);
@@ -174,7 +174,7 @@ fn identity(page: &mut Page, run: &Run) {
     page.fact("began", &format!("{}, took {}", words::moment(run.started_unix_us), words::time(run.took_us)));
 }
 
-fn steps(page: &mut Page, run: &Run) {
+pub(crate) fn steps(page: &mut Page, run: &Run) {
     page.heading("Steps");
     let columns = [
         Column::right("line"),
@@ -226,7 +226,7 @@ fn teardown(run: &Run) -> Vec<Cell> {
     vec![Cell::from(""), Cell::from("teardown"), Cell::from(does), Cell::new(tone, status), Cell::from(took)]
 }
 
-fn checks(page: &mut Page, run: &Run) {
+pub(crate) fn checks(page: &mut Page, run: &Run) {
     if run.checks.is_empty() {
         return;
     }
@@ -265,7 +265,7 @@ fn checks(page: &mut Page, run: &Run) {
     page.table(&columns, &rows);
 }
 
-fn not_tested(page: &mut Page, run: &Run) {
+pub(crate) fn not_tested(page: &mut Page, run: &Run) {
     // A check that was planned and did not run is in the table of checks already.
     let planned =
         |item: &str| run.checks.iter().any(|record| item.starts_with(&format!("{}: ", record.check)));

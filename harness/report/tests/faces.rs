@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use pgdrill_model::run::Run;
 use pgdrill_model::verdict::Verdict;
-use pgdrill_report::{Style, json, junit, markdown, text};
+use pgdrill_report::{Style, html, json, junit, markdown, text};
 use pgdrill_testkit::sample;
 
 const AT_80: Style = Style { color: false, width: 80 };
@@ -74,6 +74,22 @@ fn the_report_for_a_ci_server() {
 fn the_report_as_markdown() {
     compare("all.md", &markdown::runs(&runs()));
     compare("nothing.md", &markdown::runs(&[]));
+}
+
+/// Without its style, which is no text.
+#[test]
+fn the_report_for_a_browser() {
+    let now = 1_795_374_900_000_000 + 86_400_000_000;
+    let told = |name: &str, runs: &[Run]| {
+        let page = html::runs(runs, now, &html::Terms::default());
+        let (head, rest) = page.split_once("<style>").unwrap();
+        // One element to a line, so that a change is seen where it is.
+        let text = format!("{head}{}", rest.split_once("</style>").unwrap().1).replace("><", ">\n<");
+        compare(name, &text);
+    };
+    told("disproven.html", &[sample::disproven()]);
+    told("matrix.html", &sample::matrix());
+    told("nothing.html", &[]);
 }
 
 #[test]

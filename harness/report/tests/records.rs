@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use pgdrill_model::verdict::Verdict;
-use pgdrill_report::{Style, json, junit, record, text};
+use pgdrill_report::{Style, html, json, junit, record, text};
 
 fn fixture(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/records").join(name);
@@ -31,5 +31,7 @@ fn every_face_can_be_rendered_from_an_old_record() {
     let run = record::open(&fixture("run-1.json")).unwrap();
     assert!(text::drill(&run, Style::default()).starts_with("DISPROVEN: "));
     assert!(junit::runs(std::slice::from_ref(&run)).unwrap().contains("ROW_COUNT_MISMATCH"));
+    let page = html::runs(std::slice::from_ref(&run), 0, &html::Terms::default());
+    assert!(page.contains("ROW_COUNT_MISMATCH") && page.contains("DISPROVEN"), "{page}");
     assert!(json::runs(&[run], 1).contains("\"disproven\""));
 }

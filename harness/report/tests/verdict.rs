@@ -6,7 +6,7 @@
 use pgdrill_model::judge::fold;
 use pgdrill_model::run::Run;
 use pgdrill_model::verdict::Verdict;
-use pgdrill_report::{Style, json, junit, text};
+use pgdrill_report::{Style, html, json, junit, text};
 use pgdrill_testkit::sample;
 use pgdrill_testkit::worse::worse;
 use proptest::prelude::*;
@@ -21,6 +21,8 @@ fn is_honest(run: &Run) {
     let xml = junit::runs(std::slice::from_ref(run)).unwrap();
     assert_eq!(!xml.contains("<failure ") && !xml.contains("<error "), proven);
     assert_eq!(json::runs(std::slice::from_ref(run), 2).contains("  \"verdict\": \"proven\""), proven);
+    let page = html::runs(std::slice::from_ref(run), 0, &html::Terms::default());
+    assert_eq!(page.contains("<h1><span aria-hidden=\"true\">✓</span> PROVEN</h1>"), proven);
     let summary = text::summary(std::slice::from_ref(run), Style::default());
     assert_eq!(summary.ends_with("1 drill: 1 proven\n"), proven);
 }

@@ -6,7 +6,7 @@ use pgdrill_model::run::Run;
 use crate::page::{Cell, Column, Page, Tone};
 use crate::words;
 
-pub(super) fn all(page: &mut Page, run: &Run) {
+pub(crate) fn all(page: &mut Page, run: &Run) {
     if run.alerts.is_empty() {
         return;
     }
@@ -33,11 +33,7 @@ pub(super) fn all(page: &mut Page, run: &Run) {
 fn row(alert: &AlertEvidence) -> Vec<Cell> {
     let cause =
         alert.line.map_or_else(|| alert.cause.clone(), |line| format!("{}, line {line}", alert.cause));
-    let (tone, fired) = match (alert.early, alert.detected_us) {
-        (true, _) => (Tone::Bad, "TOO EARLY"),
-        (false, None) => (Tone::Bad, "NOT"),
-        (false, Some(_)) => (Tone::Good, "yes"),
-    };
+    let (tone, fired) = fired(alert);
     vec![
         Cell::from(alert.alert.name()),
         Cell::from(cause),
@@ -45,6 +41,15 @@ fn row(alert: &AlertEvidence) -> Vec<Cell> {
         Cell::from(alert.detected_us.map_or_else(|| "-".to_owned(), words::time)),
         Cell::from(seen(alert)),
     ]
+}
+
+/// Whether an alert fired, when it had to.
+pub(crate) fn fired(alert: &AlertEvidence) -> (Tone, &'static str) {
+    match (alert.early, alert.detected_us) {
+        (true, _) => (Tone::Bad, "TOO EARLY"),
+        (false, None) => (Tone::Bad, "NOT"),
+        (false, Some(_)) => (Tone::Good, "yes"),
+    }
 }
 
 /// What an alert saw, in words: its value, and above what it fires.

@@ -7,7 +7,7 @@ use pgdrill_model::run::{Objective, Run};
 use crate::page::{Cell, Column, Page, TIE, Tone};
 use crate::words;
 
-pub(super) fn all(page: &mut Page, run: &Run) {
+pub(crate) fn all(page: &mut Page, run: &Run) {
     for application in &run.applications {
         page.heading(&format!("Application on the {}", application.server));
         one(page, application);

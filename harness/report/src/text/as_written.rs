@@ -7,7 +7,7 @@ use pgdrill_model::run::Run;
 use crate::page::{Page, Tone};
 use crate::words;
 
-pub(super) fn all(page: &mut Page, run: &Run) {
+pub(crate) fn all(page: &mut Page, run: &Run) {
     for step in &run.as_written {
         one(page, step);
     }

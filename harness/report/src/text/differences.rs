@@ -16,7 +16,7 @@ const DIFFERENT: f64 = 1.25;
 /// Times below this, in microseconds, are all the same to a person, whatever their ratio.
 const NOTHING_US: u64 = 100_000;
 
-pub(super) fn all(page: &mut Page, runs: &[Run]) {
+pub(crate) fn all(page: &mut Page, runs: &[Run]) {
     let mut told = false;
     let mut seen: Vec<&str> = Vec::new();
     for run in runs {

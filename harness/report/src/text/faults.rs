@@ -10,7 +10,7 @@ use pgdrill_model::run::Run;
 use crate::page::{Cell, Column, Page, Tone};
 use crate::words;
 
-pub(super) fn faults(page: &mut Page, run: &Run) {
+pub(crate) fn faults(page: &mut Page, run: &Run) {
     if run.faults.is_empty() {
         return;
     }
@@ -37,7 +37,7 @@ pub(super) fn faults(page: &mut Page, run: &Run) {
     }
 }
 
-pub(super) fn mutants(page: &mut Page, run: &Run) {
+pub(crate) fn mutants(page: &mut Page, run: &Run) {
     if run.mutants.is_empty() {
         return;
     }

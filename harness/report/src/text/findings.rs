@@ -8,7 +8,7 @@ use crate::page::{Page, Tone};
 use crate::words;
 
 /// More findings than this are counted, not shown; the record has them all.
-const MOST_FINDINGS: usize = 20;
+pub(crate) const MOST_FINDINGS: usize = 20;
 
 /// Evidence longer than this is cut; the record has all of it.
 const LONGEST_EVIDENCE: usize = 600;
@@ -64,7 +64,7 @@ fn finding(page: &mut Page, finding: &Finding) {
     page.labelled(4, (Tone::Strong, "hint:"), (Tone::Plain, words::hint(finding)));
 }
 
-fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     if text.chars().count() <= LONGEST_EVIDENCE {
         return text.to_owned();
     }

@@ -14,7 +14,7 @@ use crate::page::{Cell, Column, Page, TIE, Tone};
 use crate::words;
 
 /// What the writers did, and the instants that were marked.
-pub(super) fn work(page: &mut Page, run: &Run) {
+pub(crate) fn work(page: &mut Page, run: &Run) {
     if run.work.is_empty() && run.marks.is_empty() {
         return;
     }
@@ -107,7 +107,7 @@ fn point(point: &PointEvidence) -> String {
 }
 
 /// What became of the acknowledged transactions, by recovered server, and what was lost against the objective.
-pub(super) fn ledger(page: &mut Page, run: &Run) {
+pub(crate) fn ledger(page: &mut Page, run: &Run) {
     if run.tallies.is_empty() && rpo(run).is_none() && run.work.is_empty() {
         return;
     }
@@ -192,7 +192,7 @@ fn objective(page: &mut Page, run: &Run) {
     page.paragraph(2, Tone::Faint, &objective.definition);
 }
 
-pub(super) fn sweeps(page: &mut Page, run: &Run) {
+pub(crate) fn sweeps(page: &mut Page, run: &Run) {
     for sweep in &run.sweeps {
         page.heading("Sweep");
         let agrees = sweep.repeated > 0 && sweep.agreed == sweep.repeated;
@@ -234,12 +234,12 @@ pub(super) fn sweeps(page: &mut Page, run: &Run) {
     }
 }
 
-fn proven(sweep: &SweepEvidence) -> String {
+pub(crate) fn proven(sweep: &SweepEvidence) -> String {
     format!("{} of {} recovery points proven", show_count(sweep.proven), show_count(sweep.targets))
 }
 
 /// One table of the losses, where several drills measured one.
-pub(super) fn losses(page: &mut Page, runs: &[Run]) {
+pub(crate) fn losses(page: &mut Page, runs: &[Run]) {
     // A drill that was to compare the ledger and did not come that far has a loss that nobody knows.
     let compared = |run: &Run| rpo(run).is_some() || run.header.checks.contains(&Check::Ledger);
     let rows: Vec<Vec<Cell>> = runs.iter().filter(|run| compared(run)).map(loss_row).collect();

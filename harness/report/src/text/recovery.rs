@@ -7,7 +7,7 @@ use super::points;
 use crate::page::{Cell, Column, Page, TIE, Tone};
 use crate::words;
 
-pub(super) fn backups(page: &mut Page, run: &Run) {
+pub(crate) fn backups(page: &mut Page, run: &Run) {
     if run.backups.is_empty() {
         return;
     }
@@ -47,7 +47,7 @@ pub(super) fn backups(page: &mut Page, run: &Run) {
     }
 }
 
-pub(super) fn recoveries(page: &mut Page, run: &Run) {
+pub(crate) fn recoveries(page: &mut Page, run: &Run) {
     for (index, recovery) in run.recoveries.iter().enumerate() {
         if run.recoveries.len() > 1 {
             page.heading(&format!("Recovery {} of {}", index + 1, run.recoveries.len()));
@@ -137,17 +137,17 @@ fn reached(run: &Run, recovery: &RecoveryEvidence) -> String {
     }
 }
 
-fn rto(run: &Run) -> Option<&Objective> {
+pub(crate) fn rto(run: &Run) -> Option<&Objective> {
     run.objectives.iter().find(|objective| objective.name == "rto")
 }
 
 /// The recovery time, where it was measured.
-pub(super) fn measured(run: &Run) -> Option<u64> {
+pub(crate) fn measured(run: &Run) -> Option<u64> {
     rto(run)?.measured_us
 }
 
 /// `11.3 s / 30.0 s`: what was measured, of the target where there is one.
-pub(super) fn of_objective(run: &Run) -> String {
+pub(crate) fn of_objective(run: &Run) -> String {
     let Some(objective) = rto(run) else {
         return "-".to_owned();
     };
@@ -206,7 +206,7 @@ fn phases(page: &mut Page, recovery: &RecoveryEvidence, several: bool) {
     );
 }
 
-fn objective(page: &mut Page, run: &Run) {
+pub(crate) fn objective(page: &mut Page, run: &Run) {
     let (tone, line) = match rto(run) {
         None => (Tone::Doubt, "not measured: the application wrote nothing on a recovered server".to_owned()),
         Some(Objective { measured_us: None, target_us, .. }) => {
@@ -285,7 +285,7 @@ fn bar(value: u64, whole: u64, width: usize) -> String {
 }
 
 /// Rounded to whole percents.
-fn percent(part: u64, whole: u64) -> u128 {
+pub(crate) fn percent(part: u64, whole: u64) -> u128 {
     let whole = u128::from(whole.max(1));
     (u128::from(part) * 100 + whole / 2) / whole
 }

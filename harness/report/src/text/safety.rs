@@ -6,7 +6,7 @@ use pgdrill_model::units::show_bytes;
 use crate::page::Page;
 use crate::words;
 
-pub(super) fn all(page: &mut Page, run: &Run) {
+pub(crate) fn all(page: &mut Page, run: &Run) {
     if run.safety_copies.is_empty() && run.rollback.is_none() {
         return;
     }

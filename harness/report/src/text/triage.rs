@@ -7,7 +7,7 @@ use crate::page::Page;
 use crate::triage::listing;
 use crate::words;
 
-pub(super) fn all(page: &mut Page, run: &Run) {
+pub(crate) fn all(page: &mut Page, run: &Run) {
     for triage in &run.triages {
         page.heading(&format!("Triage of the {}", triage.server));
         one(page, triage);

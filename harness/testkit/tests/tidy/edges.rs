@@ -33,7 +33,7 @@ const CONFINED: &[(&[&str], &[&str])] = &[
     (&["axum"], &["trading-app"]),
     (&["clap", "clap_complete", "clap_mangen", "indicatif", "anstream", "anstyle"], &["cli"]),
     (&["anyhow", "tracing-subscriber", "assert_cmd"], &["cli"]),
-    (&["quick-junit", "comfy-table", "unicode-width"], &["report"]),
+    (&["quick-junit", "comfy-table", "maud", "unicode-width"], &["report"]),
     (&["serde-saphyr", "schemars", "strsim", "humantime"], &["model"]),
     (&["rand", "rand_chacha"], &["engine", "benches"]),
     (
