@@ -4,7 +4,8 @@
 #
 #   PGDRILL            the program [pgdrill in PATH]
 #   PGDRILL_EVIDENCE   where records are kept from night to night [.pgdrill/runs]
-#   NIGHTLY_OUT        where reports go: junit.xml, runs.json, summary.md, history.txt, pgdrill.prom [.pgdrill/nightly]
+#   NIGHTLY_OUT        where reports go: junit.xml, runs.json, summary.md, history.txt, report.html,
+#                      pgdrill.prom [.pgdrill/nightly]
 #   NIGHTLY_MAX_AGE    for how long a drill of these records may not have been proven [26h]
 #   NIGHTLY_LINK       a link to this job, for the notification [of GitHub, GitLab or Jenkins, where it runs there]
 #   NIGHTLY_WEBHOOK    the URL that is told when it is not proven, by POST of {"text": ...} [none]; it is shown nowhere
@@ -48,7 +49,7 @@ notify() {
 }
 
 mkdir -p "$out"
-rm -f "$out/junit.xml" "$out/runs.json" "$out/summary.md" "$out/history.txt"
+rm -f "$out/junit.xml" "$out/runs.json" "$out/summary.md" "$out/history.txt" "$out/report.html"
 
 say "drills"
 code=0
@@ -57,9 +58,11 @@ code=0
 say "all nights together"
 aged=0
 "$pgdrill" report --max-age "${NIGHTLY_MAX_AGE:-26h}" | tee "$out/history.txt" || aged=${PIPESTATUS[0]}
+shown=0
+"$pgdrill" report --max-age "${NIGHTLY_MAX_AGE:-26h}" --format html --out "$out/report.html" || shown=$?
 told=0
 "$pgdrill" report --format prometheus --out "$out/pgdrill.prom" || told=$?
-for other in "$aged" "$told"; do
+for other in "$aged" "$shown" "$told"; do
     if [ "$(rank "$other")" -gt "$(rank "$code")" ]; then
         code=$other
     fi

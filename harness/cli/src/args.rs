@@ -172,6 +172,10 @@ pub struct Run {
     #[arg(long, value_name = "PATH", help_heading = "Output")]
     pub markdown: Option<PathBuf>,
 
+    /// Write a report for a browser: one file, which needs no network
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    pub html: Option<PathBuf>,
+
     /// The directory of sealed records
     #[arg(
         long,

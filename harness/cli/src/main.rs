@@ -1,6 +1,7 @@
 //! pgdrill: proves that PostgreSQL backups restore.
 
 mod args;
+mod clock;
 mod command;
 mod drills;
 mod examination;

@@ -53,6 +53,8 @@ pub enum Form {
     Junit,
     /// For a merge request, a ticket, a wiki
     Markdown,
+    /// One file for a browser, which needs no network: verdicts, pictures of time and loss, history
+    Html,
     /// For the textfile collector of Prometheus' node exporter
     Prometheus,
 }

@@ -1,7 +1,6 @@
 //! `pgdrill report`: tells again what sealed records say, and what they say together.
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use pgdrill_engine::chain;
@@ -9,12 +8,12 @@ use pgdrill_model::forecast::Wanted;
 use pgdrill_model::history;
 use pgdrill_model::run::Run;
 use pgdrill_model::units::show_count;
-use pgdrill_report::{Style, forecast, history as table, json, junit, markdown, metrics, text};
+use pgdrill_report::{Style, forecast, history as table, html, json, junit, markdown, metrics, text};
 
 use crate::args::{Form, Report};
 use crate::exit::Exit;
 use crate::records::{self, Read};
-use crate::{files, printer};
+use crate::{clock, files, printer};
 
 pub(super) fn run(args: &Report) -> anyhow::Result<Exit> {
     if args.check {
@@ -25,7 +24,7 @@ pub(super) fn run(args: &Report) -> anyhow::Result<Exit> {
     if let Some(wanted) = args.project.wanted() {
         return forecasted(&runs, wanted, args, !refused.is_empty());
     }
-    let now = unix_micros();
+    let now = clock::unix_micros();
     let exit = judge(&runs, args, now, !refused.is_empty());
     let runs = if args.latest { latest(&runs) } else { runs };
     let mode = files::make_private();
@@ -37,6 +36,11 @@ pub(super) fn run(args: &Report) -> anyhow::Result<Exit> {
         Form::Json => json::runs(&runs, exit.code()),
         Form::Junit => junit::runs(&runs).context("cannot render the JUnit report")?,
         Form::Markdown => markdown::runs(&runs),
+        Form::Html => html::runs(
+            &runs,
+            now,
+            &html::Terms { max_age: args.max_age, refused: &refused, every_run: false },
+        ),
         Form::Prometheus => metrics::runs(&runs),
     };
     match &args.out {
@@ -92,9 +96,4 @@ fn judge(runs: &[Run], args: &Report, now: i64, refused: bool) -> Exit {
 
 fn latest(runs: &[Run]) -> Vec<Run> {
     history::lines(runs).iter().filter_map(history::Line::newest).cloned().collect()
-}
-
-fn unix_micros() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    since.as_micros() as i64
 }

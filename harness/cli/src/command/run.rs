@@ -7,7 +7,7 @@ use pgdrill_engine::execute::{Files, Keep};
 use pgdrill_model::run::Run;
 use pgdrill_model::scenario::Scenario;
 use pgdrill_model::world::Listener;
-use pgdrill_report::{forecast, json, junit, markdown, text};
+use pgdrill_report::{forecast, html, json, junit, markdown, text};
 
 use super::clean::sweep;
 use crate::args;
@@ -20,7 +20,7 @@ use crate::runtimes::{Chosen, choose};
 use crate::scenarios::{Found, find};
 use crate::schedule::{Machine, Schedule};
 use crate::soak::Soak;
-use crate::{files, interrupt, memory, place, printer, schedule, shard};
+use crate::{clock, files, interrupt, memory, place, printer, schedule, shard};
 
 pub(super) fn run(args: &args::Run) -> anyhow::Result<Exit> {
     // Those of a soak are drawn, unless some are named.
@@ -85,8 +85,10 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
         printer::out(&matrix::plans(&cells))?;
         return Ok(Exit::Proven);
     }
-    for path in
-        [&args.json, &args.junit, &args.markdown].into_iter().flatten().filter(|path| *path != Path::new("-"))
+    for path in [&args.json, &args.junit, &args.markdown, &args.html]
+        .into_iter()
+        .flatten()
+        .filter(|path| *path != Path::new("-"))
     {
         files::expect_report(path)?;
     }
@@ -211,6 +213,11 @@ fn report(args: &args::Run, runs: &[Run], mode: u32, least: Exit) -> anyhow::Res
     }
     if let Some(path) = &args.markdown {
         files::write_report(path, markdown::runs(runs).as_bytes(), mode)?;
+    }
+    if let Some(path) = &args.html {
+        let terms = html::Terms { every_run: true, ..html::Terms::default() };
+        let page = html::runs(runs, clock::unix_micros(), &terms);
+        files::write_report(path, page.as_bytes(), mode)?;
     }
     Ok(exit)
 }

@@ -70,7 +70,7 @@ fn a_good_night_is_published_and_tells_nobody() {
         &[("GITHUB_STEP_SUMMARY", summary.to_str().unwrap()), ("NIGHTLY_WEBHOOK", "http://127.0.0.1:1/")],
     );
     done.ends_with(0);
-    for name in ["junit.xml", "runs.json", "summary.md", "history.txt", "pgdrill.prom"] {
+    for name in ["junit.xml", "runs.json", "summary.md", "history.txt", "report.html", "pgdrill.prom"] {
         assert!(fs::metadata(desk.path("out").join(name)).unwrap().len() > 0, "{name}");
     }
     let published = fs::read_to_string(&summary).unwrap();
@@ -90,6 +90,7 @@ fn a_bad_night_is_published_told_and_fails_last() {
     let text = body["text"].as_str().unwrap();
     assert!(text.contains("DISPROVEN") && text.ends_with("https://ci.example/jobs/7"), "{text}");
     assert!(fs::read_to_string(desk.path("out/summary.md")).unwrap().contains("DISPROVEN"));
+    assert!(fs::read_to_string(desk.path("out/report.html")).unwrap().contains("<title>DISPROVEN: "));
     // The address is a secret, and it is nowhere.
     let said = format!("{}{}", done.stdout, done.stderr);
     assert!(!said.contains("s3cret-t0ken"), "{said}");

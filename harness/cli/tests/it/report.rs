@@ -35,6 +35,9 @@ fn records_are_told_again_in_every_form() {
     assert!(report(&desk, &["--format", "markdown"]).stdout.contains("PROVEN"));
     let metrics = report(&desk, &["--format", "prometheus"]).stdout;
     assert!(metrics.contains("\npgdrill_runs{"), "{metrics}");
+    let html = report(&desk, &["--format", "html", "--max-age", "1ms"]);
+    html.ends_with(2);
+    assert!(html.stdout.starts_with("<!DOCTYPE html>") && html.stdout.contains("STALE:"), "{}", html.stdout);
     // Into a file, whole, and nothing beside it.
     let file = desk.path("pgdrill.prom");
     let shown = file.display().to_string();
@@ -42,6 +45,28 @@ fn records_are_told_again_in_every_form() {
     done.ends_with(0);
     assert_eq!((fs::read_to_string(&file).unwrap(), done.stdout.as_str()), (metrics, ""));
     assert!(!desk.path("pgdrill.prom.part").exists());
+}
+
+/// One of two drills of a command is proven: each of them counts, and the page says why the other is not.
+#[test]
+fn a_run_leaves_a_page_for_a_browser() {
+    let desk = Desk::new();
+    let drills = desk.path("drills");
+    fs::create_dir(&drills).unwrap();
+    let text = |sql: &str| {
+        format!(
+            "title: t\ndata: {{ orders: 10 }}\nsteps:\n  - backup: {{ format: plain }}\n  - switch-wal\n{sql}  - disaster: lose-primary\n  - recover\n  - check: {{ row-counts: all }}\n"
+        )
+    };
+    fs::write(drills.join("good.yaml"), text("")).unwrap();
+    fs::write(drills.join("bad.yaml"), text("  - sql: CREATE TABLE late AS SELECT 1 AS n\n")).unwrap();
+    let done = desk.pgdrill(&["run", "drills", "--html", "out/page.html"]);
+    done.ends_with(1);
+    let page = fs::read_to_string(desk.path("out/page.html")).unwrap();
+    assert!(page.contains("<title>DISPROVEN: 2 drills: 1 disproven, 1 proven</title>"), "{page}");
+    assert!(page.contains("RECOVERY_SHORT") && page.contains("pgdrill run scenarios/bad.yaml"), "{page}");
+    // A page that cannot be written is told before hours are spent.
+    desk.pgdrill(&["run", "drills", "--html", "drills"]).ends_with(64);
 }
 
 #[test]
