@@ -121,10 +121,12 @@ pub fn store(directory: &Path, name: &str, record: &[u8]) -> io::Result<PathBuf>
     let mut file = File::create(&temporary)?;
     file.write_all(record)?;
     file.sync_all()?;
+    // Whoever holds the records against the chain meanwhile must not find one without its line.
+    let mut chain = chain::Lock::begin(directory)?;
     fs::hard_link(&temporary, &path)?;
     fs::remove_file(&temporary)?;
     File::open(directory)?.sync_all()?;
-    chain::append(directory, name, record)?;
+    chain.append(name, record)?;
     Ok(path)
 }
 
