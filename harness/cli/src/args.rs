@@ -13,6 +13,7 @@ use pgdrill_model::units::{Major, parse_bytes, parse_count, parse_duration};
 use crate::runtimes::Where;
 use crate::shard::Shard;
 
+mod evidence;
 mod live;
 mod report;
 mod restore;
@@ -20,6 +21,7 @@ mod trading_app;
 mod verify;
 mod wal;
 
+pub use evidence::Evidence;
 pub use live::{Live, Triage as LiveTriage, Watch as LiveWatch, What};
 pub use report::{Form, Report};
 pub use restore::{AtTarget, Restore};

@@ -8,6 +8,7 @@ mod examination;
 mod exit;
 mod files;
 mod interrupt;
+mod key_file;
 mod matrix;
 mod memory;
 mod place;

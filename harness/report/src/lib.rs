@@ -12,7 +12,9 @@
 //! - [`triage`]: how bad an incident is, and what to do, for people and for a ticket
 //! - [`watch`]: what a watch on a live server saw, for people and for Prometheus
 //! - [`record`]: the sealed record, which every other face can be rendered from again
+//! - [`attestation`]: what records say, signed
 
+pub mod attestation;
 mod detection;
 mod exposition;
 pub mod forecast;

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use pgdrill_model::units::parse_duration;
 
 use super::Project;
+use super::evidence::Evidence;
 
 #[derive(Debug, clap::Args)]
 pub struct Report {
@@ -22,11 +23,6 @@ pub struct Report {
     #[arg(long, short, value_name = "PATH")]
     pub out: Option<PathBuf>,
 
-    /// Hold the records of each directory against the chain in which they were sealed, and tell what was changed, taken away, put in
-    /// or put elsewhere since
-    #[arg(long, conflicts_with_all = ["format", "out", "latest", "max_age", "project", "project_wal"])]
-    pub check: bool,
-
     #[command(flatten)]
     pub project: Project,
 
@@ -38,6 +34,9 @@ pub struct Report {
     /// more is noticed
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub max_age: Option<Duration>,
+
+    #[command(flatten)]
+    pub evidence: Evidence,
 }
 
 /// What is made of records.

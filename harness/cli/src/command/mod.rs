@@ -7,6 +7,7 @@ use crate::exit::Exit;
 
 mod clean;
 mod doctor;
+mod evidence;
 mod explain;
 mod live;
 mod print;

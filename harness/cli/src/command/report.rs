@@ -1,23 +1,20 @@
 //! `pgdrill report`: tells again what sealed records say, and what they say together.
 
-use std::path::PathBuf;
-
 use anyhow::Context;
-use pgdrill_engine::chain;
 use pgdrill_model::forecast::Wanted;
 use pgdrill_model::history;
 use pgdrill_model::run::Run;
-use pgdrill_model::units::show_count;
 use pgdrill_report::{Style, forecast, history as table, html, json, junit, markdown, metrics, text};
 
+use super::evidence;
 use crate::args::{Form, Report};
 use crate::exit::Exit;
 use crate::records::{self, Read};
 use crate::{clock, files, printer};
 
 pub(super) fn run(args: &Report) -> anyhow::Result<Exit> {
-    if args.check {
-        return check(&args.records);
+    if args.evidence.is_asked_for() {
+        return evidence::run(&args.records, &args.evidence, clock::unix_micros());
     }
     let Read { runs, refused } = records::read(&args.records)?;
     refused.iter().for_each(|line| printer::say(&format!("pgdrill: {line}")));
@@ -59,29 +56,6 @@ fn forecasted(runs: &[Run], wanted: Wanted, args: &Report, refused: bool) -> any
         None => printer::out(&told)?,
     }
     Ok(if refused || made == 0 { Exit::Unverified } else { Exit::Proven })
-}
-
-/// Holds the records of each directory against their chain. Nobody knows what evidence says that somebody touched.
-fn check(paths: &[PathBuf]) -> anyhow::Result<Exit> {
-    let mut exit = Exit::Proven;
-    for path in paths {
-        let shown = path.display();
-        let checked = chain::check(path).with_context(|| format!("cannot read the records in {shown}"))?;
-        checked.wrong.iter().for_each(|line| printer::say(&format!("pgdrill: {line}")));
-        let told = match &checked.head {
-            None => format!("{shown}: no record is in a chain\n"),
-            Some(head) => format!("{shown}: {} in a chain that ends with {head}\n", counted(checked.records)),
-        };
-        printer::out(&told)?;
-        if !checked.wrong.is_empty() || checked.head.is_none() {
-            exit = Exit::Unverified;
-        }
-    }
-    Ok(exit)
-}
-
-fn counted(records: u64) -> String {
-    if records == 1 { "1 record".to_owned() } else { format!("{} records", show_count(records)) }
 }
 
 /// What the newest runs say together. What was mended since is not held against anybody; that a record cannot be read, or that

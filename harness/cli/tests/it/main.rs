@@ -25,6 +25,7 @@ mod report;
 mod restore;
 mod rollback;
 mod server;
+mod signed;
 mod soak;
 mod sweep;
 mod tampered;

@@ -34,6 +34,7 @@ const CONFINED: &[(&[&str], &[&str])] = &[
     (&["clap", "clap_complete", "clap_mangen", "indicatif", "anstream", "anstyle"], &["cli"]),
     (&["anyhow", "tracing-subscriber", "assert_cmd"], &["cli"]),
     (&["quick-junit", "comfy-table", "maud", "unicode-width"], &["report"]),
+    (&["ed25519-dalek", "base64"], &["report"]),
     (&["serde-saphyr", "schemars", "strsim", "humantime"], &["model"]),
     (&["rand", "rand_chacha"], &["engine", "benches"]),
     (
