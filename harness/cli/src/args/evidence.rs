@@ -1,5 +1,5 @@
-//! The arguments of `pgdrill report` that are about the records themselves: whether they are what was written, and who says
-//! so.
+//! The arguments of `pgdrill report` that are about the records themselves: whether they are what was written, who says so, and
+//! where they are put together.
 
 use std::path::PathBuf;
 
@@ -18,6 +18,14 @@ pub struct Evidence {
     /// Check the signatures of this public key (PEM) as well, or of any of several
     #[arg(long, value_name = "PUBLIC.pem", conflicts_with_all = REPORTS)]
     pub key: Vec<PathBuf>,
+
+    /// Check, and where everything holds put the records of all directories together in a new one, with one chain
+    #[arg(long, value_name = "DIR", conflicts_with_all = REPORTS, conflicts_with = "sign")]
+    pub merge: Option<PathBuf>,
+
+    /// With --merge: leave out the records of this scenario
+    #[arg(long, value_name = "SCENARIO", requires = "merge")]
+    pub without: Vec<String>,
 }
 
 const REPORTS: [&str; 6] = ["format", "out", "latest", "max_age", "project", "project_wal"];
@@ -25,6 +33,6 @@ const REPORTS: [&str; 6] = ["format", "out", "latest", "max_age", "project", "pr
 impl Evidence {
     /// Whether nothing is told of what the records say.
     pub fn is_asked_for(&self) -> bool {
-        self.check || self.sign.is_some() || !self.key.is_empty()
+        self.check || self.sign.is_some() || self.merge.is_some() || !self.key.is_empty()
     }
 }

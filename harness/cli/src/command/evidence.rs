@@ -10,6 +10,7 @@ use pgdrill_model::units::show_count;
 use pgdrill_report::attestation::{self, BUNDLE, Drill, Found, Held, PrivateKey, PublicKey};
 use pgdrill_report::record;
 
+use super::merge;
 use crate::args::Evidence;
 use crate::exit::Exit;
 use crate::{key_file, printer};
@@ -19,6 +20,9 @@ pub(super) fn run(paths: &[PathBuf], args: &Evidence, now_unix_us: i64) -> anyho
     let own = args.sign.as_deref().map(key_file::private).transpose()?;
     for path in paths {
         expect_directory(path)?;
+    }
+    if let Some(into) = &args.merge {
+        return merge::run(paths, into, &args.without, &keys);
     }
     let mut exit = Exit::Proven;
     for path in paths {

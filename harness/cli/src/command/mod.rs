@@ -10,6 +10,7 @@ mod doctor;
 mod evidence;
 mod explain;
 mod live;
+mod merge;
 mod print;
 mod report;
 mod restore;

@@ -16,6 +16,7 @@ mod endings;
 mod faults;
 mod live;
 mod matrix;
+mod merge;
 mod mutants;
 mod native;
 mod nightly;

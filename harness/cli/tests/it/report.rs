@@ -110,38 +110,6 @@ fn what_is_not_there_is_a_mistake_and_nothing_at_all_proves_nothing() {
     assert_eq!(done.stdout, "no records\n");
 }
 
-/// Each part on a machine of its own, and then all records in one place.
-#[test]
-fn the_parts_together_are_the_run_in_one_piece() {
-    let desk = Desk::new();
-    let drills = desk.path("drills");
-    fs::create_dir(&drills).unwrap();
-    for name in ["a", "b", "c"] {
-        let text = "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - switch-wal\n  - disaster: kill\n  - recover\n  - check: { row-counts: all }\n";
-        fs::write(drills.join(format!("{name}.yaml")), text).unwrap();
-    }
-    let run = |more: &[&str]| desk.pgdrill(&[&["run", "drills"], more].concat());
-    run(&["--evidence", "whole"]).ends_with(0);
-    for part in ["1/4", "2/4", "3/4", "4/4"] {
-        let done = run(&["--shard", part, "--shard-by", "whole", "--evidence", &part.replace('/', "-of-")]);
-        done.ends_with(0);
-        let drills = if part == "4/4" { 0 } else { 1 };
-        assert!(done.stderr.contains(&format!("part {part}: {drills} of 3 drills")), "{}", done.stderr);
-    }
-    let told = |records: &[&str]| -> Vec<(String, String)> {
-        let done = desk.pgdrill(&[&["report", "--format", "json"], records].concat());
-        let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
-        let text = |run: &serde_json::Value, key: &str| run[key].as_str().unwrap().to_owned();
-        let runs = report["runs"].as_array().unwrap().iter();
-        let mut told: Vec<_> = runs.map(|run| (text(run, "scenario"), text(run, "verdict"))).collect();
-        told.sort();
-        told
-    };
-    let whole = told(&["whole"]);
-    assert_eq!(whole.len(), 3);
-    assert_eq!(told(&["1-of-4", "2-of-4", "3-of-4"]), whole);
-}
-
 #[test]
 fn parts_that_cannot_be_made_are_a_mistake() {
     let desk = Desk::new();

@@ -439,6 +439,8 @@ fn what_does_not_go_together_is_usage() {
         |args: &[&str]| signed.desk.pgdrill(&[&["report", "e"], args].concat()).ends_with(64).stderr.clone();
     usage(&["--sign", "key.pem", "--format", "json"]);
     usage(&["--key", "key.pub", "--latest"]);
+    usage(&["--without", "s/0"]);
+    usage(&["--merge", "m", "--sign", "key.pem"]);
     let one = signed.desk.pgdrill(&["report", signed.records()[0].to_str().unwrap(), "--check"]);
     one.ends_with(64);
     assert!(one.stderr.contains("it is one file; a chain and its signatures are of a whole directory"));
