@@ -15,7 +15,7 @@ pub struct Evidence {
     #[arg(long, value_name = "KEY.pem", conflicts_with_all = REPORTS)]
     pub sign: Option<PathBuf>,
 
-    /// Check the signatures of this public key (PEM) as well, or of any of several
+    /// Check the signatures of this public key (PEM) as well, or of any of several; there must be one, with --sign as well
     #[arg(long, value_name = "PUBLIC.pem", conflicts_with_all = REPORTS)]
     pub key: Vec<PathBuf>,
 

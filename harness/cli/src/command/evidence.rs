@@ -65,6 +65,8 @@ fn sign(directory: &Path, own: &PrivateKey, keys: &[PublicKey], now_unix_us: i64
         refuse("no record is in a chain");
         return Ok(false);
     };
+    // Whoever gives a key knows that something is signed already, and wants to hear if it is not any more.
+    let asked = if keys.is_empty() { Asked::ToSign } else { Asked::Signatures };
     let keys = [keys, &[own.public().clone()]].concat();
     let (mut drills, mut unread) = (Vec::new(), Vec::new());
     let bundle = read_bundle(directory)?;
@@ -74,13 +76,13 @@ fn sign(directory: &Path, own: &PrivateKey, keys: &[PublicKey], now_unix_us: i64
     });
     let chain = chain.with_context(|| format!("cannot read the records in {shown}"))?;
     let looked = Looked::of(bundle, chain, &keys);
-    looked.tell(directory, Asked::ToSign)?;
+    looked.tell(directory, asked)?;
     unread.iter().for_each(|line| printer::say(line));
     let Some(head) = &looked.chain.head else {
         refuse("no record is in a chain");
         return Ok(false);
     };
-    if !looked.holds(Asked::ToSign) || !unread.is_empty() {
+    if !looked.holds(asked) || !unread.is_empty() {
         refuse("not everything holds");
         return Ok(false);
     }

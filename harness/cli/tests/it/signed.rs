@@ -357,6 +357,18 @@ fn what_does_not_hold_is_not_signed() {
     fs::write(&records[0], String::from_utf8(before).unwrap().replace("proven", "Proven")).unwrap();
     signed.chain_anew(&records);
     refused("the record was changed after it was sealed");
+    // Whoever took the signature away as well is found out by whoever says that there was one.
+    fs::write(&records[0], record::seal(&drill(0), &Redactor::default())).unwrap();
+    fs::remove_file(chain::path(&signed.path("e"))).unwrap();
+    fs::remove_file(&records[2]).unwrap();
+    signed.put("e", &drill(7));
+    fs::remove_file(signed.bundle()).unwrap();
+    let done = signed.desk.pgdrill(&["report", "e", "--sign", "key.pem", "--key", "key.pub"]);
+    done.ends_with(2);
+    assert!(done.stderr.contains("or the signatures were taken away"), "{}", done.stderr);
+    assert!(!signed.bundle().exists());
+    signed.sign().ends_with(0);
+    signed.desk.pgdrill(&["report", "e", "--sign", "key.pem", "--key", "key.pub"]).ends_with(0);
     let empty = signed.path("empty");
     fs::create_dir(&empty).unwrap();
     let done = signed.desk.pgdrill(&["report", "empty", "--sign", "key.pem"]);
