@@ -7,6 +7,8 @@
 #   NIGHTLY_OUT        where reports go: junit.xml, runs.json, summary.md, history.txt, report.html,
 #                      pgdrill.prom [.pgdrill/nightly]
 #   NIGHTLY_MAX_AGE    for how long a drill of these records may not have been proven [26h]
+#   NIGHTLY_STEP       `drills`: one machine of several runs its part; `report`: the arguments are directories of records, which
+#                      are told together [both, of this machine]
 #   NIGHTLY_LINK       a link to this job, for the notification [of GitHub, GitLab or Jenkins, where it runs there]
 #   NIGHTLY_WEBHOOK    the URL that is told when it is not proven, by POST of {"text": ...} [none]; it is shown nowhere
 set -euo pipefail
@@ -48,28 +50,50 @@ notify() {
             --header 'content-type: application/json' --data "{\"text\": \"$quoted\"}"
 }
 
+# The exit code is the worst of all that was done.
+code=0
+worse() {
+    if [ "$(rank "$1")" -gt "$(rank "$code")" ]; then
+        code=$1
+    fi
+}
+
+step=${NIGHTLY_STEP:-both}
+case $step in
+both | drills) records=() ;;
+report) records=("$@") ;;
+*)
+    printf 'ci/nightly.sh: NIGHTLY_STEP is drills or report, or not set; it is %s\n' "$step" >&2
+    exit 64
+    ;;
+esac
+
 mkdir -p "$out"
 rm -f "$out/junit.xml" "$out/runs.json" "$out/summary.md" "$out/history.txt" "$out/report.html"
 
-say "drills"
-code=0
-"$pgdrill" run "$@" --junit "$out/junit.xml" --json "$out/runs.json" --markdown "$out/summary.md" || code=$?
+if [ "$step" != report ]; then
+    say "drills"
+    "$pgdrill" run "$@" --junit "$out/junit.xml" --json "$out/runs.json" --markdown "$out/summary.md" || code=$?
+else
+    say "the newest of each drill"
+    for form in junit:junit.xml json:runs.json markdown:summary.md; do
+        "$pgdrill" report "${records[@]}" --latest --format "${form%:*}" --out "$out/${form#*:}" || worse $?
+    done
+fi
 
-say "all nights together"
-aged=0
-"$pgdrill" report --max-age "${NIGHTLY_MAX_AGE:-26h}" | tee "$out/history.txt" || aged=${PIPESTATUS[0]}
-shown=0
-"$pgdrill" report --max-age "${NIGHTLY_MAX_AGE:-26h}" --format html --out "$out/report.html" || shown=$?
-told=0
-"$pgdrill" report --format prometheus --out "$out/pgdrill.prom" || told=$?
-for other in "$aged" "$shown" "$told"; do
-    if [ "$(rank "$other")" -gt "$(rank "$code")" ]; then
-        code=$other
-    fi
-done
+if [ "$step" != drills ]; then
+    say "all nights together"
+    max_age=${NIGHTLY_MAX_AGE:-26h}
+    "$pgdrill" report "${records[@]}" --max-age "$max_age" | tee "$out/history.txt" || worse "${PIPESTATUS[0]}"
+    "$pgdrill" report "${records[@]}" --max-age "$max_age" --format html --out "$out/report.html" || worse $?
+    "$pgdrill" report "${records[@]}" --format prometheus --out "$out/pgdrill.prom" || worse $?
+fi
 
 if [ -n "${GITHUB_STEP_SUMMARY:-}" ] && [ -f "$out/summary.md" ]; then
     cat "$out/summary.md" >>"$GITHUB_STEP_SUMMARY"
+fi
+if [ -n "${GITHUB_OUTPUT:-}" ]; then
+    printf 'exit-code=%s\nreports=%s\n' "$code" "$out" >>"$GITHUB_OUTPUT"
 fi
 
 case $code in

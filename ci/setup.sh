@@ -183,6 +183,8 @@ need_rust() {
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     need_postgres
-    need_programs
+    need_programs curl
+    need_faketime
+    need_pgbouncer
     need_rust
 fi

@@ -296,8 +296,11 @@ pub enum Print {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-    /// The manual page
-    Man,
+    /// The manual page; with a directory, the pages of all commands, as files in it
+    Man {
+        /// Where to put them; made if need be
+        directory: Option<PathBuf>,
+    },
     /// The trading data as binary COPY files, one per table, for other programs to load
     Copy {
         /// Where to put them; made if need be

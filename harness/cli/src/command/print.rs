@@ -23,10 +23,18 @@ pub(super) fn run(what: &Print) -> anyhow::Result<Exit> {
             clap_complete::generate(*shell, &mut Args::command(), "pgdrill", &mut bytes);
         }
         Print::Copy { directory, orders, seed } => copy(directory, *orders, *seed)?,
-        Print::Man => clap_mangen::Man::new(Args::command()).render(&mut bytes)?,
+        Print::Man { directory: None } => clap_mangen::Man::new(Args::command()).render(&mut bytes)?,
+        Print::Man { directory: Some(directory) } => man(directory)?,
     }
     printer::out(&String::from_utf8(bytes)?)?;
     Ok(Exit::Proven)
+}
+
+/// Writes a page for the program and for each command that its help shows.
+fn man(directory: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    clap_mangen::generate_to(Args::command(), directory)
+        .with_context(|| format!("cannot write the manual pages into {}", directory.display()))
 }
 
 /// Writes the trading data, a file per table.

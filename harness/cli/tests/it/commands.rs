@@ -111,3 +111,21 @@ fn what_is_generated_is_there(#[case] args: &[&str], #[case] words: &str) {
     done.ends_with(0);
     assert!(done.stdout.contains(words), "{}", done.stdout);
 }
+
+#[test]
+fn every_command_that_help_shows_has_a_manual_page() {
+    let desk = Desk::new();
+    desk.pgdrill(&["print", "man", "man"]).ends_with(0);
+    let page = |name: &str| std::fs::read_to_string(desk.path(&format!("man/{name}.1")));
+    assert!(page("pgdrill").unwrap().contains(".TH pgdrill"));
+    let help = desk.pgdrill(&["--help"]).stdout;
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    for command in commands.iter().filter(|command| !command.is_empty() && **command != "help") {
+        assert!(page(&format!("pgdrill-{command}")).unwrap().contains("SYNOPSIS"), "{command}");
+    }
+    assert!(commands.contains(&"run") && page("pgdrill-live-watch").is_ok(), "{commands:?}");
+    assert!(page("pgdrill-print").is_err(), "what help hides has none");
+    std::fs::write(desk.path("file"), "").unwrap();
+    desk.pgdrill(&["print", "man", "file"]).ends_with(64);
+}
