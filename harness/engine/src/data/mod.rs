@@ -9,16 +9,16 @@ pub mod copy;
 pub mod load;
 
 /// Types and tables, without keys.
-pub const SCHEMA_SQL: &str = include_str!("../../../../fixtures/trading/schema.sql");
+pub const SCHEMA_SQL: &str = include_str!("sql/schema.sql");
 
 /// Keys, indexes, foreign keys and sequence positions.
-pub const CONSTRAINTS_SQL: &str = include_str!("../../../../fixtures/trading/constraints.sql");
+pub const CONSTRAINTS_SQL: &str = include_str!("sql/constraints.sql");
 
 /// The application's role and its grants.
-pub const GRANTS_SQL: &str = include_str!("../../../../fixtures/trading/grants.sql");
+pub const GRANTS_SQL: &str = include_str!("sql/grants.sql");
 
 /// The function by which the database is asked whether it agrees with itself.
-pub const INTEGRITY_SQL: &str = include_str!("../../../../fixtures/trading/verify_backup_integrity.sql");
+pub const INTEGRITY_SQL: &str = include_str!("sql/verify_backup_integrity.sql");
 
 /// The database that holds the fixture.
 pub const DATABASE: &str = "trading";

@@ -1,0 +1,1 @@
+../../../../../fixtures/trading/verify_backup_integrity.sql
