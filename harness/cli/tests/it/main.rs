@@ -20,6 +20,7 @@ mod merge;
 mod mutants;
 mod native;
 mod nightly;
+mod pipelines;
 mod points;
 mod proven;
 mod report;

@@ -5,6 +5,7 @@
 
 mod edges;
 mod files;
+mod pipelines;
 mod rust;
 mod tree;
 
@@ -77,4 +78,20 @@ fn every_script_stops_at_its_first_error_and_can_be_run() {
     let tree = Tree::read();
     let scripts = tree.texts().flat_map(|(path, text)| files::script(path, text, tree.executable(path)));
     none(&scripts.collect::<Vec<_>>());
+}
+
+#[test]
+fn pipelines_are_pinned_bounded_and_keep_secrets() {
+    let tree = Tree::read();
+    let rules = [pipelines::pinned, pipelines::bounded, pipelines::injected, pipelines::secret];
+    none(&tree.texts().flat_map(|(path, text)| rules.iter().flat_map(move |rule| rule(path, text))).collect::<Vec<_>>());
+}
+
+#[test]
+fn versions_agree_wherever_they_are_written() {
+    let tree = Tree::read();
+    let manifest = tree.texts().find(|(path, _)| *path == "Cargo.toml").unwrap().1;
+    let version = pipelines::version(manifest);
+    none(&pipelines::versions(manifest));
+    none(&tree.texts().flat_map(|(path, text)| pipelines::images(path, text, &version)).collect::<Vec<_>>());
 }
