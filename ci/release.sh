@@ -45,7 +45,7 @@ usage_error() {
 need_commit() {
     local tag
     command -v git >/dev/null || fail "no git in PATH; a release is made of a commit, so install git"
-    git rev-parse --verify --quiet HEAD >/dev/null || fail "this is no git repository with a commit; clone the repository"
+    git rev-parse --verify --quiet HEAD >/dev/null 2>&1 || fail "this is no git repository with a commit; clone the repository"
     version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
     [ -n "$version" ] || fail "no version in [workspace.package] of Cargo.toml"
     for tag in $(git tag --points-at HEAD --list 'v*'); do

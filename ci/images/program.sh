@@ -29,7 +29,8 @@ with_program() {
         "$@"
 }
 
-# Drills run on the servers of the image, as its account, and write to these two places alone.
+# Drills run on the servers of the image, as its account, and write to these two places alone. A volume that is mounted on the first
+# may belong to root, so drills make a directory of their own in it.
 program_changes() {
     # shellcheck disable=SC2034 # build's
     changes=(
@@ -37,7 +38,7 @@ program_changes() {
         --change 'CMD ["doctor"]'
         --change "USER $uid:$uid"
         --change "WORKDIR /$share"
-        --change 'ENV PGDRILL_RUNTIME=local PGDRILL_WORKSPACE=/workspace PGDRILL_EVIDENCE=/evidence'
+        --change 'ENV PGDRILL_RUNTIME=local PGDRILL_WORKSPACE=/workspace/drills PGDRILL_EVIDENCE=/evidence'
         --change 'VOLUME ["/workspace", "/evidence"]'
     )
 }
