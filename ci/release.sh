@@ -127,10 +127,11 @@ gather() {
     mkdir -p "$tree/bin" "$share/man/man1" "$share/bash-completion/completions" \
         "$share/zsh/site-functions" "$share/fish/vendor_completions.d"
     install -m 755 "$built" "$tree/bin/pgdrill"
-    "$built" print man "$share/man/man1"
-    "$built" print completions bash >"$share/bash-completion/completions/pgdrill"
-    "$built" print completions zsh >"$share/zsh/site-functions/_pgdrill"
-    "$built" print completions fish >"$share/fish/vendor_completions.d/pgdrill.fish"
+    # Without this machine's variables, of which they would tell.
+    env -i "$built" print man "$share/man/man1"
+    env -i "$built" print completions bash >"$share/bash-completion/completions/pgdrill"
+    env -i "$built" print completions zsh >"$share/zsh/site-functions/_pgdrill"
+    env -i "$built" print completions fish >"$share/fish/vendor_completions.d/pgdrill.fish"
     git ls-files -z -co --exclude-standard -- LICENSE LICENSE-APACHE LICENSE-MIT README.md CHANGELOG.md scenarios docs \
         ci/nightly.sh ci/pipelines | xargs -0 cp --parents -t "$tree"
     # Of the project's own sources, not for users.

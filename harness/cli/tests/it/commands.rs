@@ -119,7 +119,8 @@ fn every_command_that_help_shows_has_a_manual_page() {
     let page = |name: &str| std::fs::read_to_string(desk.path(&format!("man/{name}.1")));
     assert!(page("pgdrill").unwrap().contains(".TH pgdrill"));
     let help = desk.pgdrill(&["--help"]).stdout;
-    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let listed =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     let commands: Vec<&str> = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
     for command in commands.iter().filter(|command| !command.is_empty() && **command != "help") {
         assert!(page(&format!("pgdrill-{command}")).unwrap().contains("SYNOPSIS"), "{command}");

@@ -31,7 +31,8 @@ fn installed() -> Desk {
     fs::create_dir_all(release.join("bin")).unwrap();
     symlink(assert_cmd::cargo::cargo_bin!("pgdrill"), release.join("bin/pgdrill")).unwrap();
     symlink(top().join("ci"), release.join("ci")).unwrap();
-    for (name, text) in [("smoke/good", GOOD), ("smoke/other", GOOD), ("pitr/bad", BAD), ("pitr/good", GOOD)] {
+    for (name, text) in [("smoke/good", GOOD), ("smoke/other", GOOD), ("pitr/bad", BAD), ("pitr/good", GOOD)]
+    {
         let path = release.join(format!("scenarios/{name}.yaml"));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -44,16 +45,27 @@ fn here(desk: &Desk, text: &str) -> String {
     let release = desk.path("release").display().to_string();
     let state = desk.path("state").display().to_string();
     let text = text.replace("/usr/share/pgdrill", &release).replace("/opt/pgdrill", &release);
-    text.replace("/var/lib/pgdrill", &state).replace("/evidence", &state).replace("%S", &state).replace("%C", &state)
+    text.replace("/var/lib/pgdrill", &state)
+        .replace("/evidence", &state)
+        .replace("%S", &state)
+        .replace("%C", &state)
 }
 
 /// Runs a script with these variables alone beside those of an account.
 fn run(desk: &Desk, shell: &[&str], script: &str, env: &[(String, String)]) -> Done {
     let mut command = Command::new(shell[0]);
-    command.args(&shell[1..]).arg(here(desk, script)).current_dir(desk.path(".")).stdin(Stdio::null()).env_clear();
+    command
+        .args(&shell[1..])
+        .arg(here(desk, script))
+        .current_dir(desk.path("."))
+        .stdin(Stdio::null())
+        .env_clear();
     let bin = desk.path("release/bin").display().to_string();
     command.env("PATH", format!("{bin}:{}", std::env::var("PATH").unwrap()));
-    command.env("PGDRILL_WORKSPACE", desk.path("w")).env("PGDRILL_RUNTIME", "local").env("HOME", desk.path("."));
+    command
+        .env("PGDRILL_WORKSPACE", desk.path("w"))
+        .env("PGDRILL_RUNTIME", "local")
+        .env("HOME", desk.path("."));
     for (name, value) in env {
         command.env(name, here(desk, value));
     }
@@ -74,7 +86,10 @@ fn block(text: &str, behind: &str) -> String {
 fn variables(manifest: &str) -> Vec<(String, String)> {
     let lines: Vec<&str> = manifest.lines().map(str::trim).collect();
     let pairs = lines.windows(2).filter_map(|pair| {
-        Some((pair[0].strip_prefix("- name: ")?.to_owned(), pair[1].strip_prefix("value: ")?.trim_matches('"').to_owned()))
+        Some((
+            pair[0].strip_prefix("- name: ")?.to_owned(),
+            pair[1].strip_prefix("value: ")?.trim_matches('"').to_owned(),
+        ))
     });
     pairs.collect()
 }
@@ -112,7 +127,10 @@ fn the_indexes_of_a_job_together_are_the_run_in_one_piece() {
     let (shards, report) = (parts[1], parts[2]);
     for index in 0..3 {
         let mut env = variables(shards);
-        assert!(env.contains(&("SHARDS".to_owned(), "3".to_owned())) && shards.contains("completions: 3\n"), "{env:?}");
+        assert!(
+            env.contains(&("SHARDS".to_owned(), "3".to_owned())) && shards.contains("completions: 3\n"),
+            "{env:?}"
+        );
         env.push(("JOB_COMPLETION_INDEX".to_owned(), index.to_string()));
         let done = run(&desk, &["bash", "-euc"], &block(shards, "- |"), &env);
         assert!([0, 1].contains(&done.code), "{index}: {} {}", done.stdout, done.stderr);
@@ -229,12 +247,15 @@ fn the_unit_of_systemd_keeps_its_state_where_it_may_write() {
     let text = pipeline("systemd/pgdrill-nightly.service");
     let command = text.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     let own = text.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('='));
-    let mut env: Vec<(String, String)> = own.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let mut env: Vec<(String, String)> =
+        own.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     // Its socket's path would be too long on this desk.
     env.retain(|(name, _)| name != "PGDRILL_WORKSPACE");
     run(&desk, &["sh", "-ec"], command, &env).ends_with(0);
     is_junit(&desk.path("state/pgdrill/nightly/junit.xml"), 2);
-    assert!(desk.path("state/pgdrill/runs/chain.txt").exists() && text.contains("\nStateDirectory=pgdrill\n"));
+    assert!(
+        desk.path("state/pgdrill/runs/chain.txt").exists() && text.contains("\nStateDirectory=pgdrill\n")
+    );
 }
 
 #[test]
@@ -246,10 +267,12 @@ fn the_cron_job_of_kubernetes_writes_to_its_volumes_alone() {
         found.trim_matches(['[', ']']).replace(", ", " ")
     };
     let command = line("command: ").strip_prefix("tini -- ").unwrap().to_owned();
-    let before: BTreeSet<_> = fs::read_dir(desk.path(".")).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    let before: BTreeSet<_> =
+        fs::read_dir(desk.path(".")).unwrap().flatten().map(|entry| entry.file_name()).collect();
     run(&desk, &["sh", "-ec"], &format!("{command} {}", line("args: ")), &variables(&text)).ends_with(0);
     is_junit(&desk.path("state/nightly/junit.xml"), 2);
-    let after: BTreeSet<_> = fs::read_dir(desk.path(".")).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    let after: BTreeSet<_> =
+        fs::read_dir(desk.path(".")).unwrap().flatten().map(|entry| entry.file_name()).collect();
     let new: Vec<_> = after.difference(&before).map(|name| name.to_string_lossy()).collect();
     assert_eq!(new, ["state", "w"], "of which the first is the volume of evidence, the second the workspace");
 }

@@ -98,7 +98,8 @@ pub fn script(path: &str, text: &str, executable: bool) -> Vec<Problem> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let place = path.starts_with("ci/") || path.starts_with(".ci/");
     let is_script = text.starts_with("#!") || name.ends_with(".sh") || !name.contains('.');
-    if !place || !is_script || name == "Dockerfile" {
+    let foreign = ["Dockerfile", "Jenkinsfile"].contains(&name);
+    if !place || !is_script || foreign {
         return Vec::new();
     }
     let mut problems = Vec::new();
@@ -171,6 +172,7 @@ fn a_careless_script_is_seen() {
     assert_eq!(script("ci/a.sh", "#!/bin/sh\n# Comment.\ncd /\nset -eu\n", true).len(), 1);
     assert_eq!(script("ci/a", "#!/usr/bin/env bash\n# Comment.\n\nset -euo pipefail\n", true).len(), 0);
     assert_eq!(script("ci/deny.toml", "x = 1\n", false).len(), 0);
+    assert_eq!(script("ci/a/Jenkinsfile", "pipeline {}\n", false).len(), 0);
     // The engine's scripts are templates, and answer the server by their own rules.
     assert_eq!(script("harness/engine/src/sh/archive.sh", "cp a b\n", false).len(), 0);
 }

@@ -84,7 +84,12 @@ fn every_script_stops_at_its_first_error_and_can_be_run() {
 fn pipelines_are_pinned_bounded_and_keep_secrets() {
     let tree = Tree::read();
     let rules = [pipelines::pinned, pipelines::bounded, pipelines::injected, pipelines::secret];
-    none(&tree.texts().flat_map(|(path, text)| rules.iter().flat_map(move |rule| rule(path, text))).collect::<Vec<_>>());
+    none(
+        &tree
+            .texts()
+            .flat_map(|(path, text)| rules.iter().flat_map(move |rule| rule(path, text)))
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
