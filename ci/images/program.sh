@@ -18,7 +18,8 @@ version_of() {
 # curl tells the webhook of ci/nightly.sh.
 with_program() {
     shift
-    # shellcheck disable=SC2154 # build's: the archive, and what runs a program with mounts of its own
+    # The hooks' $1 is the image's directory; program and alone are build's.
+    # shellcheck disable=SC2016,SC2154
     "${alone[@]}" mmdebstrap --include=tini,curl,ca-certificates \
         --customize-hook='mkdir -p "$1/'"$share"'" "$1/workspace" "$1/evidence"' \
         --customize-hook="tar -xzf '$program' --strip-components=1 --no-same-owner -C \"\$1/$share\"" \
