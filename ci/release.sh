@@ -121,6 +121,29 @@ build() {
     fi
 }
 
+# The crates that the program is made of, and under which licences; most ask that their text goes along. Each text once.
+third_party() {
+    local crate licence directory text sum rest
+    local -A of=() where=()
+    printf 'The program is made of these crates.\n\n'
+    while IFS='|' read -r crate licence; do
+        printf '%s: %s\n' "$crate" "${licence:-see its text}"
+        for directory in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"${crate/ v/-}"{,/*}; do
+            for text in "$directory"/{LICEN[CS]E,COPYING,COPYRIGHT,NOTICE,UNLICENSE}*; do
+                [ -f "$text" ] || continue
+                read -r sum rest < <(sha256sum <"$text")
+                of[$sum]+=${of[$sum]:+, }$crate
+                where[$sum]=$text
+            done
+        done
+    done < <("${CARGO:-cargo}" tree --quiet --locked --package pgdrill --target "$target" --edges normal --no-dedupe --prefix none \
+        --format '{p}|{l}' | sed -n 's/^\([a-zA-Z0-9_-]* v[^ |]*\)\( (proc-macro)\)\{0,1\}|/\1|/p' | LC_ALL=C sort -u)
+    for sum in $(printf '%s\n' "${!where[@]}" | LC_ALL=C sort); do
+        printf '\n%s\nof %s\n\n' "$(printf '%0.s-' {1..79})" "${of[$sum]}"
+        cat "${where[$sum]}"
+    done
+}
+
 # What users need beside the program, in the places where systems look for it.
 gather() {
     local tree=$1 share=$1/share
@@ -132,6 +155,7 @@ gather() {
     env -i "$built" print completions bash >"$share/bash-completion/completions/pgdrill"
     env -i "$built" print completions zsh >"$share/zsh/site-functions/_pgdrill"
     env -i "$built" print completions fish >"$share/fish/vendor_completions.d/pgdrill.fish"
+    third_party >"$tree/THIRD-PARTY.txt"
     git ls-files -z -co --exclude-standard -- LICENSE LICENSE-APACHE LICENSE-MIT README.md CHANGELOG.md scenarios docs \
         ci/nightly.sh ci/pipelines | xargs -0 cp --parents -t "$tree"
     # Of the project's own sources, not for users.
