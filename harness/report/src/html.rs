@@ -59,6 +59,7 @@ pub fn runs(runs: &[Run], now_unix_us: i64, terms: &Terms<'_>) -> String {
         together::mutants(&chosen),
         runbook::part(&chosen),
         together::losses(&chosen),
+        together::repeated(&chosen),
         history::part(&chosen),
         drill::part(&chosen),
     ]

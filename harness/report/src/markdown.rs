@@ -8,6 +8,7 @@ use pgdrill_model::detection::{Detector, Matrix, Sight};
 use pgdrill_model::evidence::CommandEvidence;
 use pgdrill_model::run::Run;
 use pgdrill_model::runbook::{State, Timeline, is_rehearsed, of};
+use pgdrill_model::times::Times;
 use pgdrill_model::verdict::Verdict;
 
 use crate::text::alerts::seen;
@@ -45,6 +46,7 @@ pub fn runs(runs: &[Run]) -> String {
     }
     detection(&mut text, &Matrix::of(runs));
     alerts(&mut text, runs);
+    recovery_times(&mut text, runs);
     runs.iter().for_each(|run| timeline(&mut text, run));
     runbook(&mut text, runs);
     as_written(&mut text, runs);
@@ -112,6 +114,31 @@ fn alerts(text: &mut String, runs: &[Run]) {
             cell(&alert.cause),
             cell(&after),
             cell(&seen(alert))
+        );
+    }
+}
+
+/// How the times of recoveries are spread that were repeated.
+fn recovery_times(text: &mut String, runs: &[Run]) {
+    let repeated = || runs.iter().filter(|run| !run.repetitions.is_empty());
+    if repeated().next().is_none() {
+        return;
+    }
+    text.push_str("\n## Recovery times\n\n| scenario | PostgreSQL | recoveries | median | least | most |\n|---|---:|---:|---:|---:|---:|\n");
+    for run in repeated() {
+        let Some(times) = Times::of(run.measured().map(|recovery| recovery.took_us).collect()) else {
+            continue;
+        };
+        let shown = |us: u64| cell(&words::time(us));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} |",
+            cell(&run.header.scenario),
+            run.header.postgres,
+            times.count(),
+            shown(times.median()),
+            shown(times.least()),
+            shown(times.most())
         );
     }
 }

@@ -45,7 +45,7 @@ pub fn runs(runs: &[Run]) -> String {
     );
     text.gauge(
         "pgdrill_recovery_time_seconds",
-        "The recovery time of the newest drill; the longest of several.",
+        "The recovery time of the newest drill; the longest of several, the median of one that was repeated.",
         newest(&|run| history::recovery_time(run).map(seconds)),
     );
     text.gauge(

@@ -139,6 +139,9 @@ fn parts(place: &str, run: &Run) -> Markup {
     html! {
         (titled("Findings", false, findings::part(run)))
         (titled("Recovery time", false, time::recovery(run)))
+        @for Group { title, body } in several(&|page| text::repetitions::of_run(page, run)) {
+            (titled(&title, false, Some(body)))
+        }
         (titled("Acknowledged transactions", false, ledger::part(run)))
         (titled("Sweep", false, ledger::sweeps(run)))
         (titled("Timeline of the incident", false, time::incident(run)))

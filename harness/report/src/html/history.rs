@@ -65,9 +65,9 @@ fn row(chosen: &Chosen<'_>, line: &Line<'_>) -> Markup {
             td.n { (show_count(line.count(Verdict::Proven))) " of " (show_count(line.runs().len() as u64)) }
             td.n { (age) @if stale { " " b.bad { "STALE" } } }
             td.n { (recovery_time(newest).map_or_else(String::new, words::time)) }
-            td.n { (spread.map_or_else(String::new, |spread| words::time(spread.median))) }
-            td.n { @if let Some(spread) = spread.filter(|spread| spread.count > 1) {
-                (words::time(spread.least)) " to " (words::time(spread.most))
+            td.n { (spread.as_ref().map_or_else(String::new, |spread| words::time(spread.median()))) }
+            td.n { @if let Some(spread) = spread.filter(|spread| spread.count() > 1) {
+                (words::time(spread.least())) " to " (words::time(spread.most()))
             } }
         }
     }
@@ -96,7 +96,7 @@ fn chart(line: &Line<'_>) -> Markup {
         .collect();
     let longest = dots.iter().filter_map(|dot| dot.time).max().unwrap_or(0);
     let objective = line.newest().and_then(|run| run.header.rto_us);
-    let median = line.spread().map(|spread| spread.median);
+    let median = line.spread().map(|spread| spread.median());
     // An objective far above all times is told in words: it would press the times together.
     let drawn = objective.filter(|target| *target <= longest.saturating_mul(3));
     let whole = longest.max(drawn.unwrap_or(0)).max(1);

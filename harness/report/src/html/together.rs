@@ -8,7 +8,7 @@ use super::blocks::{groups, scrolled};
 use super::chosen::Chosen;
 use super::top::linked;
 use crate::text::alerts::{fired, seen};
-use crate::text::{faults, points};
+use crate::text::{faults, points, repetitions};
 use crate::words;
 
 /// Which alert fired, and how long after its cause.
@@ -75,4 +75,10 @@ pub(super) fn mutants(chosen: &Chosen<'_>) -> Option<Part> {
 pub(super) fn losses(chosen: &Chosen<'_>) -> Option<Part> {
     let group = groups(|page| points::losses(page, chosen.slice())).into_iter().next()?;
     Some(Part::new("losses", "Loss of acknowledged transactions", group.body))
+}
+
+/// Recoveries that were repeated, beside each other.
+pub(super) fn repeated(chosen: &Chosen<'_>) -> Option<Part> {
+    let group = groups(|page| repetitions::side_by_side(page, chosen.slice())).into_iter().next()?;
+    Some(Part::new("repeated", "Recovery times, side by side", group.body))
 }

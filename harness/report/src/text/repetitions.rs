@@ -9,7 +9,7 @@ use crate::page::{Cell, Column, Page, TIE, Tone};
 use crate::words;
 
 /// The phases of all recoveries of a run that repeated its last, and what they say together.
-pub(super) fn of_run(page: &mut Page, run: &Run) {
+pub(crate) fn of_run(page: &mut Page, run: &Run) {
     if run.repetitions.is_empty() {
         return;
     }
@@ -43,7 +43,7 @@ pub(super) fn of_run(page: &mut Page, run: &Run) {
 }
 
 /// Recoveries beside each other: a row for each run, the fastest first.
-pub(super) fn side_by_side(page: &mut Page, runs: &[Run]) {
+pub(crate) fn side_by_side(page: &mut Page, runs: &[Run]) {
     let mut all: Vec<(&Run, Times)> = runs
         .iter()
         .filter(|run| !run.repetitions.is_empty())
