@@ -9,6 +9,9 @@
 #   NIGHTLY_MAX_AGE    for how long a drill of these records may not have been proven [26h]
 #   NIGHTLY_STEP       `drills`: one machine of several runs its part; `report`: the arguments are directories of records, which
 #                      are told together [both, of this machine]
+#   NIGHTLY_KEY        a private key by which the records are signed, as `pgdrill report --sign` does [none]
+#   NIGHTLY_PUBLIC_KEY the public key of signatures that must be there already: where they were taken away, nothing is signed
+#                      anew; sign once by hand before [none]
 #   NIGHTLY_LINK       a link to this job, for the notification [of GitHub, GitLab or Jenkins, where it runs there]
 #   NIGHTLY_WEBHOOK    the URL that is told when it is not proven, by POST of {"text": ...} [none]; it is shown nowhere
 set -euo pipefail
@@ -87,6 +90,11 @@ if [ "$step" != drills ]; then
     "$pgdrill" report "${records[@]}" --max-age "$max_age" | tee "$out/history.txt" || worse "${PIPESTATUS[0]}"
     "$pgdrill" report "${records[@]}" --max-age "$max_age" --format html --out "$out/report.html" || worse $?
     "$pgdrill" report "${records[@]}" --format prometheus --out "$out/pgdrill.prom" || worse $?
+fi
+
+if [ -n "${NIGHTLY_KEY:-}" ]; then
+    say "signatures"
+    "$pgdrill" report "${records[@]}" --sign "$NIGHTLY_KEY" ${NIGHTLY_PUBLIC_KEY:+--key "$NIGHTLY_PUBLIC_KEY"} || worse $?
 fi
 
 if [ -n "${GITHUB_STEP_SUMMARY:-}" ] && [ -f "$out/summary.md" ]; then

@@ -291,6 +291,8 @@ pub struct Workspace {
 pub enum Print {
     /// The JSON Schema of scenario files, for editors
     Schema,
+    /// The JSON Schema of reports and records, for programs that read them
+    ReportSchema,
     /// Completions for a shell
     Completions {
         #[arg(value_enum)]

@@ -49,7 +49,7 @@ pub struct AlertEntry {
 macro_rules! alerts {
     ($($alert:ident $name:literal $unit:ident $limit:literal in $window:literal $doc:literal $blind:literal $then:literal;)+) => {
         /// Something that is wrong with a live server.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
         pub enum Alert {
             $(#[doc = $doc] #[serde(rename = $name)] $alert,)+
         }

@@ -123,7 +123,7 @@ pub struct Entry {
 macro_rules! rows {
     ($($row:ident $name:literal $doc:literal $entry:ident;)+) => {
         /// A step of the runbook as it was written.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
         pub enum AsWritten {
             $(#[doc = $doc] #[serde(rename = $name)] $row,)+
         }

@@ -30,7 +30,7 @@ pub struct CheckEntry {
 macro_rules! checks {
     ($($check:ident $name:literal $unit:literal $catches:ident [$($code:ident),+] $doc:literal $blind:literal;)+) => {
         /// One way to compare the recovered server with what was there.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
         pub enum Check {
             $(#[doc = $doc] #[serde(rename = $name)] $check,)+
         }

@@ -6,7 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// What a finding does to the verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Weight {
     /// Worth reading; the verdict stays.
@@ -37,7 +39,7 @@ pub struct CodeEntry {
 macro_rules! catalogue {
     ($($code:ident $name:literal $weight:ident $meaning:literal $advice:literal;)+) => {
         /// A stable name for one kind of finding. Codes are never renamed or reused.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
         pub enum Code {
             $(#[doc = $meaning] #[serde(rename = $name)] $code,)+
         }

@@ -173,7 +173,9 @@ impl fmt::Display for Detector {
 }
 
 /// What a detector made of a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sight {
     /// It did not come to look, or there was nothing for it to look at.

@@ -12,7 +12,7 @@ use crate::scenario::{Expect, Rpo};
 use crate::units::Major;
 
 /// Something that happened, and when.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Event {
     /// Microseconds since the run began.
     pub at_us: u64,
@@ -23,7 +23,7 @@ pub struct Event {
 }
 
 /// The vocabulary of a drill.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[expect(
     clippy::large_enum_variant,
@@ -80,7 +80,7 @@ pub enum Happening {
 }
 
 /// What is known of a run when it begins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Header {
     /// The run's id, unique on this host and beyond.
     pub id: String,
@@ -148,7 +148,7 @@ fn is_once(number: &u64) -> bool {
 }
 
 /// The machine that a drill ran on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Host {
     /// Operating system: `linux`.
     pub os: String,
@@ -161,7 +161,7 @@ pub struct Host {
 }
 
 /// The unit of a progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
     /// Bytes.
@@ -185,7 +185,7 @@ pub enum Unit {
 }
 
 /// How a step ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepStatus {
     /// It did what it says. What it found is in the findings.
@@ -199,7 +199,7 @@ pub enum StepStatus {
 }
 
 /// What teardown did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Teardown {
     /// Servers that were stopped.
     pub servers: Vec<String>,
@@ -219,7 +219,7 @@ impl Happening {
 }
 
 /// A step of the plan, as the record keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PlannedStep {
     /// Its name: `backup`, `disaster`, `load data`.
     pub name: String,

@@ -31,7 +31,7 @@ pub use safety::{RollbackEvidence, SafetyCopyEvidence};
 pub use triage::TriageEvidence;
 
 /// What a place says of itself; part of the record.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PlaceFacts {
     /// The runtime's name.
     pub runtime: String,
@@ -55,7 +55,7 @@ pub struct PlaceFacts {
 }
 
 /// One thing that was measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[expect(
     clippy::large_enum_variant,
@@ -105,7 +105,7 @@ pub enum Evidence {
 }
 
 /// What a running server said of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ServerEvidence {
     /// Its name in the drill: `primary`, `restored`.
     pub server: String,
@@ -116,7 +116,7 @@ pub struct ServerEvidence {
 }
 
 /// By what a database orders text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DatabaseCollations {
     /// The default.
     pub default: CollationVersion,
@@ -126,7 +126,7 @@ pub struct DatabaseCollations {
 }
 
 /// A collation with the version that a database recorded, and the one that its library has.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CollationVersion {
     /// `libc`, `icu` or `builtin`.
     pub provider: String,
@@ -141,7 +141,7 @@ pub struct CollationVersion {
 }
 
 /// What was loaded.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LoadEvidence {
     /// Rows by table.
     pub rows: BTreeMap<String, u64>,
@@ -159,7 +159,7 @@ pub struct LoadEvidence {
 }
 
 /// A base backup that was taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BackupEvidence {
     /// Its name in the workspace.
     pub name: String,
@@ -216,7 +216,7 @@ pub struct BackupEvidence {
 }
 
 /// What was there before the disaster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BaselineEvidence {
     /// The primary's WAL insert position before and after the measurement, which are equal on a quiet server.
     pub lsn: Lsn,
@@ -236,7 +236,7 @@ pub struct BaselineEvidence {
 }
 
 /// The content of one table, without any of its data.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TableContent {
     /// Number of rows.
     pub rows: u64,
@@ -245,7 +245,7 @@ pub struct TableContent {
 }
 
 /// A recovery, as far as it got.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RecoveryEvidence {
     /// How the backup was unpacked: `tar`, `copy`, `combine`, `native`.
     pub by: String,
@@ -328,7 +328,7 @@ pub struct RecoveryEvidence {
 }
 
 /// A backup that was not taken because it is not good.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PassedOverEvidence {
     /// Its name in the workspace.
     pub backup: String,
@@ -344,7 +344,7 @@ pub struct PassedOverEvidence {
 }
 
 /// How much of a backup was verified on its way to disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct VerifiedEvidence {
     /// Files that were read.
     pub files: u64,
@@ -359,7 +359,7 @@ pub struct VerifiedEvidence {
 }
 
 /// A file of WAL that was not in the archive and was saved elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LeftOverEvidence {
     /// Its name, as the server asks for it.
     pub name: String,
@@ -368,7 +368,7 @@ pub struct LeftOverEvidence {
 }
 
 /// A segment that was archived and not given to the server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NotGivenEvidence {
     /// Its name.
     pub segment: String,
@@ -377,7 +377,7 @@ pub struct NotGivenEvidence {
 }
 
 /// One phase of the recovery time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Phase {
     /// `detect`, `fetch`, `unpack`, `combine` (of an incremental backup), `start`, `replay`, `promote` or `first-write`.
     pub name: String,
@@ -386,7 +386,7 @@ pub struct Phase {
 }
 
 /// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckStatus {
     /// It looked at something, and found nothing wrong.
@@ -398,7 +398,7 @@ pub enum CheckStatus {
 }
 
 /// One check of one server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CheckRecord {
     /// Which.
     pub check: Check,

@@ -10,7 +10,9 @@ use crate::code::Code;
 use crate::finding::Stage;
 
 /// What a fault is done to, which also says where its step may stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Site {
     /// The server that is there, before it is lost.
@@ -42,7 +44,7 @@ impl Site {
 }
 
 /// What the restored server looks like to whoever only asks whether it is up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Looks {
     /// It started, answers, and is promoted: every light is green.
@@ -123,7 +125,7 @@ macro_rules! faults {
     ($($fault:ident $name:literal $site:ident [$($need:ident),*] $looks:ident $stage:ident [$($code:ident),*]
         $doc:literal $provokes:literal;)+) => {
         /// A deliberate damage, or a change that must not alarm anybody.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
         pub enum Fault {
             $(#[doc = $doc] #[serde(rename = $name)] $fault,)+
         }

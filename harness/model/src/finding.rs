@@ -48,7 +48,7 @@ impl Stage {
 
 /// Something that was seen, with what it means for the verdict (by its code) and the evidence for it. Holds no
 /// row data and no secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Finding {
     /// What kind of finding.
     pub code: Code,

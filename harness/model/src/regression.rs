@@ -21,7 +21,7 @@ mod rank_sum;
 pub const SIGNIFICANCE: f64 = 0.01;
 
 /// Recoveries that were proven before: what later ones are held against.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Baseline {
     /// The runs that they are of, the oldest first.
     pub runs: Vec<String>,

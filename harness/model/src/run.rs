@@ -1,5 +1,6 @@
 //! The record of a drill: the one thing that reports read.
 
+use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::check::Check;
@@ -20,7 +21,7 @@ use crate::verdict::Verdict;
 pub const SCHEMA: &str = "pgdrill.run/1";
 
 /// The record of one drill.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Run {
     /// Always [`SCHEMA`].
     pub schema: String,
@@ -111,7 +112,7 @@ pub struct Run {
 }
 
 /// How a step ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StepRecord {
     /// What was planned.
     #[serde(flatten)]
@@ -123,7 +124,7 @@ pub struct StepRecord {
 }
 
 /// An objective and what was measured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Objective {
     /// `rto`, `rpo` or `outage`.
     pub name: String,
@@ -141,6 +142,13 @@ pub struct Objective {
     /// What was measured of an RPO.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<LossEvidence>,
+}
+
+/// The JSON Schema of a record as it is written: one reference, and what it refers to in `$defs`.
+pub fn schema() -> serde_json::Value {
+    let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    let run = generator.subschema_for::<Run>();
+    serde_json::json!({ "$ref": run.get("$ref"), "$defs": generator.take_definitions(true) })
 }
 
 /// A recovery whose time was measured to its end.

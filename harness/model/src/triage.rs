@@ -21,7 +21,7 @@ pub use facts::{
 pub use signal::{Heading, SIGNALS, Severity, Signal, SignalEntry, Suspicion};
 
 /// A signal that the facts give, with the facts that do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Cause {
     /// The signal.
     pub signal: Signal,
@@ -30,7 +30,7 @@ pub struct Cause {
 }
 
 /// Something that was asked for and is not known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Unknown {
     /// What it is.
     pub what: String,
@@ -39,7 +39,7 @@ pub struct Unknown {
 }
 
 /// What the facts come to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Assessment {
     /// How bad it is; none where no fact says that anything is.
     pub severity: Option<Severity>,

@@ -34,6 +34,20 @@ impl FromStr for Lsn {
     }
 }
 
+impl schemars::JsonSchema for Lsn {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Lsn".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A position in the WAL, as PostgreSQL writes it.",
+            "type": "string",
+            "pattern": "^[0-9A-F]{1,8}/[0-9A-F]{1,8}$",
+        })
+    }
+}
+
 impl Serialize for Lsn {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -47,7 +61,9 @@ impl<'de> Deserialize<'de> for Lsn {
 }
 
 /// A PostgreSQL major version, such as 15.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Major(pub u16);
 

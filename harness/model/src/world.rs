@@ -84,7 +84,7 @@ pub trait Listener: Send + Sync {
 }
 
 /// An operating-system account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Owner {
     /// Numeric user id.
     pub uid: u32,

@@ -14,6 +14,10 @@ use serde_json::{Map, Value, json};
 
 use crate::detection;
 
+mod schema;
+
+pub use schema::schema;
+
 /// The name and version of the report's form.
 pub const SCHEMA: &str = "pgdrill.report/1";
 

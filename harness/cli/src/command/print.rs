@@ -19,6 +19,7 @@ pub(super) fn run(what: &Print) -> anyhow::Result<Exit> {
             bytes = serde_json::to_vec_pretty(&pgdrill_model::scenario::schema())?;
             bytes.push(b'\n');
         }
+        Print::ReportSchema => bytes = format!("{:#}\n", pgdrill_report::json::schema()).into_bytes(),
         Print::Completions { shell } => {
             clap_complete::generate(*shell, &mut Args::command(), "pgdrill", &mut bytes);
         }

@@ -135,3 +135,25 @@ fn a_night_whose_metrics_cannot_be_written_is_no_good_one() {
     done.ends_with(64);
     assert!(done.stderr.contains("pgdrill.prom"), "{}", done.stderr);
 }
+
+#[test]
+fn a_night_is_signed_by_the_key_that_it_is_given_and_not_where_a_signature_was_taken_away() {
+    let desk = Desk::new();
+    let (key, public) = (desk.path("KEY.pem"), desk.path("PUBLIC.pem"));
+    let openssl = |args: &[&str]| assert!(Command::new("openssl").args(args).status().unwrap().success());
+    let (own, shown) = (key.to_str().unwrap(), public.to_str().unwrap());
+    openssl(&["genpkey", "-algorithm", "ed25519", "-out", own]);
+    openssl(&["pkey", "-in", own, "-pubout", "-out", shown]);
+    let env = [("NIGHTLY_KEY", own)];
+    night(&desk, GOOD, &env).ends_with(0);
+    let both = [("NIGHTLY_KEY", own), ("NIGHTLY_PUBLIC_KEY", shown)];
+    night(&desk, GOOD, &both).ends_with(0);
+    let records = desk.path("e");
+    let checked = desk.pgdrill(&["report", records.to_str().unwrap(), "--check", "--key", shown]);
+    checked.ends_with(0);
+    assert!(checked.stdout.contains("2 records signed at"), "{}", checked.stdout);
+    let signatures =
+        below(&records).into_iter().find(|path| path.ends_with("chain.txt.intoto.jsonl")).unwrap();
+    fs::remove_file(signatures).unwrap();
+    night(&desk, GOOD, &both).ends_with(2);
+}

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::alert::Alert;
 
 /// An alert that was waited for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AlertEvidence {
     /// Which.
     pub alert: Alert,

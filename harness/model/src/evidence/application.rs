@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// An application that was started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ApplicationEvidence {
     /// On which server.
     pub server: String,
@@ -21,7 +21,7 @@ pub struct ApplicationEvidence {
 }
 
 /// A request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RequestEvidence {
     /// What a person would call it: `log in`, `place an order`.
     pub what: String,
@@ -37,7 +37,7 @@ pub struct RequestEvidence {
 }
 
 /// The time in which the application did not answer well.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OutageEvidence {
     /// When everything was last answered well before the loss, microseconds since the run began.
     pub last_good_us: u64,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::as_written::AsWritten;
 
 /// A step of the runbook that was carried out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AsWrittenEvidence {
     /// Which.
     pub row: AsWritten,
@@ -23,7 +23,7 @@ pub struct AsWrittenEvidence {
 }
 
 /// A command that was run, or was not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CommandEvidence {
     /// As it stands in the runbook.
     pub text: String,
@@ -37,7 +37,7 @@ pub struct CommandEvidence {
 }
 
 /// What was there when the commands were done.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FoundEvidence {
     /// Files that the data directory held before, and their bytes.
     pub files_before: u64,
@@ -79,7 +79,7 @@ pub struct FoundEvidence {
 }
 
 /// A command that asks whether all is well.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AskedEvidence {
     /// As it stands in the runbook.
     pub text: String,

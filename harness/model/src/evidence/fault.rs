@@ -7,7 +7,7 @@ use crate::code::Code;
 use crate::fault::Fault;
 
 /// A fault that was made. That it is there means that something is not what it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FaultEvidence {
     /// Which.
     pub fault: Fault,
@@ -20,7 +20,7 @@ pub struct FaultEvidence {
 }
 
 /// What PostgreSQL alone said when it was to stop at a mark.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BareEvidence {
     /// The mark.
     pub mark: String,
@@ -34,7 +34,9 @@ pub struct BareEvidence {
 }
 
 /// What came of a mutant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum MutantOutcome {
     /// The recovery or a check of the scenario noticed it.
@@ -60,7 +62,7 @@ impl MutantOutcome {
 }
 
 /// A damaged copy of the drill's own backup or archive, recovered and checked as the drill was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MutantEvidence {
     /// What was done to the copy.
     pub fault: Fault,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::units::Lsn;
 
 /// What writers did, as they saw it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WorkEvidence {
     /// The server that they wrote to.
     pub server: String,
@@ -31,7 +31,7 @@ pub struct WorkEvidence {
 }
 
 /// A named instant, by everything that a recovery can be given as its target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MarkEvidence {
     /// Its name, which is also that of its restore point.
     pub name: String,
@@ -48,7 +48,7 @@ pub struct MarkEvidence {
 }
 
 /// A point in the WAL at which replay stops, or stopped.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PointEvidence {
     /// The end of the last record that is replayed.
     pub lsn: Option<Lsn>,
@@ -63,7 +63,7 @@ pub struct PointEvidence {
 }
 
 /// How far the archived WAL reaches, and why it ends there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WalEndEvidence {
     /// The end of the last record that can be read.
     pub lsn: Option<Lsn>,
@@ -85,7 +85,7 @@ pub struct WalEndEvidence {
 }
 
 /// What became of the transactions of the drill's writers, by the ledger.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TallyEvidence {
     /// The server that was looked at.
     pub server: String,
@@ -118,7 +118,7 @@ pub struct TallyEvidence {
 }
 
 /// What was lost of what had been acknowledged.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LossEvidence {
     /// Transactions.
     pub transactions: u64,
@@ -131,7 +131,7 @@ pub struct LossEvidence {
 }
 
 /// A sweep over recovery points.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SweepEvidence {
     /// Targets that were asked for.
     #[serde(default)]
@@ -178,7 +178,7 @@ pub struct SweepEvidence {
 }
 
 /// Where a timeline left the one before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ForkEvidence {
     /// The timeline.
     pub timeline: u32,

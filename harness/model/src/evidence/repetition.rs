@@ -6,7 +6,7 @@ use super::Phase;
 use crate::verdict::Verdict;
 
 /// One more recovery of the same backup from the same archive, after the drill's own, and checked as that was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RepetitionEvidence {
     /// Which: the drill's own is the first.
     pub number: u64,
@@ -24,7 +24,7 @@ pub struct RepetitionEvidence {
 }
 
 /// What replay took by the server's own words, `redo done at ... system usage: ...` (`PerformWalRecovery`, `xlogrecovery.c`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RedoEvidence {
     /// Processor time of the startup process in its own code.
     pub user_us: u64,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A safety copy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SafetyCopyEvidence {
     /// Of which server.
     pub server: String,
@@ -20,7 +20,7 @@ pub struct SafetyCopyEvidence {
 }
 
 /// A return to the safety copy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RollbackEvidence {
     /// To which server.
     pub server: String,

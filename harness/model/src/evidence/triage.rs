@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::triage::{Assessment, Escalation, Facts, Severity};
 
 /// A triage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TriageEvidence {
     /// Of which server.
     pub server: String,

@@ -16,7 +16,7 @@ use super::{Placed, Step};
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// The application of a drill.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Application {
     /// Somebody's own; none is the stand-in: a trading API and its web, which place orders through PgBouncer.
     pub own: Option<OwnApplication>,
@@ -31,7 +31,7 @@ impl Default for Application {
 }
 
 /// Somebody's own application.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OwnApplication {
     /// A command for this host's shell that starts it and returns.
     pub start: String,

@@ -18,7 +18,7 @@ use crate::units::show_duration;
 const LONGEST_COMMAND: usize = 400;
 
 /// How WAL is archived, and how a server that recovers is given it back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Archive {
     /// By which means.
     pub by: ArchiveBy,

@@ -16,7 +16,7 @@ use super::{Backup, BackupFormat, Disaster, Method, Scenario, Step};
 use crate::as_written::{AsWritten, Need, ROWS, Stands};
 
 /// A step of the runbook to be carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RunbookStep {
     /// Which.
     pub row: AsWritten,

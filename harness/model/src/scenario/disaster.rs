@@ -9,7 +9,7 @@ use super::value::Statement;
 use super::wrong::Words;
 
 /// What is lost, and how.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Disaster {
     /// SIGKILL of the postmaster; its files stay, and nobody uses them.

@@ -143,7 +143,7 @@ pub struct Placed<T> {
 }
 
 /// What is loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Data {
     /// Rows of `"Order"`; all other tables follow from it.
     pub orders: u64,
@@ -204,7 +204,7 @@ pub enum Step {
 }
 
 /// SQL to run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Sql {
     /// One or more statements.
     pub run: String,
@@ -216,21 +216,21 @@ pub struct Sql {
 }
 
 /// A switch of the WAL segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SwitchWal {
     /// How long the archiver may take.
     pub within: Duration,
 }
 
 /// A crash of the server, after which it recovers by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Crash {
     /// How long it may take to come back.
     pub within: Duration,
 }
 
 /// A recovery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Recover {
     /// How the backup is unpacked; none follows the backup's format.
     pub by: Option<RecoverBy>,
@@ -309,7 +309,7 @@ impl RecoverBy {
 }
 
 /// How a drill must end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Expect {
     /// With which verdict.
     pub verdict: Verdict,

@@ -13,7 +13,7 @@ use super::wrong::Words;
 use crate::units::{show_bytes, show_count, show_duration};
 
 /// What recovery must achieve.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Objectives {
     /// The longest time from the disaster to the first application write on the recovered server.
     pub rto: Option<Duration>,
@@ -24,7 +24,7 @@ pub struct Objectives {
 }
 
 /// The most that may be lost of what was acknowledged before the disaster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rpo {
     /// So many transactions.

@@ -30,7 +30,7 @@ impl CopyBy {
 }
 
 /// A return to the safety copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Rollback {
     /// How long the server may take to come back.
     pub within: Duration,

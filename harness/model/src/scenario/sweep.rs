@@ -11,7 +11,7 @@ use super::value::{FromText, Span, read_from_text, whole_number};
 use super::wrong::Words;
 
 /// A sweep over recovery points.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Sweep {
     /// How many targets.
     pub targets: u32,

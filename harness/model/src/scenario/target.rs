@@ -16,7 +16,7 @@ use super::wrong::Words;
 use crate::units::{Lsn, show_time};
 
 /// Where a recovery stops.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Target {
     /// At which point.
     pub at: Point,
@@ -25,7 +25,7 @@ pub struct Target {
 }
 
 /// A point at which a recovery can stop.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Point {
     /// The end of the archive.
@@ -71,7 +71,7 @@ impl MarkBy {
 }
 
 /// Along which timeline a recovery goes (`recovery_target_timeline`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Timeline {
     /// The newest that the archive knows.

@@ -9,7 +9,7 @@ use super::slot::Slot;
 use super::value::Span;
 
 /// A triage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Triage {
     /// How long it may take, whatever hangs.
     pub within: Duration,

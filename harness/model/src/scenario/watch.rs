@@ -12,14 +12,14 @@ use super::wrong::Words;
 use crate::alert::{ALERTS, Alert};
 
 /// A watch on the server that is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Watch {
     /// By what windows, and limits that are times, are divided.
     pub scale: u32,
 }
 
 /// An alert that must fire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Awaited {
     /// Which.
     pub alert: Alert,

@@ -14,7 +14,7 @@ use super::wrong::Words;
 use crate::units::{parse_bytes, show_bytes, show_count, show_duration};
 
 /// Seeded writers that place orders, each on its own connection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Work {
     /// How many.
     pub writers: u16,
@@ -29,7 +29,7 @@ pub struct Work {
 }
 
 /// When a workload ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WorkUntil {
     /// After this time.

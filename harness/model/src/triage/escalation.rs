@@ -11,7 +11,9 @@ use crate::units::show_duration;
 pub const UNRESOLVED: Duration = Duration::from_secs(30 * 60);
 
 /// Why an incident is escalated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// It is not resolved in time.
@@ -46,7 +48,7 @@ impl Reason {
 }
 
 /// A rule that applies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Escalation {
     /// Which.
     pub reason: Reason,

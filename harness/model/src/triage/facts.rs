@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Unknown;
 
 /// A fact.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fact<T> {
     /// What it is.
@@ -39,7 +39,7 @@ impl<T> Fact<T> {
 }
 
 /// Everything that was found out about a server and what is around it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Facts {
     /// The server, by its place and role, without any password.
@@ -83,7 +83,7 @@ pub struct Facts {
 }
 
 /// What a connection came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reach {
     /// In one word.
     pub state: State,
@@ -100,7 +100,7 @@ pub struct Reach {
 }
 
 /// What a server is like, seen from here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// It answers, and may be written to.
@@ -162,7 +162,7 @@ impl State {
 }
 
 /// How a connection is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tls {
     /// A Unix socket.
@@ -178,7 +178,7 @@ pub enum Tls {
 }
 
 /// Whether a server recovers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Recovery {
     /// `pg_is_in_recovery()`.
     pub in_recovery: bool,
@@ -191,7 +191,7 @@ pub struct Recovery {
 }
 
 /// Connections of clients.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Connections {
     /// So many are there.
     pub used: u64,
@@ -202,7 +202,7 @@ pub struct Connections {
 }
 
 /// A pooler (PgBouncer).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Pooler {
     /// Its place and role, without any password.
@@ -218,7 +218,7 @@ pub struct Pooler {
 }
 
 /// A pool: the connections of a user to a database.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Pool {
     /// The database.
     pub database: String,
@@ -237,7 +237,7 @@ pub struct Pool {
 }
 
 /// A disk, by a directory on it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Disk {
     /// The directory.
     pub path: String,
@@ -246,7 +246,7 @@ pub struct Disk {
 }
 
 /// How full a disk is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Space {
     /// The part that is taken, of what an unprivileged account can have, 0 to 1.
     pub used: f64,
@@ -255,7 +255,7 @@ pub struct Space {
 }
 
 /// How WAL is archived.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Archiver {
     /// `archive_mode`: `off`, `on` or `always`.
     pub mode: String,
@@ -278,7 +278,7 @@ pub struct Archiver {
 }
 
 /// Who streams from a server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Replication {
     /// Each of them.
     pub standbys: Vec<Standby>,
@@ -287,7 +287,7 @@ pub struct Replication {
 }
 
 /// A row of `pg_stat_replication`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Standby {
     /// `application_name`.
     pub name: String,
@@ -302,7 +302,7 @@ pub struct Standby {
 }
 
 /// A replication slot.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Slot {
     /// Its name.
     pub name: String,
@@ -315,7 +315,7 @@ pub struct Slot {
 }
 
 /// A session that has been at something for long, or that blocks others.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Query {
     /// The server process.
@@ -348,7 +348,7 @@ impl Query {
 }
 
 /// Somebody who waits for a lock.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct LockWait {
     /// The server process.
@@ -366,7 +366,7 @@ pub struct LockWait {
 }
 
 /// What the server's page checksums say.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Checksums {
     /// `data_checksums`.
     pub enabled: bool,
@@ -375,7 +375,7 @@ pub struct Checksums {
 }
 
 /// Pages of a database that failed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DatabaseChecksums {
     /// The database; objects that all databases share are told as such.
     pub database: String,
@@ -386,7 +386,7 @@ pub struct DatabaseChecksums {
 }
 
 /// Transactions that ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Transactions {
     /// With COMMIT.
     pub committed: u64,
@@ -405,7 +405,7 @@ impl Transactions {
 }
 
 /// What an application says of its health.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Health {
     /// Where it was asked, without what may be secret in it.
     pub url: String,
@@ -416,7 +416,7 @@ pub struct Health {
 }
 
 /// Where an application shows its metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Metrics {
     /// Where it was asked, without what may be secret in it.
     pub url: String,

@@ -10,7 +10,9 @@ use super::Facts;
 use super::reading as read;
 
 /// How bad an incident is, as the runbook defines it. The worst is the least.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub enum Severity {
     /// Critical: complete unavailability of the database.
     P0,
@@ -41,7 +43,9 @@ impl fmt::Display for Severity {
 }
 
 /// Under which heading of the troubleshooting guide a signal is looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Heading {
     /// The server, the pool, the network.
@@ -119,7 +123,7 @@ macro_rules! severity {
 macro_rules! signals {
     ($($signal:ident $name:literal $severity:ident $heading:ident $suspicion:ident $doc:literal $then:literal $reads:path;)+) => {
         /// Something that the facts can speak for.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
         pub enum Signal {
             $(#[doc = $doc] #[serde(rename = $name)] $signal,)+
         }
