@@ -206,8 +206,8 @@ fn tally(server: Name, judgement: &Judgement, wal_commits: u64) -> TallyEvidence
     let loss = judgement.span.map_or_else(LossEvidence::default, |span| LossEvidence {
         transactions: span.transactions,
         rows: span.rows,
-        time_us: span.micros.unwrap_or_default(),
-        wal_bytes: span.wal_bytes.unwrap_or_default(),
+        time_us: span.micros,
+        wal_bytes: span.wal_bytes,
     });
     TallyEvidence {
         server: server.name().to_owned(),

@@ -202,6 +202,9 @@ catalogue! {
     TransactionsLost "TRANSACTIONS_LOST" Disproves
         "Transactions that the server acknowledged, and that recovery had to bring back, are not there."
         "The message counts them and names the first. State what may be lost as `objectives: { rpo: ... }`.";
+    RpoExceeded "RPO_EXCEEDED" Disproves
+        "More acknowledged work was lost than the recovery point objective allows."
+        "The message says how much, and where the WAL ended. Archive more often, or stream WAL to the archive.";
     TransactionsUnexpected "TRANSACTIONS_UNEXPECTED" Disproves
         "Transactions are there that came after the recovery point, were rolled back, or were never made."
         "Recovery went past its target, or something else wrote to the server.";
@@ -286,9 +289,6 @@ catalogue! {
     RepetitionUndecided "REPETITION_UNDECIDED" Unverifies
         "Of a repeated recovery nobody could tell whether it is proven, or how long it took."
         "The message says why. Run the drill again with room and time for it.";
-    RpoExceeded "RPO_EXCEEDED" Disproves
-        "More acknowledged work was lost than the recovery point objective allows."
-        "The message says how much, and where the WAL ended. Archive more often, or stream WAL to the archive.";
     RecoveryPointWrong "RECOVERY_POINT_WRONG" Disproves
         "A recovery point of a sweep does not hold what it must, or could not be reached."
         "The message names the first such point; recover to it for a closer look.";

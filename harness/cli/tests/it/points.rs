@@ -254,3 +254,19 @@ fn what_cannot_be_reached_is_refused_before_anything_is_restored(
         record["places"]
     );
 }
+
+/// Where nothing comes back there is no last recovered acknowledgment to count from, and yet all of it is lost.
+#[rstest]
+#[case::in_time("1ms")]
+#[case::in_bytes("1KiB")]
+#[case::in_transactions("1 transaction")]
+fn everything_lost_is_within_no_objective(#[case] rpo: &str) {
+    let desk = Desk::new();
+    let text = format!(
+        "title: t\ndata: {{ orders: 10 }}\nsteps:\n  - backup: {{ format: plain }}\n  - work: {{ writers: 2, transactions: 50 }}\n  - disaster: lose-primary\n  - recover\n  - check: {{ row-counts: all, ledger: all }}\nobjectives: {{ rpo: {rpo} }}\n"
+    );
+    desk.drill(&text, &[]).ends_with(1);
+    let record = desk.record();
+    assert_eq!(record["tallies"][0]["recovered"], 0);
+    assert_eq!(findings(&record)[0].0, "RPO_EXCEEDED", "{:?}", findings(&record));
+}

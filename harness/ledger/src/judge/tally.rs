@@ -50,18 +50,18 @@ impl Witnesses {
     }
 }
 
-/// How much was lost: from the last recovered commit before the first lost one, to the last lost one.
+/// How much was lost: from the last recovered commit before the first lost one, to the last lost one. Where none was recovered
+/// before, it begins with the first lost one, and its WAL where replay stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Transactions that are lost.
     pub transactions: u64,
     /// Rows that they had added.
     pub rows: u64,
-    /// Microseconds between the acknowledgements of `since` and of the last lost one; none where nothing was recovered
-    /// before.
-    pub micros: Option<u64>,
-    /// Bytes of WAL between them; none where nothing was recovered before.
-    pub wal_bytes: Option<u64>,
+    /// Microseconds from the acknowledgement of the one to that of the other.
+    pub micros: u64,
+    /// Bytes of WAL between them.
+    pub wal_bytes: u64,
     /// The last that was recovered before the first lost one.
     pub since: Option<Witness>,
 }
@@ -177,7 +177,7 @@ pub(super) fn judge(question: &Question<'_>) -> Judgement {
     judgement.foreign_commits = claims.claimed.iter().filter(|claimed| !**claimed).count() as u64;
     judgement.count_unknown(question.history, question.found);
     judgement.acknowledged = question.history.counts.acknowledged;
-    judgement.span = span(question.history, &judgement, &claims.index);
+    judgement.span = span(question, &judgement, &claims.index);
     judgement
 }
 
@@ -304,7 +304,8 @@ impl Judgement {
 }
 
 /// How much was lost. Only then everything is gone through a second time.
-fn span(history: &History, judgement: &Judgement, index: &Index<'_>) -> Option<Span> {
+fn span(question: &Question<'_>, judgement: &Judgement, index: &Index<'_>) -> Option<Span> {
+    let history = question.history;
     let (first, last) = (judgement.lost.first?, judgement.lost.last?);
     let mut since: Option<Witness> = None;
     for (&number, writer) in &history.writers {
@@ -321,11 +322,15 @@ fn span(history: &History, judgement: &Judgement, index: &Index<'_>) -> Option<S
             }
         }
     }
+    // Where none was recovered before, everything is lost since the first of them: nobody was told anything earlier.
+    let began_us = since.map_or(first.time_us, |since| since.time_us);
+    let replayed = question.replayed.map(|replayed| replayed.reached).filter(|reached| *reached <= first.lsn);
+    let began = since.map(|since| since.lsn).or(replayed).unwrap_or(first.lsn);
     Some(Span {
         transactions: judgement.lost.count,
         rows: judgement.lost.rows,
-        micros: since.map(|since| last.time_us.saturating_sub(since.time_us).max(0).unsigned_abs()),
-        wal_bytes: since.map(|since| last.lsn.saturating_sub(since.lsn)),
+        micros: last.time_us.saturating_sub(began_us).max(0).unsigned_abs(),
+        wal_bytes: last.lsn.saturating_sub(began),
         since,
     })
 }

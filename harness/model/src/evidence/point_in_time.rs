@@ -124,7 +124,7 @@ pub struct LossEvidence {
     pub transactions: u64,
     /// Rows that they inserted or changed.
     pub rows: u64,
-    /// From the last recovered acknowledgment to the last one before the disaster.
+    /// From the last recovered acknowledgment to the last one before the disaster; from the first one where none was recovered.
     pub time_us: u64,
     /// Bytes of WAL between the recovery point and the last acknowledged commit.
     pub wal_bytes: u64,
