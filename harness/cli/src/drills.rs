@@ -132,7 +132,7 @@ impl Drills<'_> {
             outage_us: None,
             expect: None,
             repeat: 1,
-            baseline: None,
+            compared_with: None,
             host: world.host.clone(),
             jobs: world.jobs,
         }

@@ -73,7 +73,7 @@ pub fn compare(cells: &mut [Cell<'_>], known: &[Run], host: &Host) {
     for cell in cells {
         let Ok(plan) = &mut cell.plan else { continue };
         let kind = Kind::with(&plan.scenario, plan.postgres, &plan.runtime, host);
-        plan.baseline = Some(Baseline::of(known, &kind, &plan.scenario_sha256));
+        plan.compared_with = Some(Baseline::of(known, &kind, &plan.scenario_sha256));
     }
 }
 

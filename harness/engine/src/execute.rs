@@ -138,7 +138,7 @@ fn header(plan: &Plan, id: &str, world: &World<'_>) -> Header {
         faults: plan.faults(),
         mutants: plan.mutants(),
         repeat: plan.repeat(),
-        baseline: plan.baseline.clone(),
+        compared_with: plan.compared_with.clone(),
         archive: plan.archive.to_string(),
         rto_us: plan.rto.map(|rto| rto.as_micros() as u64),
         rpo: plan.rpo,

@@ -280,7 +280,7 @@ catalogue! {
     RecoverySlower "RECOVERY_SLOWER" Disproves
         "Recovery takes longer than in the baseline that it was compared with, by more than that differs from itself."
         "The message names the phase in which most of the time went. Compare what changed since: versions, settings, the machine, the way WAL is fetched.";
-    BaselineUnusable "BASELINE_UNUSABLE" Unverifies
+    ComparisonUndecided "COMPARISON_UNDECIDED" Unverifies
         "The baseline cannot tell whether recovery has become slower."
         "Make one with `pgdrill run SCENARIO --repeat 5` on this machine, with nothing beside it, and name its records with --baseline.";
     RecoveryNotRepeatable "RECOVERY_NOT_REPEATABLE" Disproves

@@ -128,8 +128,8 @@ pub struct Header {
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub repeat: u64,
     /// The recoveries that it must not be slower than.
-    #[serde(default, rename = "compared_with", skip_serializing_if = "Option::is_none")]
-    pub baseline: Option<Baseline>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared_with: Option<Baseline>,
     /// The machine.
     pub host: Host,
     /// How many drills shared the machine. With more than one, times are measured but objectives are not judged.

@@ -52,7 +52,7 @@ pub struct Plan {
     /// How the drill must end, when that is not `proven`.
     pub expect: Option<Expect>,
     /// The recoveries that this one must not be slower than.
-    pub baseline: Option<Baseline>,
+    pub compared_with: Option<Baseline>,
     /// How long the whole drill may take.
     pub time_limit: Duration,
 }

@@ -97,11 +97,11 @@ fn recoveries_are_held_against_those_before(#[case] percent: u64, #[case] code: 
 #[test]
 fn a_baseline_that_says_nothing_unverifies() {
     let run = sample::repeated_story(Some(Baseline::default())).run();
-    assert_eq!((run.verdict, codes(&run)), (Verdict::Unverified, vec![Code::BaselineUnusable]));
+    assert_eq!((run.verdict, codes(&run)), (Verdict::Unverified, vec![Code::ComparisonUndecided]));
     let mut few = sample::recoveries_before(60);
     few.times_us.truncate(1);
     let run = sample::repeated_story(Some(few)).run();
-    assert_eq!((run.verdict, codes(&run)), (Verdict::Unverified, vec![Code::BaselineUnusable]));
+    assert_eq!((run.verdict, codes(&run)), (Verdict::Unverified, vec![Code::ComparisonUndecided]));
     assert!(run.findings[0].message.contains("at least 100 are needed"), "{}", run.findings[0].message);
 }
 

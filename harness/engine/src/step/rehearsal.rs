@@ -105,7 +105,7 @@ fn header(main: &[Event], steps: &[Planned], checks: &[Check]) -> Option<Header>
         faults: Vec::new(),
         mutants: Vec::new(),
         repeat: 1,
-        baseline: None,
+        compared_with: None,
         expect: None,
         ..own?
     })

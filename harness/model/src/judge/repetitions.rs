@@ -51,7 +51,7 @@ fn missing(run: &mut Run) {
 /// Holds the recovery times against those of the baseline, where there is one. Times of drills that shared the machine are
 /// not compared.
 fn slower(run: &mut Run) {
-    let Some(baseline) = run.header.baseline.clone().filter(|_| run.header.jobs == 1) else { return };
+    let Some(baseline) = run.header.compared_with.clone().filter(|_| run.header.jobs == 1) else { return };
     let times = Times::of(run.measured().map(|recovery| recovery.took_us).collect());
     // Without any it is a recovery that failed, and that is told elsewhere.
     let Some(times) = times else { return };
@@ -61,7 +61,7 @@ fn slower(run: &mut Run) {
     }
     let Some(before) = Times::of(baseline.times_us.clone()) else {
         let message = "the baseline has no proven recovery by this scenario file, on this major, runtime and class of machine";
-        run.findings.push(Finding::new(Code::BaselineUnusable, Stage::Recover, message));
+        run.findings.push(Finding::new(Code::ComparisonUndecided, Stage::Recover, message));
         return;
     };
     match compare(&before, &times) {
@@ -72,7 +72,7 @@ fn slower(run: &mut Run) {
                 counted(times.count()),
                 counted(before.count()),
             );
-            run.findings.push(Finding::new(Code::BaselineUnusable, Stage::Recover, message));
+            run.findings.push(Finding::new(Code::ComparisonUndecided, Stage::Recover, message));
         }
         Comparison::Slower { probability } => {
             let message = format!(

@@ -49,7 +49,7 @@ pub fn compile(
         rpo: scenario.objectives.rpo,
         outage: scenario.objectives.outage,
         expect: scenario.expect,
-        baseline: None,
+        compared_with: None,
         time_limit: scenario.time_limit,
     })
 }

@@ -99,7 +99,7 @@ pub fn header() -> Header {
         outage_us: None,
         expect: None,
         repeat: 1,
-        baseline: None,
+        compared_with: None,
         host: Host { os: "linux".to_owned(), arch: "x86_64".to_owned(), cpus: 2, memory_bytes: 8 << 30 },
         jobs: 1,
     }

@@ -26,7 +26,7 @@ pub fn repeated_story(baseline: Option<Baseline>) -> Story {
                row-counts"
             .to_owned(),
     });
-    let mut story = until_disaster(Header { plan, repeat: 5, baseline, ..header() });
+    let mut story = until_disaster(Header { plan, repeat: 5, compared_with: baseline, ..header() });
     let redo = RedoEvidence { user_us: 150_000, system_us: 90_000, elapsed_us: 900_000 };
     let own = pgdrill_model::evidence::RecoveryEvidence { redo: Some(redo), ..recovery() };
     let mut held_all = vec![Happening::Measured(Evidence::Server(server("restored")))];
