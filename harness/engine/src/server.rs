@@ -16,7 +16,7 @@ use crate::clock::within;
 use crate::fault;
 use crate::log;
 use crate::session::{Door, Session, describe};
-use crate::settings::{AS_IS, HBA};
+use crate::settings::{AS_IS, HBA, PORT};
 use crate::shared_memory;
 use crate::workspace::{Workspace, trouble};
 
@@ -82,18 +82,21 @@ impl Server {
         self.start_again(workspace).await
     }
 
-    /// Removes the lock file of a postmaster that is gone. It names a process by its number, which says nothing in another place:
-    /// whoever has that number there would be taken for the postmaster (`CreateLockFile`, `src/backend/utils/init/miscinit.c`).
+    /// Removes the lock files of a postmaster that is gone: that of its data directory, and that of its socket. They name a process
+    /// by its number, which says nothing in another place: whoever has that number there would be taken for the postmaster
+    /// (`CreateLockFile`, `src/backend/utils/init/miscinit.c`).
     ///
     /// # Errors
     ///
     /// A file that cannot be removed.
-    pub fn forget_postmaster(data: &Path) -> Result<(), Unable> {
-        let path = data.join("postmaster.pid");
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(trouble(&path, &error)),
-            _ => Ok(()),
+    pub fn forget_postmaster(&self, data: &Path) -> Result<(), Unable> {
+        for path in [data.join("postmaster.pid"), self.socket.join(format!(".s.PGSQL.{PORT}.lock"))] {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(trouble(&path, &error)),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Starts the postmaster on the configuration that it had; does not wait for anything.

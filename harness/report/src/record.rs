@@ -159,6 +159,16 @@ mod tests {
         assert_eq!(open(&seal(&hostile, &Redactor::default())).unwrap(), hostile);
     }
 
+    proptest::proptest! {
+        /// A share of a disk that is used is no whole number; it must be read as the number that was written.
+        #[test]
+        fn a_number_with_a_fraction_does_not_break_the_seal(used in 0.0_f64..1.0) {
+            let mut value = sealed(&sample::proven());
+            value["used"] = json!(used);
+            open(&resealed(value)).unwrap();
+        }
+    }
+
     #[test]
     fn the_record_begins_with_its_form_and_ends_with_its_seal() {
         let record = sealed(&sample::proven());

@@ -123,7 +123,7 @@ fn the_lock_file_of_a_postmaster_that_is_gone_keeps_nobody_from_a_start() {
 data: { orders: 10 }
 steps:
   - backup
-  - sql: COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; sed -i 1s/.*/1/ postmaster.pid'
+  - sql: COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; sed -i 1s/.*/1/ postmaster.pid ../socket/primary/.s.PGSQL.5432.lock'
   - disaster: kill
   - safety-copy
   - recover

@@ -23,7 +23,7 @@ use crate::content::{Measure, measure};
 use crate::drill::Drill;
 use crate::recovery::first_write;
 use crate::recovery::replay::{in_recovery, paused_at};
-use crate::server::{LOOK_AGAIN, Server};
+use crate::server::LOOK_AGAIN;
 use crate::session::{Door, SUPERUSER, Session, describe};
 
 const NAME: Name = Name::AsWritten;
@@ -82,7 +82,7 @@ impl State {
 pub async fn start(drill: &mut Drill<'_>, data: &Path) -> Result<State, Unable> {
     let (clock, major, workspace) = (drill.clock, drill.postgres, drill.workspace);
     let server = drill.server(NAME)?;
-    Server::forget_postmaster(data)?;
+    server.forget_postmaster(data)?;
     server.start_as_is(workspace, data).await?;
     let door = Door::superuser(&server.socket, SUPERUSER);
     let until = clock.elapsed() + LIMIT;

@@ -91,7 +91,7 @@ async fn start(drill: &mut Drill<'_>, rollback: Rollback, to: Name) -> Result<()
         .recorder
         .happened(Happening::PlaceOpened { server: to.name().to_owned(), facts: place.facts().clone() });
     let mut server = Server::new(to, workspace, place);
-    Server::forget_postmaster(&workspace.data(to))?;
+    server.forget_postmaster(&workspace.data(to))?;
     server.start_again(workspace).await?;
     let door = Door::superuser(&server.socket, SUPERUSER);
     let server = drill.servers.entry(to).or_insert(server);
