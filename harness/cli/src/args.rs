@@ -122,7 +122,7 @@ pub struct Run {
 
     /// Draw drills from the seed, with faults, and run one after the other for so long, as in 1h; the first wrong verdict
     /// ends it
-    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, conflicts_with_all = ["list", "plan", "mutants"],
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, conflicts_with_all = ["list", "plan", "mutants", "project", "project_wal"],
           help_heading = "What to run")]
     pub lasting: Option<Duration>,
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use pgdrill_model::run::Run;
+use pgdrill_model::times::Times;
 use pgdrill_model::units::Major;
 
 use crate::matrix::Cell;
@@ -44,7 +45,7 @@ impl fmt::Display for Shard {
 pub fn take<'a>(cells: Vec<Cell<'a>>, shard: Shard, known: &[Run]) -> Vec<Cell<'a>> {
     let times = times(known);
     // What is not known takes as long as others do.
-    let usual = median(times.values().copied().collect()).unwrap_or(1);
+    let usual = Times::of(times.values().copied().collect()).map_or(1, |times| times.median());
     let weights: Vec<u64> = cells
         .iter()
         .map(|cell| times.get(&(cell.scenario.id.as_str(), cell.postgres)).copied().unwrap_or(usual).max(1))
@@ -59,12 +60,7 @@ fn times(known: &[Run]) -> BTreeMap<(&str, Major), u64> {
     for run in known {
         all.entry((&run.header.scenario, run.header.postgres)).or_default().push(run.took_us);
     }
-    all.into_iter().filter_map(|(of, times)| Some((of, median(times)?))).collect()
-}
-
-fn median(mut times: Vec<u64>) -> Option<u64> {
-    times.sort_unstable();
-    times.get(times.len() / 2).copied()
+    all.into_iter().filter_map(|(of, times)| Some((of, Times::of(times)?.median()))).collect()
 }
 
 /// In which of `parts` each is.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::event::Host;
 use crate::run::Run;
-use crate::scenario::SIZED;
+use crate::scenario::as_written;
 use crate::times::Times;
 use crate::units::Major;
 use crate::verdict::Verdict;
@@ -43,9 +43,7 @@ impl Kind {
 
     /// The same of the scenario as it is written, where this is one of another size.
     pub fn of_any_size(mut self) -> Self {
-        if let Some((id, _)) = self.scenario.split_once(SIZED) {
-            self.scenario = id.to_owned();
-        }
+        self.scenario = as_written(&self.scenario).0.to_owned();
         self
     }
 }
@@ -124,8 +122,7 @@ impl<'r> Line<'r> {
 /// where one did not come to an end.
 pub fn recovery_time(run: &Run) -> Option<u64> {
     if !run.repetitions.is_empty() {
-        return Times::of(run.measured().map(|recovery| recovery.took_us).collect())
-            .map(|times| times.median());
+        return run.times().map(|times| times.median());
     }
     let times: Option<Vec<u64>> = run.recoveries.iter().map(|recovery| recovery.rto_us).collect();
     times?.into_iter().max()

@@ -13,6 +13,7 @@ use crate::evidence::{
 };
 use crate::finding::Finding;
 use crate::scenario::Rpo;
+use crate::times::Times;
 use crate::units::Lsn;
 use crate::verdict::Verdict;
 
@@ -172,6 +173,11 @@ impl Run {
             Some(Measured { phases: &repetition.phases, took_us: repetition.rto_us?, redo: repetition.redo })
         });
         first.into_iter().chain(again)
+    }
+
+    /// Their times.
+    pub fn times(&self) -> Option<Times> {
+        Times::of(self.measured().map(|recovery| recovery.took_us).collect())
     }
 
     /// The checks whose holding the verdict rests on: each once, of however many servers.

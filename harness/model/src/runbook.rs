@@ -238,11 +238,11 @@ fn failed_as_expected(run: &Run) -> bool {
 
 /// What those drills that rehearse the runbook say of each step together, in its order: what failed in one is not made good by
 /// another.
-pub fn of(runs: &[Run]) -> Vec<(&'static Entry, State)> {
+pub fn of<'r>(runs: impl IntoIterator<Item = &'r Run>) -> Vec<(&'static Entry, State)> {
+    let rehearsals: Vec<&Run> = runs.into_iter().filter(|run| is_rehearsed(run)).collect();
     let together = |entry: &'static Entry| {
         let none = if entry.reads.is_none() { State::ByHand } else { State::NotRehearsed };
-        let rehearsals = runs.iter().filter(|run| is_rehearsed(run));
-        let worst = rehearsals.map(|run| entry.read(run)).min_by_key(State::rank);
+        let worst = rehearsals.iter().map(|run| entry.read(run)).min_by_key(State::rank);
         (entry, worst.unwrap_or(none))
     };
     STEPS.iter().map(together).collect()

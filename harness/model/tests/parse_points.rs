@@ -175,6 +175,8 @@ const WORK: Work = Work {
 #[case("work: { for: 250ms }", Work { until: WorkUntil::For(SECOND / 4), ..WORK })]
 #[case("work: { for: 1m 30s }", Work { until: WorkUntil::For(SECOND * 90), ..WORK })]
 #[case("work: { transactions: 1 }", Work { until: WorkUntil::Transactions(1), ..WORK })]
+#[case("work: { wal: 64MiB }", Work { until: WorkUntil::Wal(64 << 20), ..WORK })]
+#[case("work: { wal: 1_000 KiB }", Work { until: WorkUntil::Wal(1_000 << 10), ..WORK })]
 #[case("work: { transactions: 10_000 }", Work { until: WorkUntil::Transactions(10_000), ..WORK })]
 #[case("work: { rate: 1 }", Work { rate: Some(1), ..WORK })]
 #[case("work: { rate: 1_000_000 }", Work { rate: Some(1_000_000), ..WORK })]

@@ -181,6 +181,8 @@ const BEYOND: &[&str] = &[
     "work-stop-after-disaster",
     "work-stop-without-behind",
     "work-transactions-word",
+    "work-wal-and-for",
+    "work-wal-behind",
 ];
 
 #[test]

@@ -1,7 +1,23 @@
-//! The table of who notices which fault, as JSON.
+//! The table of who notices which fault: as JSON, and what of it the faces for people have in common.
 
 use pgdrill_model::detection::{Detector, Matrix, Sight};
 use serde_json::{Value, json};
+
+/// The detectors that had anything to do, by their place in a row.
+pub(crate) fn used(matrix: &Matrix) -> Vec<usize> {
+    let did = |at: &usize| matrix.rows.iter().any(|row| row.sights[*at] != Sight::NotApplicable);
+    (0..Detector::all().len()).filter(did).collect()
+}
+
+/// What stands in a cell, where there is room for any sign.
+pub(crate) fn symbol(sight: Sight) -> &'static str {
+    match sight {
+        Sight::NotApplicable => "",
+        Sight::Blind => "·",
+        Sight::Sometimes => "◐",
+        Sight::Seen => "●",
+    }
+}
 
 /// The table as a JSON value.
 pub(crate) fn value(matrix: &Matrix) -> Value {

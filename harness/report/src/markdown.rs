@@ -4,13 +4,13 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use pgdrill_model::code::Weight;
-use pgdrill_model::detection::{Detector, Matrix, Sight};
+use pgdrill_model::detection::{Detector, Matrix};
 use pgdrill_model::evidence::CommandEvidence;
 use pgdrill_model::run::Run;
 use pgdrill_model::runbook::{State, Timeline, is_rehearsed, of};
-use pgdrill_model::times::Times;
 use pgdrill_model::verdict::Verdict;
 
+use crate::detection::{symbol, used};
 use crate::text::alerts::seen;
 use crate::text::as_written::{how, left};
 use crate::text::faults::{score, why};
@@ -61,9 +61,7 @@ fn detection(text: &mut String, matrix: &Matrix) {
         return;
     }
     let all = Detector::all();
-    let used: Vec<usize> = (0..all.len())
-        .filter(|at| matrix.rows.iter().any(|row| row.sights[*at] != Sight::NotApplicable))
-        .collect();
+    let used = used(matrix);
     text.push_str("\n## Who notices what\n\n● noticed, ◐ in some runs, · looked and noticed nothing, blank: did not come to look\n\n| fault |");
     used.iter().for_each(|at| _ = write!(text, " {} |", all[*at]));
     text.push_str("\n|---|");
@@ -73,13 +71,7 @@ fn detection(text: &mut String, matrix: &Matrix) {
         let harmless = if row.fault.is_harmless() { " (harmless)" } else { "" };
         let _ = write!(text, "| {}{harmless} |", row.fault);
         for at in &used {
-            let symbol = match row.sights[*at] {
-                Sight::NotApplicable => "",
-                Sight::Blind => "·",
-                Sight::Sometimes => "◐",
-                Sight::Seen => "●",
-            };
-            let _ = write!(text, " {symbol} |");
+            let _ = write!(text, " {} |", symbol(row.sights[*at]));
         }
         text.push('\n');
     }
@@ -126,9 +118,7 @@ fn recovery_times(text: &mut String, runs: &[Run]) {
     }
     text.push_str("\n## Recovery times\n\n| scenario | PostgreSQL | recoveries | median | least | most |\n|---|---:|---:|---:|---:|---:|\n");
     for run in repeated() {
-        let Some(times) = Times::of(run.measured().map(|recovery| recovery.took_us).collect()) else {
-            continue;
-        };
+        let Some(times) = run.times() else { continue };
         let shown = |us: u64| cell(&words::time(us));
         let _ = writeln!(
             text,

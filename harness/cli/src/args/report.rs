@@ -16,7 +16,7 @@ pub struct Report {
     pub records: Vec<PathBuf>,
 
     /// What to make of them
-    #[arg(long, short, value_enum, default_value_t = Form::History)]
+    #[arg(long, short, value_enum, default_value_t = Form::History, conflicts_with_all = FORECAST)]
     pub format: Form,
 
     /// Where it goes; whole or not at all [default: standard output]
@@ -27,17 +27,20 @@ pub struct Report {
     pub project: Project,
 
     /// Only the newest record of each scenario, major, runtime and class of machine
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = FORECAST)]
     pub latest: bool,
 
     /// Could not verify, where the last proven drill of any of them is older, as in 26h: so that a job that does not run any
     /// more is noticed
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with_all = FORECAST)]
     pub max_age: Option<Duration>,
 
     #[command(flatten)]
     pub evidence: Evidence,
 }
+
+/// A forecast is of all records, and a text of its own.
+const FORECAST: [&str; 2] = ["project", "project_wal"];
 
 /// What is made of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

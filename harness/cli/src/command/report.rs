@@ -24,8 +24,7 @@ pub(super) fn run(args: &Report) -> anyhow::Result<Exit> {
     let now = clock::unix_micros();
     let exit = judge(&runs, args, now, !refused.is_empty());
     let runs = if args.latest { latest(&runs) } else { runs };
-    let mode = files::make_private();
-    let style = if args.out.is_some() { Style::default() } else { printer::style() };
+    let style = style(args);
     let told = match args.format {
         Form::History => table::text(&runs, now, args.max_age, style),
         Form::Text if runs.len() == 1 => runs.iter().map(|run| text::drill(run, style)).collect(),
@@ -40,22 +39,28 @@ pub(super) fn run(args: &Report) -> anyhow::Result<Exit> {
         ),
         Form::Prometheus => metrics::runs(&runs),
     };
-    match &args.out {
-        Some(path) => files::write_report(path, told.as_bytes(), mode)?,
-        None => printer::out(&told)?,
-    }
+    put(args, &told)?;
     Ok(exit)
 }
 
 /// Tells forecasts; without any, or with records that cannot be read, nobody knows.
 fn forecasted(runs: &[Run], wanted: Wanted, args: &Report, refused: bool) -> anyhow::Result<Exit> {
-    let style = if args.out.is_some() { Style::default() } else { printer::style() };
-    let (told, made) = forecast::text(runs, wanted, style);
-    match &args.out {
-        Some(path) => files::write_report(path, told.as_bytes(), files::make_private())?,
-        None => printer::out(&told)?,
-    }
+    let (told, made) = forecast::text(runs, wanted, style(args));
+    put(args, &told)?;
     Ok(if refused || made == 0 { Exit::Unverified } else { Exit::Proven })
+}
+
+/// Colours and the width of a terminal are for one.
+fn style(args: &Report) -> Style {
+    if args.out.is_some() { Style::default() } else { printer::style() }
+}
+
+/// Writes what is told to where it was asked for.
+fn put(args: &Report, told: &str) -> anyhow::Result<()> {
+    match &args.out {
+        Some(path) => files::write_report(path, told.as_bytes(), files::make_private()),
+        None => printer::out(told),
+    }
 }
 
 /// What the newest runs say together. What was mended since is not held against anybody; that a record cannot be read, or that

@@ -120,12 +120,22 @@ fn a_forecast_rests_on_three_sizes_or_is_refused() {
 #[case::no_records(&["--baseline", "nowhere"], "there is no such file or directory")]
 #[case::with_mutants(&["--repeat", "2", "--mutants"], "cannot be used with")]
 #[case::no_size(&["--project", "large"], "as in 64MB or 2TB")]
+#[case::in_a_soak(&["--project", "2TB", "--for", "1s"], "cannot be used with")]
 fn what_cannot_be_meant_is_refused(#[case] args: &[&str], #[case] words: &str) {
     let desk = Desk::new();
     let text = "title: t\nsteps:\n  - backup\n  - disaster: kill\n  - recover\n";
     let done: Done = desk.drill(text, args);
     done.ends_with(64);
     assert!(done.stderr.contains(words), "{}", done.stderr);
+}
+
+#[test]
+fn a_forecast_takes_no_flag_that_it_would_not_heed() {
+    for more in [&["--format", "json"][..], &["--latest"], &["--max-age", "1h"], &["--check"]] {
+        let done = Desk::new().pgdrill(&[&["report", "--project", "2TB"], more].concat());
+        done.ends_with(64);
+        assert!(done.stderr.contains("cannot be used with"), "{more:?}: {}", done.stderr);
+    }
 }
 
 #[test]

@@ -52,9 +52,8 @@ fn missing(run: &mut Run) {
 /// not compared.
 fn slower(run: &mut Run) {
     let Some(baseline) = run.header.compared_with.clone().filter(|_| run.header.jobs == 1) else { return };
-    let times = Times::of(run.measured().map(|recovery| recovery.took_us).collect());
     // Without any it is a recovery that failed, and that is told elsewhere.
-    let Some(times) = times else { return };
+    let Some(times) = run.times() else { return };
     // As long as there are more to come, nobody knows; if they do not come, that is told elsewhere.
     if times.count() < run.header.repeat {
         return;

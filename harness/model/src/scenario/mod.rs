@@ -65,7 +65,7 @@ pub use objectives::{Objectives, Rpo};
 pub(crate) use origins::Origins;
 pub use safety::{CopyBy, Rollback};
 pub use schema::schema;
-pub use size::SIZED;
+pub use size::as_written;
 pub use sweep::Sweep;
 pub use target::{Action, MarkBy, Point, Target, Timeline};
 pub use triage::Triage;

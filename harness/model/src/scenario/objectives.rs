@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::slot::Slot;
 use super::tree::found_text;
-use super::value::{FromText, Span, read_from_text, whole_number};
+use super::value::{FromText, Span, UNITS_OF_BYTES, bytes_in_words, read_from_text, whole_number};
 use super::wrong::Words;
 use crate::units::{show_bytes, show_count, show_duration};
 
@@ -78,11 +78,8 @@ impl FromText for RpoWord {
         if text == "any" {
             return Ok(Self(Rpo::Any));
         }
-        for (unit, factor) in [("KiB", 1_u64 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)] {
-            if let Some(number) = text.strip_suffix(unit) {
-                let bytes = whole_number(number.trim(), Self::WANTED)?;
-                return Ok(Self(Rpo::Bytes(bytes.saturating_mul(factor))));
-            }
+        if let Some(bytes) = bytes_in_words(text, Self::WANTED) {
+            return bytes.map(|bytes| Self(Rpo::Bytes(bytes)));
         }
         for unit in ["transactions", "transaction"] {
             if let Some(number) = text.strip_suffix(unit) {
@@ -96,7 +93,7 @@ impl FromText for RpoWord {
             ));
         }
         let hint = if matches!(text.bytes().last(), Some(b'b' | b'B' | b'k' | b'K' | b'M' | b'G')) {
-            "the units of bytes are KiB, MiB and GiB"
+            UNITS_OF_BYTES
         } else {
             Self::HINT
         };

@@ -255,7 +255,7 @@ value_schemas! {
     });
     WalBytes => json_schema!({
         "type": "string",
-        "pattern": "^\\s*(?!0+(\\.0+)?\\s*[A-Za-z])[0-9]+(_[0-9]+)*(\\.[0-9]{1,9})?\\s*(k|Ki?|Mi?|Gi?|Ti?)B\\s*$",
+        "pattern": "^\\s*(?!0+\\s*[KMG])[0-9]+(_[0-9]+)*\\s*(KiB|MiB|GiB)\\s*$",
         "examples": ["64MiB"],
     });
     Rate => json_schema!({

@@ -2,15 +2,19 @@
 
 use super::{Scenario, Step, WorkUntil};
 
-/// What stands in the id between the scenario and its size: `rto/tar@5M-orders`. No path of a scenario has it.
-pub const SIZED: &str = "@";
+/// What stands in the id between the scenario and its size: `rto/tar@5M-orders`.
+const SIZED: &str = "@";
+
+/// What follows a number of orders in it, and an amount of WAL.
+const ORDERS: &str = "-orders";
+const WAL: &str = "-wal";
 
 impl Scenario {
     /// The same with so many orders.
     #[must_use]
     pub fn of_orders(mut self, orders: u64) -> Self {
         self.data.orders = orders;
-        self.sized(&format!("{}-orders", short(orders, &[(1_000_000, "M"), (1_000, "k"), (1, "")])));
+        self.sized(&format!("{}{ORDERS}", short(orders, &[(1_000_000, "M"), (1_000, "k"), (1, "")])));
         self
     }
 
@@ -32,15 +36,26 @@ impl Scenario {
             "after its last backup the scenario has no `work` in the foreground that could write it",
         )?;
         work.until = WorkUntil::Wal(bytes);
-        self.sized(&format!("{}-wal", short(bytes, &[(1 << 30, "GiB"), (1 << 20, "MiB"), (1, "B")])));
+        self.sized(&format!("{}{WAL}", short(bytes, &[(1 << 30, "GiB"), (1 << 20, "MiB"), (1, "B")])));
         Ok(self)
     }
 
     /// What is of another size is another drill, and is called so.
     fn sized(&mut self, size: &str) {
-        let before = if self.id.contains(SIZED) { "," } else { SIZED };
+        let before = if as_written(&self.id).1.is_empty() { SIZED } else { "," };
         self.id = format!("{}{before}{size}", self.id);
     }
+}
+
+/// The id of a scenario as it is written, and the flags by which `pgdrill run` gives it the size that an id names.
+pub fn as_written(id: &str) -> (&str, Vec<(&'static str, &str)>) {
+    let Some((written, size)) = id.rsplit_once(SIZED) else { return (id, Vec::new()) };
+    let flag = |part: &str, flag: &'static str| {
+        size.split(',').find_map(|size| size.strip_suffix(part)).map(|number| (flag, number))
+    };
+    let flags: Vec<_> = [flag(ORDERS, "--scale"), flag(WAL, "--wal")].into_iter().flatten().collect();
+    // A file may have such a name, too.
+    if flags.is_empty() { (id, flags) } else { (written, flags) }
 }
 
 /// A number in the largest of the units that it is a whole number of; the last unit is 1.
@@ -54,6 +69,7 @@ fn short(number: u64, units: &[(u64, &str)]) -> String {
 mod tests {
     use super::super::parse;
     use super::*;
+    use crate::units::parse_bytes;
 
     fn scenario(steps: &str) -> Scenario {
         parse("rto/a", "a.yaml", &format!("title: t\nsteps:\n{steps}")).unwrap()
@@ -71,6 +87,16 @@ mod tests {
             _ => None,
         });
         assert_eq!(until, Some(WorkUntil::Wal(64 << 20)));
+    }
+
+    #[test]
+    fn the_flags_of_a_size_make_it_again() {
+        let large = scenario(WORKS).of_orders(2_500).of_wal(3 << 30).unwrap();
+        assert_eq!(as_written(&large.id), ("rto/a", vec![("--scale", "2500"), ("--wal", "3GiB")]));
+        assert_eq!(parse_bytes("3GiB"), Some(3 << 30));
+        for id in ["rto/a", "me@home", "@"] {
+            assert_eq!(as_written(id), (id, Vec::new()));
+        }
     }
 
     #[test]

@@ -166,6 +166,18 @@ impl FromText for Majors {
     }
 }
 
+/// In which units a scenario names a number of bytes. `MB` is 1000 times 1000 to some, and 1024 times 1024 to PostgreSQL.
+pub(super) const UNITS_OF_BYTES: &str = "the units of bytes are KiB, MiB and GiB";
+
+/// Reads a number of bytes; none where the text has no unit of bytes.
+pub(super) fn bytes_in_words(text: &str, wanted: &str) -> Option<Result<u64, Words>> {
+    let text = text.trim();
+    [("KiB", 1_u64 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)].into_iter().find_map(|(unit, factor)| {
+        let number = text.strip_suffix(unit)?.trim_end();
+        Some(whole_number(number, wanted).map(|number| number.saturating_mul(factor)))
+    })
+}
+
 /// Reads a whole number as people write it. YAML readers disagree about `012`, `0x10` and `1e3`, so they are
 /// refused.
 pub(super) fn whole_number(text: &str, wanted: &str) -> Result<u64, Words> {

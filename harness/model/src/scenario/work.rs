@@ -9,9 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::backup::Switch;
 use super::mistake::{Note, quote};
 use super::slot::{Slot, TextOr, text_or};
-use super::value::{FromText, Span, read_from_text, whole_number};
+use super::value::{FromText, Span, UNITS_OF_BYTES, bytes_in_words, read_from_text, whole_number};
 use super::wrong::Words;
-use crate::units::{parse_bytes, show_bytes, show_count, show_duration};
+use crate::units::{show_bytes, show_count, show_duration};
 
 /// Seeded writers that place orders, each on its own connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -136,15 +136,16 @@ impl FromText for WalBytes {
     const WANTED: &'static str = "an amount of WAL, as in 64MiB";
 
     fn from_text(text: &str) -> Result<Self, Words> {
-        let hint = "a number and a unit: kB, MiB, GiB or TiB, each 1024 times the one before";
-        // A number alone is more likely a slip than a number of bytes.
-        match parse_bytes(text).filter(|_| text.trim_end().ends_with('B')) {
+        match bytes_in_words(text, Self::WANTED).transpose()? {
             Some(0) => Err(Words::predicate(
                 "must be more than nothing",
                 "leave the step out if nothing should happen",
             )),
             Some(bytes) => Ok(Self(bytes)),
-            None => Err(Words::predicate(format!("must be {}; found {}", Self::WANTED, quote(text)), hint)),
+            None => Err(Words::predicate(
+                format!("must be {}; found {}", Self::WANTED, quote(text)),
+                UNITS_OF_BYTES,
+            )),
         }
     }
 }

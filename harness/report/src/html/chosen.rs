@@ -1,6 +1,5 @@
 //! What of many runs is told, and how: which of them decide, which have a part of their own, and what they come to together.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pgdrill_model::history::{self, Line};
@@ -25,6 +24,8 @@ pub(super) struct Chosen<'r> {
     pub(super) lines: Vec<Line<'r>>,
     /// Those that decide, the worst first.
     pub(super) deciding: Vec<&'r Run>,
+    /// The same in their own order, as other faces tell of them.
+    pub(super) in_order: Vec<&'r Run>,
     /// Those with a part of their own, in the order of the page.
     pub(super) told: Vec<&'r Run>,
     /// The others, the newest first.
@@ -33,17 +34,17 @@ pub(super) struct Chosen<'r> {
     pub(super) stale: Vec<String>,
     /// Where the part of a run is, by its address in memory: two records may have the same id.
     places: BTreeMap<*const Run, usize>,
-    copies: OnceCell<Vec<Run>>,
 }
 
 impl<'r> Chosen<'r> {
     pub(super) fn of(runs: &'r [Run], now_unix_us: i64, terms: &Terms<'r>) -> Self {
         let lines = history::lines(runs);
-        let mut deciding: Vec<&Run> = if terms.every_run {
+        let in_order: Vec<&Run> = if terms.every_run {
             runs.iter().collect()
         } else {
             lines.iter().filter_map(Line::newest).collect()
         };
+        let mut deciding = in_order.clone();
         // Sorted stably: else in the order of the lines, or of the command.
         deciding.sort_by_key(|run| std::cmp::Reverse(run.verdict));
         let decides: BTreeSet<*const Run> = deciding.iter().map(|run| std::ptr::from_ref(*run)).collect();
@@ -70,11 +71,11 @@ impl<'r> Chosen<'r> {
             all: runs,
             lines,
             deciding,
+            in_order,
             told,
             earlier,
             stale,
             places,
-            copies: OnceCell::new(),
         }
     }
 
@@ -97,13 +98,5 @@ impl<'r> Chosen<'r> {
     /// The id of the part of a run, where it has one.
     pub(super) fn place(&self, run: &Run) -> Option<String> {
         self.places.get(&std::ptr::from_ref(run)).map(|place| format!("drill-{place}"))
-    }
-
-    /// Those that decide, beside each other as other faces take them: copied where there are others between them, and once.
-    pub(super) fn slice(&self) -> &[Run] {
-        if self.deciding.len() == self.all.len() {
-            return self.all;
-        }
-        self.copies.get_or_init(|| self.deciding.iter().copied().cloned().collect())
     }
 }

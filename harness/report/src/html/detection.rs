@@ -7,6 +7,7 @@ use pgdrill_model::fault::Fault;
 use super::Part;
 use super::blocks::scrolled;
 use super::chosen::Chosen;
+use crate::detection::{symbol, used};
 use crate::words;
 
 pub(super) fn part(chosen: &Chosen<'_>) -> Option<Part> {
@@ -15,9 +16,7 @@ pub(super) fn part(chosen: &Chosen<'_>) -> Option<Part> {
         return None;
     }
     let all = Detector::all();
-    let used: Vec<usize> = (0..all.len())
-        .filter(|at| matrix.rows.iter().any(|row| row.sights[*at] != Sight::NotApplicable))
-        .collect();
+    let used = used(&matrix);
     let (controls, faults): (Vec<&Row>, Vec<&Row>) =
         matrix.rows.iter().partition(|row| row.fault.is_harmless());
     let body = html! {
@@ -74,15 +73,6 @@ fn line(row: &Row, used: &[usize]) -> Markup {
                 }
             }
         }
-    }
-}
-
-fn symbol(sight: Sight) -> &'static str {
-    match sight {
-        Sight::NotApplicable => "",
-        Sight::Blind => "·",
-        Sight::Sometimes => "◐",
-        Sight::Seen => "●",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 use pgdrill_model::run::Run;
+use pgdrill_model::scenario::as_written;
 
 use crate::page::clean;
 use crate::record;
@@ -34,9 +35,10 @@ pub(super) fn facts(run: &Run) -> Markup {
 /// The command that does the drill again.
 pub(super) fn again(run: &Run) -> String {
     let header = &run.header;
+    let (scenario, size) = as_written(&header.scenario);
     let mut command = format!(
         "pgdrill run {} --postgres {} --runtime {} --seed {}",
-        quoted(&format!("scenarios/{}.yaml", header.scenario)),
+        quoted(&format!("scenarios/{scenario}.yaml")),
         header.postgres,
         quoted(&header.runtime),
         header.seed
@@ -44,6 +46,12 @@ pub(super) fn again(run: &Run) -> String {
     let image = run.places.first().and_then(|(_, facts)| facts.image.as_ref());
     if let Some(image) = image {
         command.push_str(&format!(" --image {}", quoted(image)));
+    }
+    for (flag, value) in size {
+        command.push_str(&format!(" {flag} {}", quoted(value)));
+    }
+    if header.repeat > 1 {
+        command.push_str(&format!(" --repeat {}", header.repeat));
     }
     if !header.mutants.is_empty() {
         command.push_str(" --mutants");
@@ -74,6 +82,12 @@ mod tests {
         assert_eq!(
             again(&run),
             "pgdrill run scenarios/smoke/restore-tar-gzip.yaml --postgres 15 --runtime local --seed 42 --mutants"
+        );
+        let mut large = sample::repeated();
+        large.header.scenario = "rto/tar@5M-orders,64MiB-wal".to_owned();
+        assert_eq!(
+            again(&large),
+            "pgdrill run scenarios/rto/tar.yaml --postgres 15 --runtime local --seed 42 --scale 5M --wal 64MiB --repeat 5"
         );
         run.places[0].1.image = Some("pgdrill/postgres:15".to_owned());
         assert!(again(&run).contains(" --image pgdrill/postgres:15"), "{}", again(&run));

@@ -37,7 +37,8 @@ pub(super) fn part(chosen: &Chosen<'_>) -> Option<Part> {
             }
         },
     );
-    let differences = body("Differences between majors", |page| differences::all(page, chosen.slice()));
+    let differences =
+        body("Differences between majors", |page| differences::all(page, chosen.in_order.iter().copied()));
     let differences = differences.into_string();
     let body = html! {
         (table)

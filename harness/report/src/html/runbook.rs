@@ -12,7 +12,7 @@ pub(super) fn part(chosen: &Chosen<'_>) -> Option<Part> {
     if !chosen.deciding.iter().any(|run| is_rehearsed(run)) {
         return None;
     }
-    let all = of(chosen.slice());
+    let all = of(chosen.in_order.iter().copied());
     let body = scrolled(
         "Steps of the runbook",
         &html! {

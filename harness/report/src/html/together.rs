@@ -73,12 +73,13 @@ pub(super) fn mutants(chosen: &Chosen<'_>) -> Option<Part> {
 
 /// What was lost of what had been acknowledged, where several drills measured that.
 pub(super) fn losses(chosen: &Chosen<'_>) -> Option<Part> {
-    let group = groups(|page| points::losses(page, chosen.slice())).into_iter().next()?;
+    let group = groups(|page| points::losses(page, chosen.in_order.iter().copied())).into_iter().next()?;
     Some(Part::new("losses", "Loss of acknowledged transactions", group.body))
 }
 
 /// Recoveries that were repeated, beside each other.
 pub(super) fn repeated(chosen: &Chosen<'_>) -> Option<Part> {
-    let group = groups(|page| repetitions::side_by_side(page, chosen.slice())).into_iter().next()?;
+    let group =
+        groups(|page| repetitions::side_by_side(page, chosen.in_order.iter().copied())).into_iter().next()?;
     Some(Part::new("repeated", "Recovery times, side by side", group.body))
 }

@@ -16,16 +16,18 @@ const DIFFERENT: f64 = 1.25;
 /// Times below this, in microseconds, are all the same to a person, whatever their ratio.
 const NOTHING_US: u64 = 100_000;
 
-pub(crate) fn all(page: &mut Page, runs: &[Run]) {
+pub(crate) fn all<'r>(page: &mut Page, runs: impl IntoIterator<Item = &'r Run>) {
+    let runs: Vec<&Run> = runs.into_iter().collect();
     let mut told = false;
     let mut seen: Vec<&str> = Vec::new();
-    for run in runs {
+    for run in &runs {
         let scenario = run.header.scenario.as_str();
         if seen.contains(&scenario) {
             continue;
         }
         seen.push(scenario);
-        let cells: Vec<&Run> = runs.iter().filter(|other| other.header.scenario == scenario).collect();
+        let cells: Vec<&Run> =
+            runs.iter().copied().filter(|other| other.header.scenario == scenario).collect();
         if cells.iter().all(|cell| cell.header.postgres == run.header.postgres) {
             continue;
         }

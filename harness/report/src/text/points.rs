@@ -239,11 +239,11 @@ pub(crate) fn proven(sweep: &SweepEvidence) -> String {
 }
 
 /// One table of the losses, where several drills measured one.
-pub(crate) fn losses(page: &mut Page, runs: &[Run]) {
+pub(crate) fn losses<'r>(page: &mut Page, runs: impl IntoIterator<Item = &'r Run>) {
     // A drill that was to compare the ledger and did not come that far has a loss that nobody knows.
     let compared = |run: &Run| rpo(run).is_some() || run.header.checks.contains(&Check::Ledger);
-    let rows: Vec<Vec<Cell>> = runs.iter().filter(|run| compared(run)).map(loss_row).collect();
-    if rows.len() < 2 || runs.iter().all(|run| loss_of(run).is_none()) {
+    let compared: Vec<&Run> = runs.into_iter().filter(|run| compared(run)).collect();
+    if compared.len() < 2 || compared.iter().all(|run| loss_of(run).is_none()) {
         return;
     }
     page.heading("Loss of acknowledged transactions");
@@ -258,6 +258,7 @@ pub(crate) fn losses(page: &mut Page, runs: &[Run]) {
         Column::right("objective"),
         Column::left(""),
     ];
+    let rows: Vec<Vec<Cell>> = compared.into_iter().map(loss_row).collect();
     page.table(&columns, &rows);
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn of_run(page: &mut Page, run: &Run) {
         return;
     }
     let samples = Sample::of(run);
-    let Some(times) = times(run) else { return };
+    let Some(times) = run.times() else { return };
     page.heading(&format!("{} of {} recoveries", times.count(), run.header.repeat));
     let names =
         samples.first().map(|sample| sample.phases.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>());
@@ -43,11 +43,11 @@ pub(crate) fn of_run(page: &mut Page, run: &Run) {
 }
 
 /// Recoveries beside each other: a row for each run, the fastest first.
-pub(crate) fn side_by_side(page: &mut Page, runs: &[Run]) {
+pub(crate) fn side_by_side<'r>(page: &mut Page, runs: impl IntoIterator<Item = &'r Run>) {
     let mut all: Vec<(&Run, Times)> = runs
-        .iter()
+        .into_iter()
         .filter(|run| !run.repetitions.is_empty())
-        .filter_map(|run| Some((run, times(run)?)))
+        .filter_map(|run| Some((run, run.times()?)))
         .collect();
     if all.len() < 2 {
         return;
@@ -81,11 +81,6 @@ pub(crate) fn side_by_side(page: &mut Page, runs: &[Run]) {
         Column::right("replayed"),
     ];
     page.table(&columns, &rows);
-}
-
-/// The recovery times of a run.
-fn times(run: &Run) -> Option<Times> {
-    Times::of(run.measured().map(|recovery| recovery.took_us).collect())
 }
 
 fn between(interval: Interval) -> String {

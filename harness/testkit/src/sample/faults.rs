@@ -12,7 +12,7 @@ use pgdrill_model::run::Run;
 use pgdrill_model::scenario::Expect;
 use pgdrill_model::verdict::Verdict;
 
-use super::{Story, header, held, recovery, server, until_disaster};
+use super::{Story, everything_held, header, held, recovery, server, until_disaster};
 
 /// The events of [`noticed`].
 pub fn noticed_story() -> Story {
@@ -107,13 +107,9 @@ pub fn mutants_story() -> Story {
         },
         mutant(segment, MutantOutcome::NotHere, "a recovery from backup-1 reads no segment of the archive"),
     ];
-    let mut held_all = vec![Happening::Measured(Evidence::Server(server("restored")))];
-    held_all.extend(
-        Check::all_of(false).into_iter().map(|check| Happening::Measured(Evidence::Check(held(check)))),
-    );
     story
         .step(7, StepStatus::Done, vec![Happening::Measured(Evidence::Recovery(recovery()))])
-        .step(8, StepStatus::Done, held_all)
+        .step(8, StepStatus::Done, everything_held())
         .tell(Happening::StepStarted { step: 9 });
     for mutant in all {
         story.pass(1_430).tell(Happening::Measured(Evidence::Mutant(mutant)));

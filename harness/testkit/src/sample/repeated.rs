@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use pgdrill_model::check::Check;
 use pgdrill_model::event::{Happening, Header, PlannedStep, StepStatus};
 use pgdrill_model::evidence::{Evidence, RedoEvidence, RepetitionEvidence};
 use pgdrill_model::finding::Stage;
@@ -10,7 +9,7 @@ use pgdrill_model::regression::Baseline;
 use pgdrill_model::run::Run;
 use pgdrill_model::verdict::Verdict;
 
-use super::{Story, header, held, recovery, server, until_disaster};
+use super::{Story, everything_held, header, recovery, until_disaster};
 
 /// By how many thousandths each repetition differs from the drill's own recovery.
 const OFF: [i64; 4] = [-12, 31, -25, 8];
@@ -29,13 +28,9 @@ pub fn repeated_story(baseline: Option<Baseline>) -> Story {
     let mut story = until_disaster(Header { plan, repeat: 5, compared_with: baseline, ..header() });
     let redo = RedoEvidence { user_us: 150_000, system_us: 90_000, elapsed_us: 900_000 };
     let own = pgdrill_model::evidence::RecoveryEvidence { redo: Some(redo), ..recovery() };
-    let mut held_all = vec![Happening::Measured(Evidence::Server(server("restored")))];
-    held_all.extend(
-        Check::all_of(false).into_iter().map(|check| Happening::Measured(Evidence::Check(held(check)))),
-    );
     story
         .step(7, StepStatus::Done, vec![Happening::Measured(Evidence::Recovery(own.clone()))])
-        .step(8, StepStatus::Done, held_all)
+        .step(8, StepStatus::Done, everything_held())
         .tell(Happening::StepStarted { step: 9 });
     for (off, number) in OFF.into_iter().zip(2..) {
         let mut phases = own.phases.clone();
