@@ -13,6 +13,12 @@ use tempfile::TempDir;
 /// How long what must go away may take to do so.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A small drill in which everything comes back.
+pub const GOOD: &str = "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - switch-wal\n  - disaster: kill\n  - recover\n  - check: { row-counts: all }\n";
+
+/// One in which the primary's files go, and with them what was not archived.
+pub const BAD: &str = "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - sql: CREATE TABLE late AS SELECT 1 AS n\n  - disaster: lose-primary\n  - recover\n  - check: { row-counts: all }\n";
+
 /// Directories of one test.
 pub struct Desk {
     directory: TempDir,

@@ -7,12 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use crate::desk::{Desk, Done};
-
-const GOOD: &str = "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - switch-wal\n  - disaster: kill\n  - recover\n  - check: { row-counts: all }\n";
-
-/// The primary's files go, and with them what was not archived.
-const BAD: &str = "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - sql: CREATE TABLE late AS SELECT 1 AS n\n  - disaster: lose-primary\n  - recover\n  - check: { row-counts: all }\n";
+use crate::desk::{BAD, Desk, Done, GOOD};
 
 fn night(desk: &Desk, text: &str, env: &[(&str, &str)]) -> Done {
     let script = fs::canonicalize("../../ci/nightly.sh").unwrap();

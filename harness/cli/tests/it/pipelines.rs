@@ -9,12 +9,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::desk::{Desk, Done};
-
-const GOOD: &str = "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - switch-wal\n  - disaster: kill\n  - recover\n  - check: { row-counts: all }\n";
-
-/// The primary's files go, and with them what was not archived.
-const BAD: &str = "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: plain }\n  - sql: CREATE TABLE late AS SELECT 1 AS n\n  - disaster: lose-primary\n  - recover\n  - check: { row-counts: all }\n";
+use crate::desk::{BAD, Desk, Done, GOOD};
 
 fn top() -> PathBuf {
     fs::canonicalize("../..").unwrap()
