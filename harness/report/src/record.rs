@@ -160,7 +160,8 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// A share of a disk that is used is no whole number; it must be read as the number that was written.
+        /// A share of a disk that is used is no whole number; it must be read as the number that was written. That the product
+        /// itself does so, and not only tests, is for the tidy test.
         #[test]
         fn a_number_with_a_fraction_does_not_break_the_seal(used in 0.0_f64..1.0) {
             let mut value = sealed(&sample::proven());

@@ -42,11 +42,16 @@ const CONFINED: &[(&[&str], &[&str])] = &[
         &["model", "engine", "runtime", "cli", "testkit", "trading-app", "benches"],
     ),
     (&["tracing"], &["engine", "runtime", "cli"]),
+    (&["statrs"], &["model"]),
     (&["criterion"], &["benches"]),
 ];
 
 /// What must not even be wished for, although [`CONFINED`] would let the crate in.
 const REFUSED: &[(&str, &str)] = &[("model", "tokio"), ("model", "tokio-util")];
+
+/// Features without which the product is wrong. A library that only tests have may turn one on for them, so no other test would
+/// notice that it is missing: `jsonschema` does so with the first.
+const NEEDED: &[(&str, &str)] = &[("serde_json", "float_roundtrip"), ("serde_json", "preserve_order")];
 
 /// The name by which the tables know the crate of a manifest: its directory.
 fn crate_of(path: &str) -> &str {
@@ -111,6 +116,17 @@ pub fn outward(path: &str, text: &str) -> Vec<Problem> {
     problems
 }
 
+/// Features that the workspace does not ask for.
+pub fn features(text: &str) -> Vec<Problem> {
+    let manifest: toml::Table = text.parse().unwrap();
+    let asks = |name: &str, feature: &str| {
+        let asked = manifest.get("workspace")?.get("dependencies")?.get(name)?.get("features")?;
+        asked.as_array()?.iter().any(|asked| asked.as_str() == Some(feature)).then_some(())
+    };
+    let missing = NEEDED.iter().filter(|(name, feature)| asks(name, feature).is_none());
+    missing.map(|(name, feature)| format!("Cargo.toml: {name} needs its feature {feature}")).collect()
+}
+
 /// Crates that the table of edges does not know, and rows of it that no crate has.
 pub fn table(manifests: &[&str]) -> Vec<Problem> {
     let crates: Vec<&str> = manifests.iter().map(|path| crate_of(path)).collect();
@@ -149,6 +165,16 @@ fn a_confined_crate_elsewhere_is_seen() {
     assert_eq!(outward("harness/runtime/Cargo.toml", "[dependencies]\nbollard = '*'\n").len(), 0);
     assert_eq!(outward("fixtures/trading-app/Cargo.toml", "[dependencies]\naxum = '*'\n").len(), 0);
     assert_eq!(outward("harness/engine/Cargo.toml", "[dependencies]\naxum = '*'\n").len(), 1);
+}
+
+#[test]
+fn a_feature_that_only_tests_have_is_seen() {
+    let with = |features: &str| {
+        format!("[workspace.dependencies]\nserde_json = {{ version = '1', features = [{features}] }}\n")
+    };
+    assert_eq!(features(&with("'preserve_order', 'float_roundtrip'")), Vec::<Problem>::new());
+    assert_eq!(features(&with("'preserve_order'")).len(), 1);
+    assert_eq!(features("[workspace.dependencies]\nserde_json = '1'\n").len(), 2);
 }
 
 #[test]

@@ -29,6 +29,11 @@ fn crates_of_others_stay_where_they_are_confined() {
 }
 
 #[test]
+fn the_product_asks_for_what_it_needs_of_a_crate() {
+    none(&edges::features(&std::fs::read_to_string("../../Cargo.toml").unwrap()));
+}
+
+#[test]
 fn every_crate_is_in_the_table_of_edges() {
     none(&edges::table(&Tree::read().manifests().map(|(path, _)| path).collect::<Vec<_>>()));
 }
