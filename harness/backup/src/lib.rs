@@ -10,6 +10,7 @@ pub mod members;
 pub mod pages;
 pub mod parts;
 pub mod restore;
+pub mod standing;
 pub mod tablespaces;
 pub mod tarball;
 pub mod unpack;

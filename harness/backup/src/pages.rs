@@ -44,18 +44,29 @@ pub struct DamagedPage {
     pub what: String,
 }
 
-/// Verifies all pages below `data`, by `threads` threads. `block_size` and `blocks_per_file` are those of the
-/// cluster's control file.
+/// How pages are laid out, by the cluster's control file.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// Bytes per page.
+    pub block_size: u32,
+    /// Pages per file of a large relation.
+    pub blocks_per_file: u32,
+    /// Whether pages have checksums; else only their headers are verified.
+    pub checksums: bool,
+}
+
+impl Layout {
+    fn verify(self, page: &[u8], number: u32) -> Result<(), Damage> {
+        if self.checksums { page::verify(page, number) } else { page::verify_header(page) }
+    }
+}
+
+/// Verifies all pages below `data`, by `threads` threads.
 ///
 /// # Errors
 ///
 /// A directory or file that cannot be read. A file that goes away meanwhile is no error.
-pub fn verify(
-    data: &Path,
-    block_size: u32,
-    blocks_per_file: u32,
-    threads: usize,
-) -> Result<Report, Unreadable> {
+pub fn verify(data: &Path, layout: Layout, threads: usize) -> Result<Report, Unreadable> {
     let files = relation_files(data)?;
     let queue = Mutex::new(files.into_iter());
     let results: Vec<Result<Report, Unreadable>> = thread::scope(|scope| {
@@ -66,7 +77,7 @@ pub fn verify(
                     loop {
                         let next = queue.lock().ok().and_then(|mut files| files.next());
                         let Some((path, segment)) = next else { return Ok(report) };
-                        verify_file(data, &path, segment, block_size as usize, blocks_per_file, &mut report)?;
+                        verify_file(data, &path, segment, layout, &mut report)?;
                     }
                 })
             })
@@ -122,10 +133,10 @@ fn verify_file(
     data: &Path,
     path: &Path,
     segment: u32,
-    block_size: usize,
-    blocks_per_file: u32,
+    layout: Layout,
     report: &mut Report,
 ) -> Result<(), Unreadable> {
+    let block_size = layout.block_size as usize;
     let file = match File::open(path) {
         Ok(file) => file,
         // Dropped since it was listed.
@@ -141,15 +152,14 @@ fn verify_file(
         let read =
             read_at(&file, &mut chunk, offset).map_err(|error| Unreadable::new(path, error.to_string()))?;
         for page in chunk[..read].chunks(block_size) {
-            let number = segment * blocks_per_file + block;
+            let number = segment * layout.blocks_per_file + block;
             if page.len() < block_size {
                 let what = format!("the file ends {} bytes into the block", page.len());
                 report.damaged.push(DamagedPage { file: name.clone(), block, what });
             } else {
                 report.pages += 1;
-                if page::verify(page, number).is_err()
-                    && let Some(damage) =
-                        stays_damaged(&file, offset_of(block, block_size), number, block_size)
+                if layout.verify(page, number).is_err()
+                    && let Some(damage) = stays_damaged(&file, offset_of(block, block_size), number, layout)
                 {
                     report.damaged.push(DamagedPage { file: name.clone(), block, what: damage.to_string() });
                 }
@@ -167,7 +177,8 @@ fn offset_of(block: u32, block_size: usize) -> u64 {
 }
 
 /// Reads a page again until it is good; gives its damage when it never is.
-fn stays_damaged(file: &File, offset: u64, number: u32, block_size: usize) -> Option<Damage> {
+fn stays_damaged(file: &File, offset: u64, number: u32, layout: Layout) -> Option<Damage> {
+    let block_size = layout.block_size as usize;
     let mut page = vec![0; block_size];
     let mut damage = None;
     for reading in 0..READINGS {
@@ -177,7 +188,7 @@ fn stays_damaged(file: &File, offset: u64, number: u32, block_size: usize) -> Op
         match read_at(file, &mut page, offset) {
             // Truncated since it was first read.
             Ok(read) if read < block_size => return None,
-            Ok(_) => damage = Some(page::verify(&page, number).err()?),
+            Ok(_) => damage = Some(layout.verify(&page, number).err()?),
             Err(_) => {}
         }
     }
@@ -223,7 +234,8 @@ mod tests {
         pages[33 * 8192 + 100] ^= 1;
         pages.truncate(40 * 8192 - 5);
         fs::write(data.path().join("global/1262"), &pages).unwrap();
-        let report = verify(data.path(), 8192, 131_072, 2).unwrap();
+        let layout = Layout { block_size: 8192, blocks_per_file: 131_072, checksums: true };
+        let report = verify(data.path(), layout, 2).unwrap();
         assert_eq!((report.files, report.pages), (3, 80));
         let places: Vec<(&str, u32)> =
             report.damaged.iter().map(|page| (page.file.as_str(), page.block)).collect();

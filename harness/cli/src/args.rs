@@ -15,16 +15,20 @@ use crate::shard::Shard;
 
 mod evidence;
 mod live;
+mod prove;
 mod report;
 mod restore;
+mod running;
 mod trading_app;
 mod verify;
 mod wal;
 
 pub use evidence::Evidence;
 pub use live::{Live, Triage as LiveTriage, Watch as LiveWatch, What};
+pub use prove::Prove;
 pub use report::{Form, Report};
 pub use restore::{AtTarget, Restore};
+pub use running::Running;
 pub use trading_app::TradingApp;
 pub use verify::Verify;
 pub use wal::{Moment, Wal};
@@ -57,6 +61,8 @@ pub struct Args {
 pub enum Command {
     /// Rehearse: start disposable servers, back up, lose them, restore, compare, time
     Run(Run),
+    /// Prove a backup that is there already: recover it in quarantine, and check what comes of it
+    Prove(Prove),
     /// Verify a backup, or a WAL archive, without a server: what pg_verifybackup sees, its data pages, and its WAL
     Verify(Verify),
     /// Restore a backup into an empty directory, verified by the time it is there
@@ -98,9 +104,6 @@ pub struct Run {
     /// PostgreSQL majors to run on, separated by commas [default: the newest that is there]
     #[arg(long, value_delimiter = ',', value_name = "MAJORS", help_heading = "What to run")]
     pub postgres: Vec<Major>,
-
-    #[command(flatten)]
-    pub place: Place,
 
     /// How many drills run at the same time, as far as memory and processors allow; drills with a recovery time
     /// objective run alone all the same
@@ -154,50 +157,12 @@ pub struct Run {
     #[arg(long, help_heading = "What to run")]
     pub no_cache: bool,
 
-    /// Show what would be done, and do nothing
-    #[arg(long, conflicts_with = "list", help_heading = "What to run")]
-    pub plan: bool,
-
     /// List the scenarios, and do nothing
-    #[arg(long, help_heading = "What to run")]
+    #[arg(long, conflicts_with = "plan", help_heading = "What to run")]
     pub list: bool,
 
-    /// Write the runs as one JSON object to a file, or to standard output with -
-    #[arg(long, value_name = "PATH|-", help_heading = "Output")]
-    pub json: Option<PathBuf>,
-
-    /// Write a JUnit report
-    #[arg(long, value_name = "PATH", help_heading = "Output")]
-    pub junit: Option<PathBuf>,
-
-    /// Write a report in Markdown
-    #[arg(long, value_name = "PATH", help_heading = "Output")]
-    pub markdown: Option<PathBuf>,
-
-    /// Write a report for a browser: one file, which needs no network
-    #[arg(long, value_name = "PATH", help_heading = "Output")]
-    pub html: Option<PathBuf>,
-
-    /// The directory of sealed records
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "PGDRILL_EVIDENCE",
-        default_value = ".pgdrill/runs",
-        help_heading = "Output"
-    )]
-    pub evidence: PathBuf,
-
-    /// No progress and no report; only errors and what is asked for by other flags
-    #[arg(long, short, help_heading = "Output")]
-    pub quiet: bool,
-
-    /// Whether to keep the workspace for a look at it
-    #[arg(long, value_enum, default_value_t = Keep::Never, help_heading = "Files")]
-    pub keep: Keep,
-
     #[command(flatten)]
-    pub workspace: Workspace,
+    pub running: Running,
 }
 
 /// For which size a forecast is made.

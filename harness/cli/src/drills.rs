@@ -31,6 +31,8 @@ pub struct Drills<'a> {
     /// The scenarios' seeds give way to this one.
     pub seed: Option<u64>,
     /// When each of them begins.
+    /// Whether servers that come from backups which were there already may reach the host's network.
+    pub host_network: bool,
     pub schedule: &'a Schedule,
 }
 
@@ -88,6 +90,7 @@ impl Drills<'_> {
             interrupt: self.interrupt.clone(),
             host: place::host(),
             jobs: jobs as u64,
+            host_network: self.host_network,
             version: env!("CARGO_PKG_VERSION"),
             program: std::env::current_exe().context("cannot find pgdrill's own program")?,
         };

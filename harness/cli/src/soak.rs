@@ -90,7 +90,7 @@ impl Soak<'_> {
                 break;
             }
         }
-        if !self.args.quiet {
+        if !self.args.running.quiet {
             printer::out(&format!("\n{}", text::detection(&runs, printer::style())))?;
         }
         let took = show_duration(Duration::from_secs(began.elapsed().as_secs()));
@@ -103,7 +103,7 @@ impl Soak<'_> {
     }
 
     fn say(&self, line: &str) {
-        if !self.args.quiet {
+        if !self.args.running.quiet {
             printer::say(line);
         }
     }
@@ -148,12 +148,13 @@ impl Soak<'_> {
             files: self.files,
             mode: self.mode,
             seed: self.args.seed,
+            host_network: self.args.running.allow_host_network,
             schedule: &schedule,
         };
         let screen = Screen::new();
         let listener = |cell: &Cell<'_>| -> Box<dyn Listener> {
             let label = format!("{} on {}: ", cell.scenario.id, cell.postgres);
-            if self.args.quiet { Box::new(Silent) } else { Box::new(screen.teller(Some(label))) }
+            if self.args.running.quiet { Box::new(Silent) } else { Box::new(screen.teller(Some(label))) }
         };
         drills.run(&cells, listener, |_| Ok(())).await
     }
@@ -163,7 +164,7 @@ impl Soak<'_> {
         let run = &ended.run;
         if let Some(why) = wrong {
             printer::out(&format!("\n{}\nWRONG: {why}\n", text::drill(run, printer::style())))?;
-        } else if !self.args.quiet {
+        } else if !self.args.running.quiet {
             let made = if not_made(run) { ", which could not be made here" } else { "" };
             let fault = drill.fault.map_or_else(String::new, |fault| format!(", {fault}{made}"));
             let took = show_duration(Duration::from_millis(run.took_us / 1000));
@@ -181,7 +182,7 @@ impl Soak<'_> {
             None => file_of(&self.args.paths, &drill.scenario.id)
                 .with_context(|| format!("the file of {} is not there any more", drill.scenario.id))?,
             Some(text) => {
-                let path = self.args.evidence.join(format!("{}.yaml", drill.scenario.id));
+                let path = self.args.running.evidence.join(format!("{}.yaml", drill.scenario.id));
                 fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
                 path
             }

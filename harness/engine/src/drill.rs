@@ -20,13 +20,14 @@ use crate::application::Front;
 use crate::baseline::{Baseline, Unrecorded, Written};
 use crate::books::Ledger;
 use crate::data::DATABASE;
+use crate::given::Taken;
 use crate::live::Watching;
 use crate::receiver::Receiver;
 use crate::record::Recorder;
 use crate::recovery::aim::Aim;
 use crate::safety::Seal;
 use crate::server::Server;
-use crate::session::{Door, Session, describe};
+use crate::session::{Door, SUPERUSER, Session, describe};
 use crate::tablespaces;
 use crate::template::Templates;
 use crate::template::key::Key;
@@ -74,6 +75,8 @@ pub struct Drill<'a> {
     pub seed: u64,
     /// The host's main memory in bytes; 0 where it is not known.
     pub memory_bytes: u64,
+    /// Whether a server that comes from a backup which was there already may reach the host's network.
+    pub host_network: bool,
     /// Its files.
     pub workspace: &'a Workspace,
     /// What may be lost; none: nothing of what the ledger holds.
@@ -94,6 +97,8 @@ pub struct Drill<'a> {
     pub unrecorded: Vec<Unrecorded>,
     /// The backups that were taken, by their names in the workspace.
     pub backups: BTreeMap<String, BackupEvidence>,
+    /// The backup that was there already, where the drill is about one.
+    pub given: Option<Taken>,
     /// The instants that were marked, by their names.
     pub marks: BTreeMap<String, MarkEvidence>,
     /// What the writers were told.
@@ -192,10 +197,10 @@ pub struct Recovered {
 /// The drill's own first write.
 #[derive(Clone, Debug)]
 pub struct FirstWrite {
-    /// The transaction, by which its rows are told from the others.
-    pub xid: String,
-    /// The order that it placed.
-    pub order_id: i64,
+    /// The transaction, by which its rows are told from the others; none where it left no row.
+    pub xid: Option<String>,
+    /// The order that it placed, where it placed one.
+    pub order_id: Option<i64>,
 }
 
 impl Drill<'_> {
@@ -210,14 +215,16 @@ impl Drill<'_> {
             .ok_or_else(|| Unable::bug(format!("the plan uses the {} before it is there", name.name())))
     }
 
-    /// A session with the fixture's database, or another, of a running server.
+    /// A session with the fixture's database, or another, of a running server; where nothing is known of it, with the one that
+    /// every cluster begins with.
     ///
     /// # Errors
     ///
     /// `SERVER_LOST`.
     pub async fn session(&mut self, name: Name, database: Option<&str>) -> Result<Session, Unable> {
+        let own = if self.given.is_some() { SUPERUSER } else { DATABASE };
         let server = self.server(name)?;
-        let door = Door::superuser(&server.socket, database.unwrap_or(DATABASE));
+        let door = Door::superuser(&server.socket, database.unwrap_or(own));
         match door.open().await {
             Ok(session) => Ok(session),
             Err(error) if server.running() => {
@@ -228,6 +235,14 @@ impl Drill<'_> {
                 let message = format!("the {} went away: {}", name.name(), server.last_words());
                 Err(Unable::new(Code::ServerLost, message))
             }
+        }
+    }
+
+    /// Where a backup lies.
+    pub fn backup(&self, member: &Member) -> PathBuf {
+        match &self.given {
+            Some(taken) if taken.name == member.name => taken.path.clone(),
+            _ => self.workspace.path("backup").join(&member.name),
         }
     }
 
@@ -299,6 +314,7 @@ impl Drill<'_> {
                 workspace: self.workspace.root().to_owned(),
                 writable: own,
                 readable: others,
+                network: self.given.is_none() || self.host_network,
             })
             .await
     }

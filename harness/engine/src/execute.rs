@@ -59,6 +59,8 @@ pub struct World<'a> {
     pub host: Host,
     /// How many drills share it.
     pub jobs: u64,
+    /// Whether servers that come from backups which were there already may reach the host's network.
+    pub host_network: bool,
     /// pgdrill's version, for the record.
     pub version: &'static str,
     /// pgdrill's own program, which is the stand-in for an application, too.
@@ -176,6 +178,7 @@ async fn in_workspace(
         postgres: plan.postgres,
         seed: plan.seed,
         memory_bytes: world.host.memory_bytes,
+        host_network: world.host_network,
         workspace: &workspace,
         rpo: plan.rpo,
         servers: BTreeMap::new(),
@@ -186,6 +189,7 @@ async fn in_workspace(
         settled: Lsn(0),
         unrecorded: Vec::new(),
         backups: BTreeMap::new(),
+        given: None,
         marks: BTreeMap::new(),
         ledger: Ledger::of(&workspace),
         behind: None,
@@ -297,10 +301,14 @@ fn holds_so_far(drill: &Drill<'_>) -> bool {
     })
 }
 
-/// Whether a step leaves nothing to go on with: a recovery that did not end in a server that can be asked. What it found
-/// says why.
+/// Whether a step leaves nothing to go on with: a recovery that did not end in a server that can be asked, a backup of which
+/// none can be made. What it found says why.
 fn leaves_nothing(act: &Act, drill: &Drill<'_>) -> bool {
-    matches!(act, Act::Recover(_)) && drill.recovered.as_ref().is_none_or(|recovered| !recovered.promoted)
+    match act {
+        Act::Recover(_) => drill.recovered.as_ref().is_none_or(|recovered| !recovered.promoted),
+        Act::Given { .. } => drill.given.is_none(),
+        _ => false,
+    }
 }
 
 fn end_step(drill: &Drill<'_>, step: usize, status: StepStatus, began: Duration) {

@@ -17,6 +17,7 @@ mod definitions;
 mod dialect;
 mod drill;
 mod fault;
+mod given;
 mod http;
 mod log;
 mod mounts;

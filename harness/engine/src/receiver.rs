@@ -79,6 +79,7 @@ pub async fn begin(drill: &mut Drill<'_>, of: Name) -> Result<(), Unable> {
     let place = drill
         .runtime
         .open(&Need {
+            network: true,
             run_id: drill.run_id.to_owned(),
             server: Name::Receiver.name().to_owned(),
             major: drill.postgres,

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pgdrill_model::scenario::{Action, Setting, Timeline};
+use pgdrill_model::units::Major;
 use pgdrill_ondisk::control::Minima;
 
 use crate::session::SUPERUSER;
@@ -156,6 +157,8 @@ pub struct Restoring<'a> {
     pub action: Action,
     /// How it archives, where it goes on as the primary did and archives itself.
     pub archiving: Option<&'a Archiving>,
+    /// The major of a backup that was there already: nobody knows what is in it, so nothing of it may act.
+    pub foreign: Option<Major>,
 }
 
 /// The restored server's configuration: no archiving, nothing that reaches outside, at least the primary's limits,
@@ -201,7 +204,17 @@ pub fn restored(restoring: &Restoring<'_>) -> String {
         let _ = writeln!(text, "{name} = '{}'", value.replace('\\', "\\\\").replace('\'', "''"));
     }
     text.push_str(&archive(restoring.archiving));
+    if let Some(major) = restoring.foreign {
+        text.push_str(&still(major));
+    }
     text
+}
+
+/// Keeps what is in a database from acting by itself: its triggers and event triggers do not fire, but for those that were
+/// enabled to do so always.
+fn still(major: Major) -> String {
+    let event_triggers = if major >= Major(17) { "event_triggers = off\n" } else { "" };
+    format!("session_replication_role = 'replica'\n{event_triggers}")
 }
 
 /// How often a server that is fed looks for more WAL.

@@ -85,6 +85,9 @@ catalogue! {
     ImageUnsuitable "IMAGE_UNSUITABLE" Unverifies
         "The container image does not hold what a drill needs, or holds another PostgreSQL than was asked for."
         "Name another image with --image or PGDRILL_IMAGE; `{major}` in it stands for the major version.";
+    QuarantineUnavailable "QUARANTINE_UNAVAILABLE" Unverifies
+        "The host cannot give a server a place without network, and what a backup that was there already holds might reach out."
+        "Run it in containers (--runtime docker), let accounts make user namespaces, or accept it with --allow-host-network.";
     WorkspaceUnusable "WORKSPACE_UNUSABLE" Unverifies
         "The workspace directory cannot be made, written, or used for a socket."
         "Name a directory on a writable disk with a short path: --workspace or PGDRILL_WORKSPACE.";
@@ -259,6 +262,12 @@ catalogue! {
     ChainChecksumsMixed "CHAIN_CHECKSUMS_MIXED" Notes
         "Only some backups of a chain have page checksums, and the newest is one of them."
         "Pages that come from the others have none: disable, and optionally reenable, checksums with pg_checksums on what pg_combinebackup makes, before its server reads them.";
+    NotABackup "NOT_A_BACKUP" Unverifies
+        "What was to be proven is no backup, or none that can be recovered as it lies there."
+        "The message says what was looked for. Name the directory that holds PG_VERSION, or base.tar.";
+    WalNotFetched "WAL_NOT_FETCHED" Unverifies
+        "The command that gives WAL failed in another way than that a file is not there."
+        "Run it by hand with the name of the file that the message says. Like PostgreSQL, pgdrill takes exit codes from 1 to 125 for `not there`, and all others for trouble.";
     BackupUnreadable "BACKUP_UNREADABLE" Unverifies
         "A file or directory of the backup could not be read."
         "Run pgdrill as an account that may read all of it; an input/output error means that the medium is failing.";

@@ -158,12 +158,15 @@ pub struct LoadEvidence {
     pub template: Option<String>,
 }
 
-/// A base backup that was taken.
+/// A base backup that was taken, or was there already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BackupEvidence {
     /// Its name in the workspace.
     pub name: String,
-    /// `pg_basebackup`.
+    /// Where it lies, where it was there already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// `pg_basebackup`; empty where it was there already.
     pub tool: String,
     /// `plain` or `tar`.
     pub format: String,

@@ -10,9 +10,9 @@ use crate::fault::{Fault, Site};
 use crate::finding::Stage;
 use crate::regression::Baseline;
 use crate::scenario::{
-    Action, Application, Archive, Awaited, Backup, Cluster, CopyBy, Crash, Data, Disaster, Expect, RecoverBy,
-    RecoverFrom, Rollback, Rpo, RunbookStep, Setting, Sql, Sweep, SwitchWal, Tablespace, Target, Timeline,
-    Triage, Watch, Work,
+    Action, Application, Archive, Awaited, Backup, Cluster, CopyBy, Crash, Data, Disaster, Expect, Given,
+    RecoverBy, RecoverFrom, Rollback, Rpo, RunbookStep, Setting, Sql, Sweep, SwitchWal, Tablespace, Target,
+    Timeline, Triage, Watch, Work,
 };
 use crate::units::Major;
 
@@ -85,6 +85,13 @@ pub enum Act {
         upon: Option<String>,
         /// The server that is backed up, or whose standby is.
         on: Server,
+    },
+    /// Look at a backup that is there already.
+    Given {
+        /// What it is called.
+        name: String,
+        /// Where it lies, and its WAL.
+        given: Given,
     },
     /// Run SQL on the server that is there.
     Sql {
@@ -257,6 +264,8 @@ pub struct Recovery {
     /// The backups that it can begin from, the oldest first; each with those that it builds upon, the full one first.
     /// The newest that ends before the target, and lies on a timeline that leads there, is taken.
     pub backups: Vec<Vec<Member>>,
+    /// Whether its backup was there already.
+    pub given: bool,
     /// How it is unpacked; none follows the backup.
     pub by: Option<RecoverBy>,
     /// Which of them is taken.
@@ -384,6 +393,13 @@ impl Plan {
         self.steps.iter().flat_map(mutants).collect()
     }
 
+    /// The backup that is there already, where it has one.
+    pub fn given(&self) -> Option<&Given> {
+        self.steps
+            .iter()
+            .find_map(|step| if let Act::Given { given, .. } = &step.act { Some(given) } else { None })
+    }
+
     /// How often its recovery is made.
     pub fn repeat(&self) -> u64 {
         let times = |step: &Planned| match &step.act {
@@ -426,7 +442,7 @@ impl Act {
             Self::CreateCluster(_) => "create-cluster",
             Self::LoadData(_) => "load-data",
             Self::CreateStandby => "create-standby",
-            Self::Backup { .. } => "backup",
+            Self::Backup { .. } | Self::Given { .. } => "backup",
             Self::Sql { .. } => "sql",
             Self::Work { .. } => "work",
             Self::StopWork => "stop-work",
@@ -457,6 +473,7 @@ impl Act {
     pub fn stage(&self) -> Stage {
         match self {
             Self::CreateCluster(_) | Self::LoadData(_) => Stage::Prepare,
+            Self::Given { .. } => Stage::Backup,
             Self::CreateStandby
             | Self::Backup { .. }
             | Self::SwitchWal { .. }

@@ -164,6 +164,11 @@ pub struct Measured<'r> {
 }
 
 impl Run {
+    /// Whether it is about a backup that was there already.
+    pub fn is_of_given(&self) -> bool {
+        self.backups.iter().any(|backup| backup.path.is_some())
+    }
+
     /// The last recovery and its repetitions, those that came to an end: what is measured several times.
     pub fn measured(&self) -> impl Iterator<Item = Measured<'_>> {
         let first = self.recoveries.last().and_then(|recovery| {

@@ -109,6 +109,8 @@ pub struct Need {
     pub writable: Vec<PathBuf>,
     /// Directories that the server may only read, by absolute path.
     pub readable: Vec<PathBuf>,
+    /// Whether it may reach the host's network; in a container it never does.
+    pub network: bool,
 }
 
 /// What to run.

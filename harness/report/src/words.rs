@@ -102,9 +102,10 @@ pub(crate) fn backup(backup: &BackupEvidence) -> String {
         "none" => Some("no WAL in it".to_owned()),
         _ => None,
     });
-    let mut words = format!("{} ({})", backup.tool, form.join(", "));
+    let made = if backup.path.is_some() { "there already" } else { &backup.tool };
+    let mut words = format!("{made} ({})", form.join(", "));
     if backup.from == "standby" {
-        words.push_str(" of the standby");
+        words.push_str(if backup.path.is_some() { " of a standby" } else { " of the standby" });
     }
     if let Some(upon) = &backup.incremental_of {
         words.push_str(&format!(", only what changed since {upon}"));

@@ -149,6 +149,13 @@ impl Store {
         Ok(found)
     }
 
+    /// Whether there is a file of a segment, of whatever size; a packed one where these are read.
+    pub fn has(&self, name: &str) -> bool {
+        let packed =
+            packed::ENDINGS.iter().filter(|_| self.compressed).map(|(ending, _)| format!("{name}{ending}"));
+        std::iter::once(name.to_owned()).chain(packed).any(|name| self.exists(&name))
+    }
+
     /// The name of a segment.
     pub fn name(&self, timeline: u32, number: u64) -> String {
         let size = u64::from(self.segment_size);

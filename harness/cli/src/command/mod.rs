@@ -12,6 +12,7 @@ mod explain;
 mod live;
 mod merge;
 mod print;
+mod prove;
 mod report;
 mod restore;
 mod run;
@@ -27,6 +28,7 @@ mod wal;
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Run(args) => run::run(&args),
+        Command::Prove(args) => prove::run(args),
         Command::Report(args) => report::run(&args),
         Command::Restore(args) => restore::run(args),
         Command::Verify(args) => verify::run(args),

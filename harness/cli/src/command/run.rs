@@ -46,20 +46,26 @@ pub(super) fn run(args: &args::Run) -> anyhow::Result<Exit> {
         printer::out(&matrix::list(&scenarios))?;
         return Ok(Exit::Proven);
     }
+    drills(args, &scenarios)
+}
+
+/// Runs drills of scenarios, and tells what came of them.
+pub(super) fn drills(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exit> {
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    tokio.block_on(run_all(args, &scenarios))
+    tokio.block_on(run_all(args, scenarios))
 }
 
 async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exit> {
-    let base = args.workspace.workspace.clone().unwrap_or_else(files::default_base);
-    let Chosen { runtime, majors, why } = choose(&args.place, &args.postgres, &base, !args.plan).await;
+    let base = args.running.workspace.workspace.clone().unwrap_or_else(files::default_base);
+    let Chosen { runtime, majors, why } =
+        choose(&args.running.place, &args.postgres, &base, !args.running.plan).await;
     let runtime = runtime.as_ref();
     let mut cells = matrix::cells(scenarios, &args.postgres, &majors, runtime.name(), args.seed);
     if let Some(shard) = args.shard {
         let all = cells.len();
         cells =
             shard::take(cells, shard, &read(args.shard_by.as_deref(), "drills cannot be split into parts")?);
-        if !args.quiet {
+        if !args.running.quiet {
             printer::say(&format!("pgdrill: part {shard}: {} of {all} drills", cells.len()));
         }
         // The other parts have them all.
@@ -81,11 +87,11 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
         let known = read(args.baseline.as_deref(), "recoveries cannot be compared")?;
         matrix::compare(&mut cells, &known, &place::host());
     }
-    if args.plan {
+    if args.running.plan {
         printer::out(&matrix::plans(&cells))?;
         return Ok(Exit::Proven);
     }
-    for path in [&args.json, &args.junit, &args.markdown, &args.html]
+    for path in [&args.running.json, &args.running.junit, &args.running.markdown, &args.running.html]
         .into_iter()
         .flatten()
         .filter(|path| *path != Path::new("-"))
@@ -94,8 +100,8 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
     }
     let interrupt = interrupt::listen().context("cannot listen for signals")?;
     let mode = files::make_private();
-    let swept = sweep(&base, &args.evidence, mode, false).await;
-    if !args.quiet {
+    let swept = sweep(&base, &args.running.evidence, mode, false).await;
+    if !args.running.quiet {
         why.iter().for_each(|why| printer::say(&format!("pgdrill: drills run on this host: {why}")));
         swept.done.iter().for_each(|line| printer::say(&format!("pgdrill: {line}")));
     }
@@ -108,8 +114,8 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
     };
     let files = Files {
         base,
-        evidence: Some(args.evidence.clone()),
-        keep: keep(args.keep),
+        evidence: Some(args.running.evidence.clone()),
+        keep: keep(args.running.keep),
         templates_by: if args.no_cache { None } else { place::program() },
     };
     if let Some(lasting) = args.lasting {
@@ -119,7 +125,7 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
         return report(args, &runs, mode, least);
     }
     let schedule = Schedule::new(cells.iter().map(|cell| cell.plan.as_ref().ok()), args.jobs.get(), machine);
-    if !args.quiet {
+    if !args.running.quiet {
         schedule.why().iter().for_each(|why| printer::say(&format!("pgdrill: {why}")));
     }
     let drills = Drills {
@@ -129,12 +135,13 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
         files: &files,
         mode,
         seed: args.seed,
+        host_network: args.running.allow_host_network,
         schedule: &schedule,
     };
     let screen = Screen::new();
     let listener = |cell: &Cell<'_>| -> Box<dyn Listener> {
         let label = schedule.shares().then(|| format!("{} on {}: ", cell.scenario.id, cell.postgres));
-        if args.quiet { Box::new(Silent) } else { Box::new(screen.teller(label)) }
+        if args.running.quiet { Box::new(Silent) } else { Box::new(screen.teller(label)) }
     };
     let mut unrecorded = false;
     let ended = drills
@@ -163,7 +170,7 @@ fn read(path: Option<&Path>, what: &str) -> anyhow::Result<Vec<Run>> {
 
 /// Whether a person reads the standard output.
 fn for_people(args: &args::Run) -> bool {
-    !args.quiet && args.json.as_deref() != Some(Path::new("-"))
+    !args.running.quiet && args.running.json.as_deref() != Some(Path::new("-"))
 }
 
 /// Tells of one drill as soon as it has ended.
@@ -172,7 +179,7 @@ fn told(args: &args::Run, ended: &Ended) -> anyhow::Result<()> {
         printer::out(&format!("\n{}", text::drill(&ended.run, printer::style())))?;
     }
     match &ended.stored {
-        Ok(path) if !args.quiet => printer::say(&format!("record: {}", path.display())),
+        Ok(path) if !args.running.quiet => printer::say(&format!("record: {}", path.display())),
         Ok(_) => {}
         Err(error) => printer::say(&format!("pgdrill: the record could not be stored: {error:#}")),
     }
@@ -199,7 +206,7 @@ fn tell(args: &args::Run, runs: &[Run], mode: u32, least: Exit) -> anyhow::Resul
 /// Writes the reports that were asked for; the exit is at least `least`.
 fn report(args: &args::Run, runs: &[Run], mode: u32, least: Exit) -> anyhow::Result<Exit> {
     let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::Unverified).max(least);
-    if let Some(path) = &args.json {
+    if let Some(path) = &args.running.json {
         let object = json::runs(runs, exit.code());
         if path == Path::new("-") {
             printer::out(&object)?;
@@ -207,14 +214,14 @@ fn report(args: &args::Run, runs: &[Run], mode: u32, least: Exit) -> anyhow::Res
             files::write_report(path, object.as_bytes(), mode)?;
         }
     }
-    if let Some(path) = &args.junit {
+    if let Some(path) = &args.running.junit {
         let report = junit::runs(runs).context("cannot render the JUnit report")?;
         files::write_report(path, report.as_bytes(), mode)?;
     }
-    if let Some(path) = &args.markdown {
+    if let Some(path) = &args.running.markdown {
         files::write_report(path, markdown::runs(runs).as_bytes(), mode)?;
     }
-    if let Some(path) = &args.html {
+    if let Some(path) = &args.running.html {
         let terms = html::Terms { every_run: true, ..html::Terms::default() };
         let page = html::runs(runs, clock::unix_micros(), &terms);
         files::write_report(path, page.as_bytes(), mode)?;

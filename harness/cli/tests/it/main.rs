@@ -22,6 +22,7 @@ mod native;
 mod nightly;
 mod pipelines;
 mod points;
+mod prove;
 mod proven;
 mod report;
 mod restore;

@@ -61,6 +61,7 @@ impl Pooler {
             workspace: workspace.root().to_owned(),
             writable: ["socket", "log"].map(|part| workspace.path(part)).into(),
             readable: vec![workspace.path("conf")],
+            network: true,
         };
         let place = drill.runtime.open(&need).await?;
         drill.recorder.happened(Happening::PlaceOpened { server: name, facts: place.facts().clone() });

@@ -3,11 +3,22 @@
 use pgdrill_backup::archive;
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
+use pgdrill_model::units::show_count;
 
 use super::{Bench, Outcome, finding};
 use crate::drill::on_a_thread;
 
 pub(super) async fn run(bench: &Bench<'_>) -> Result<Outcome, Unable> {
+    if let Some(taken) = bench.given {
+        return Ok(match taken.touched() {
+            Ok((files, found)) => Outcome::of(
+                files,
+                format!("{} files of the backup and its archives: sizes, times, inodes", show_count(files)),
+                found,
+            ),
+            Err(error) => Outcome::not_run(error.to_string()),
+        });
+    }
     let Some(before) = bench.archive.cloned() else {
         return Ok(Outcome::not_run("the archive was not looked at before the restore"));
     };

@@ -2,8 +2,10 @@
 //! application.
 
 use super::{Bench, Outcome, finding};
+use crate::content::databases;
 use crate::data::{APPLICATION_ROLE, DATABASE};
-use crate::session::{Door, describe, tells_of_data};
+use crate::recovery::first_write;
+use crate::session::{Door, SUPERUSER, describe, tells_of_data};
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
 
@@ -19,25 +21,39 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Outcome, Unable> {
         }
         Some(Ok(written)) => written,
     };
+    let Some(order_id) = written.order_id else { return again(bench).await };
     let door = Door { role: APPLICATION_ROLE.to_owned(), ..Door::superuser(&bench.socket, DATABASE) };
     let read = async {
         let session = bench.connections.open(&door).await?;
-        session.query_one(READ, &[&written.order_id]).await?.try_get::<_, i64>(0)
+        session.query_one(READ, &[&order_id]).await?.try_get::<_, i64>(0)
     };
     let words = match read.await {
         Ok(1) => {
-            return Ok(Outcome::of(
-                1,
-                format!("order {} by {APPLICATION_ROLE}", written.order_id),
-                Vec::new(),
-            ));
+            return Ok(Outcome::of(1, format!("order {order_id} by {APPLICATION_ROLE}"), Vec::new()));
         }
-        Ok(rows) => format!("order {} was written, and {rows} such rows are there now", written.order_id),
+        Ok(rows) => format!("order {order_id} was written, and {rows} such rows are there now"),
         Err(error) if !tells_of_data(&error) => return Err(bench.lost(&error)),
         Err(error) => {
-            format!("order {} was written and cannot be read back: {}", written.order_id, describe(&error))
+            format!("order {order_id} was written and cannot be read back: {}", describe(&error))
         }
     };
     let failed = finding(Code::FirstWriteFailed, words.clone()).about(APPLICATION_ROLE);
     Ok(Outcome::of(1, words, vec![failed]))
+}
+
+/// Writes once more, in every database: nothing is known of them, so there is nothing that could be read back.
+async fn again(bench: &Bench<'_>) -> Result<Outcome, Unable> {
+    let session = bench.session(SUPERUSER).await?;
+    let names = databases(&session).await.map_err(|error| bench.lost(&error))?;
+    drop(session);
+    let mut found = Vec::new();
+    for name in &names {
+        let _room = bench.connections.reserve(1).await;
+        if let Err(words) = first_write::commit(&Door::superuser(&bench.socket, name)).await {
+            let message = format!("nothing could be committed in database {name}: {words}");
+            found.push(finding(Code::FirstWriteFailed, message).about(name));
+        }
+    }
+    let summary = format!("a transaction in each of {} databases", names.len());
+    Ok(Outcome::of(names.len() as u64, summary, found))
 }

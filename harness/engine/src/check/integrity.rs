@@ -5,13 +5,45 @@ use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
 
 use super::{Bench, Outcome, finding};
+use crate::content::databases;
 use crate::data::DATABASE;
-use crate::session::{describe, tells_of_data};
+use crate::session::{SUPERUSER, describe, tells_of_data};
 
 const CALL: &str = "SELECT name, status, detail FROM public.verify_backup_integrity()";
 
+/// Whether a database has the function.
+const THERE: &str = "SELECT to_regprocedure('public.verify_backup_integrity()') IS NOT NULL";
+
 pub(super) async fn run(bench: &Bench<'_>) -> Result<Outcome, Unable> {
-    let session = bench.session(DATABASE).await?;
+    if bench.given.is_none() {
+        return ask(bench, DATABASE).await;
+    }
+    // A database that pgdrill did not make may have the function or not.
+    let session = bench.session(SUPERUSER).await?;
+    let names = databases(&session).await.map_err(|error| bench.lost(&error))?;
+    drop(session);
+    let (mut whole, mut said) = (Outcome::default(), Vec::new());
+    for name in &names {
+        let session = bench.session(name).await?;
+        let row = session.query_one(THERE, &[]).await.map_err(|error| bench.lost(&error))?;
+        drop(session);
+        if row.get(0) {
+            let asked = ask(bench, name).await?;
+            whole.examined += asked.examined;
+            whole.found.extend(asked.found);
+            said.push(format!("{name}: {}", asked.summary));
+        }
+    }
+    if said.is_empty() {
+        let summary = format!("none of {} databases has verify_backup_integrity()", names.len());
+        return Ok(Outcome::of(names.len() as u64, summary, Vec::new()));
+    }
+    Ok(Outcome::of(whole.examined, said.join("; "), whole.found))
+}
+
+/// Calls the function of one database.
+async fn ask(bench: &Bench<'_>, database: &str) -> Result<Outcome, Unable> {
+    let session = bench.session(database).await?;
     let rows = match session.query(CALL, &[]).await {
         Ok(rows) => rows,
         // It is not there, or met something that cannot be read.

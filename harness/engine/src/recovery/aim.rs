@@ -164,6 +164,9 @@ pub fn readable(chronicle: &Chronicle) -> Result<(), Unable> {
 ///
 /// `WORKSPACE_UNUSABLE`.
 pub fn store(drill: &Drill<'_>) -> Result<Store, Unable> {
+    if let Some(taken) = &drill.given {
+        return taken.store(drill.made.wal_segment_megabytes << 20).map_err(|error| unreadable(&error));
+    }
     let mut directories = vec![drill.workspace.path("archive")];
     directories.extend(left_over::saved(drill.workspace));
     let directories: Vec<&std::path::Path> = directories.iter().map(PathBuf::as_path).collect();
@@ -202,6 +205,9 @@ pub fn unreadable(error: &Unreadable) -> Unable {
 ///
 /// A bug: a backup that was not taken.
 pub fn candidate(drill: &Drill<'_>, chain: &[Member]) -> Result<Candidate, Unable> {
+    if let Some(taken) = &drill.given {
+        return Ok(Candidate { chain: chain.to_vec(), origin: taken.origin });
+    }
     let newest = chain.last().ok_or_else(|| Unable::bug("a backup of no member"))?;
     let taken = drill.backups.get(&newest.name);
     let taken = taken.ok_or_else(|| Unable::bug("the plan recovers a backup before it is taken"))?;

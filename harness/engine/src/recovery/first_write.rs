@@ -15,9 +15,11 @@ use sha2::{Digest, Sha256};
 use crate::data::{APPLICATION_ROLE, DATABASE};
 use crate::drill::{Drill, FirstWrite};
 use crate::recovery::phases::Clocked;
-use crate::session::{Door, describe};
+use crate::session::{Door, SUPERUSER, describe};
 
 const WRITE: &str = include_str!("../sql/first_write.sql");
+
+const COMMIT: &str = include_str!("../sql/first_write_given.sql");
 
 /// Writes, and takes down when.
 ///
@@ -31,17 +33,25 @@ pub async fn write(
     evidence: &mut RecoveryEvidence,
 ) -> Result<Vec<Finding>, Unable> {
     let socket = drill.server(server)?.socket.clone();
-    let written = place_order(
-        &Door { role: APPLICATION_ROLE.to_owned(), ..Door::superuser(&socket, DATABASE) },
-        &format!("{}/{}", drill.run_id, server.name()),
-        &symbol(server),
-    )
-    .await;
+    let written = if drill.given.is_some() {
+        commit(&Door::superuser(&socket, SUPERUSER)).await
+    } else {
+        place_order(
+            &Door { role: APPLICATION_ROLE.to_owned(), ..Door::superuser(&socket, DATABASE) },
+            &format!("{}/{}", drill.run_id, server.name()),
+            &symbol(server),
+        )
+        .await
+    };
     let findings = match &written {
         Ok(_) => {
             clocked.written(drill.clock.elapsed());
             evidence.rto_us = Some(clocked.total().as_micros() as u64);
             Vec::new()
+        }
+        Err(words) if drill.given.is_some() => {
+            let message = format!("nothing could be committed on the recovered server: {words}");
+            vec![Finding::new(Code::FirstWriteFailed, Stage::Recover, message)]
         }
         Err(words) => {
             let message =
@@ -72,9 +82,23 @@ async fn place_order(door: &Door, origin: &str, symbol: &str) -> Result<FirstWri
     let order_id: Option<i64> = row.get("order_id");
     let rows: (i64, i64) = (row.get("positions"), row.get("audits"));
     match order_id {
-        Some(order_id) if rows == (1, 1) => Ok(FirstWrite { xid: xid(row.get("xid")), order_id }),
+        Some(order_id) if rows == (1, 1) => {
+            Ok(FirstWrite { xid: Some(xid(row.get("xid"))), order_id: Some(order_id) })
+        }
         _ => Err("there is no strategy to place an order for".to_owned()),
     }
+}
+
+/// Commits a transaction that writes and leaves nothing.
+///
+/// # Errors
+///
+/// Why it could not, in words.
+pub async fn commit(door: &Door) -> Result<FirstWrite, String> {
+    let session = door.open().await.map_err(|error| describe(&error))?;
+    session.batch_execute(COMMIT).await.map_err(|error| describe(&error))?;
+    // No row carries its number any more.
+    Ok(FirstWrite { xid: None, order_id: None })
 }
 
 /// The part of a transaction's number that rows carry: its last 32 bits.

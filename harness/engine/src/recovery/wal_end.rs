@@ -31,7 +31,10 @@ pub fn evidence(
         let behind = lineage.contains(*of) && *of >= timeline && !given_up && *number > end.at / size;
         behind && is_written(store, *of, *number, size)
     });
-    let whole = drill.workspace.path("archive").join(&segment).is_file();
+    let whole = match &drill.given {
+        Some(_) => store.has(&segment),
+        None => drill.workspace.path("archive").join(&segment).is_file(),
+    };
     // A segment that was archived is full, or ends with a switch to the next: whatever else ends replay in it is damage.
     let breaks = later.is_some() || (whole && !matches!(end.reason, Reason::Missing { .. }));
     let mut commits = 0_u64;

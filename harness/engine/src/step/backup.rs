@@ -148,6 +148,7 @@ async fn measure(
     let compress = how.compress;
     Ok(BackupEvidence {
         name: name.to_owned(),
+        path: None,
         tool: "pg_basebackup".to_owned(),
         format: how.format.name().to_owned(),
         compress: compress.method.name().to_owned(),

@@ -54,6 +54,7 @@ async fn recover(drill: &mut Drill<'_>, mark: &str) -> Result<(Option<bool>, Str
     }
     remap::refuse_restored(workspace, NAME)?;
     let recovery = Recovery {
+        given: false,
         backups: Vec::new(),
         by: None,
         from: RecoverFrom::Newest,

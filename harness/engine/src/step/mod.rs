@@ -17,6 +17,7 @@ mod crash;
 mod create_cluster;
 mod create_standby;
 mod disaster;
+mod given;
 mod last_proven;
 mod load_data;
 mod mark;
@@ -48,6 +49,7 @@ pub async fn run(drill: &mut Drill<'_>, act: &Act) -> Result<Vec<Finding>, Unabl
             work::release(drill).await;
             taken
         }
+        Act::Given { name, given } => given::run(drill, name, given).await,
         Act::Sql { sql, on } => sql::run(drill, sql, *on).await,
         Act::Work { work, on } => work::run(drill, work, *on).await,
         Act::StopWork => work::stop(drill).await,

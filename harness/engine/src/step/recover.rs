@@ -19,6 +19,7 @@ use crate::archiving;
 use crate::baseline::{Written, choose};
 use crate::drill::{Drill, Recovered, on_a_thread};
 use crate::fault;
+use crate::given;
 use crate::receiver;
 use crate::recovery::aim::{self, Aim};
 use crate::recovery::phases::Clocked;
@@ -63,6 +64,15 @@ pub(super) async fn recover(
     let workspace = drill.workspace;
     let name = recovery.server;
     drill.recovered = None;
+    let of_given;
+    let recovery = match &drill.given {
+        Some(taken) => {
+            of_given = Recovery { backups: vec![vec![taken.member()]], ..recovery.clone() };
+            &of_given
+        }
+        None => recovery,
+    };
+    given::fetch(drill, recovery.timeline).await?;
     let began = drill.clock.elapsed();
     // What was saved of a lost server's WAL is still written for a moment by those who outlive its postmaster.
     let saved = !left_over::saved(workspace).is_empty();
@@ -95,11 +105,13 @@ pub(super) async fn recover(
     let by = recovery.by.unwrap_or_else(|| RecoverBy::fitting(&newest.how));
     evidence.by = by.name().to_owned();
     evidence.backups = aim.chain.iter().map(|member| member.name.clone()).collect();
-    let sources: Vec<PathBuf> =
-        aim.chain.iter().map(|member| workspace.path("backup").join(&member.name)).collect();
-    for source in &sources {
-        remap::refuse_backup(workspace, source).await?;
+    let sources: Vec<PathBuf> = aim.chain.iter().map(|member| drill.backup(member)).collect();
+    if drill.given.is_none() {
+        for source in &sources {
+            remap::refuse_backup(workspace, source).await?;
+        }
     }
+    given::stage(drill, &aim).await?;
     let saved = left_over::find(drill).await?;
     open(drill, recovery, &aim).await?;
     let wal = left_over::view(workspace, name, &saved)?;
@@ -279,6 +291,7 @@ pub(super) fn configure(
         timeline: recovery.timeline,
         action: recovery.action,
         archiving: archiving.as_ref(),
+        foreign: drill.given.is_some().then_some(drill.postgres),
     };
     let to_promote = Restoring { action: Action::Promote, ..asked.clone() };
     let configuration =

@@ -449,6 +449,7 @@ async fn repeat(
     };
     drill.recorder.progress("repeat", evidence.repeated, Some(sweeping.repeated.len() as u64), Unit::Points);
     let recovery = Recovery {
+        given: false,
         backups: backups.to_vec(),
         by: None,
         from: RecoverFrom::Newest,
@@ -470,7 +471,7 @@ async fn repeat(
     let disproven = findings.iter().any(|found| found.weight == Weight::Disproves);
     if !disproven {
         let xid = drill.recovered()?.first_write.as_ref().and_then(|written| written.as_ref().ok());
-        let xid = xid.map(|written| written.xid.clone());
+        let xid = xid.and_then(|written| written.xid.clone());
         let socket = drill.server(moving::NAME)?.socket.clone();
         let door = Door::reading(&socket, crate::data::DATABASE);
         let sessions = Sessions::open(&door).await.map_err(|error| lost(&error))?;

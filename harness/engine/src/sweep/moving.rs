@@ -142,6 +142,7 @@ fn configure(drill: &Drill<'_>, survey: &Survey) -> Result<Result<String, Findin
         timeline: Timeline::Number(survey.lineage.timeline()),
         action: Action::Pause,
         archiving: None,
+        foreign: None,
     };
     Ok(Ok(settings::fed(&restoring, drill.memory_bytes)))
 }

@@ -150,6 +150,7 @@ impl Stage {
             interrupt: self.interrupt.clone(),
             host: Host::default(),
             jobs: 1,
+            host_network: true,
             version: "test",
             program: "pgdrill".into(),
         };

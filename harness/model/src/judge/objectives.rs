@@ -14,6 +14,10 @@ use crate::units::{show_bytes, show_count, show_duration};
 const RTO_DEFINITION: &str = "from the loss of the primary to the first committed write of the application on the \
                               recovered server; our own checks are not in it";
 
+/// The same of a backup that was there already, whose primary nobody lost.
+const RTO_DEFINITION_OF_GIVEN: &str = "from the moment at which the backup is fetched to the first committed write on the recovered \
+                                       server; our own checks are not in it";
+
 /// What exactly the outage objective bounds.
 const OUTAGE_DEFINITION: &str = "from the last moment before the loss at which the application answered well to the first one \
                                  after it, as one sees it who asks it again and again";
@@ -41,7 +45,7 @@ fn recovery_time(run: &mut Run) {
         .collect();
     let time = Time {
         name: "rto",
-        definition: RTO_DEFINITION,
+        definition: if run.is_of_given() { RTO_DEFINITION_OF_GIVEN } else { RTO_DEFINITION },
         stage: Stage::Recover,
         exceeded: Code::RtoExceeded,
         took: "recovery took",

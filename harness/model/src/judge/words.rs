@@ -26,8 +26,11 @@ pub(super) fn reason(run: &Run) -> String {
 fn why_proven(run: &Run) -> String {
     let held = run.proven_for();
     let mut parts = Vec::new();
-    if Check::all_of(!run.work.is_empty()).iter().all(|check| held.contains(check)) {
-        parts.push("every check held".to_owned());
+    let every_check =
+        if run.is_of_given() { Check::all_of_given() } else { Check::all_of(!run.work.is_empty()) };
+    if every_check.iter().all(|check| held.contains(check)) {
+        let of_given = if run.is_of_given() { " that can be made without a baseline" } else { "" };
+        parts.push(format!("every check{of_given} held"));
     } else if !held.is_empty() {
         let names: Vec<&str> = held.into_iter().map(Check::name).collect();
         parts.push(format!("proven for: {}", names.join(", ")));
@@ -77,11 +80,17 @@ fn why_not(run: &Run, weight: Weight) -> String {
 pub(super) fn not_tested(run: &Run) -> Vec<String> {
     let mut not: Vec<String> = Check::all_of(!run.work.is_empty())
         .into_iter()
+        // What was verified on its way to disk need not be read again.
+        .filter(|check| !(run.is_of_given() && matches!(check, Check::Verify | Check::Manifest)))
         .filter(|check| {
             !run.checks.iter().any(|record| record.check == *check && record.status != CheckStatus::NotRun)
         })
         .map(|check| format!("{}: {}", check.name(), check.entry().doc))
         .collect();
+    if run.backups.iter().any(|backup| backup.path.is_some() && backup.manifest_sha256.is_empty()) {
+        let what = "which files belong to the backup, and whether they are what they were";
+        not.push(format!("{what}: it has no manifest"));
+    }
     match run.header.rto_us {
         None => not.push("a recovery time objective: the scenario sets none".to_owned()),
         Some(us) if run.header.jobs > 1 => not.push(format!(
@@ -93,7 +102,9 @@ pub(super) fn not_tested(run: &Run) -> Vec<String> {
     }
     let swept = !run.sweeps.is_empty() && !run.work.is_empty();
     if !swept && !run.tallies.iter().any(|tally| tally.required > 0) {
-        let why = if run.work.is_empty() {
+        let why = if run.is_of_given() {
+            "nobody wrote down what the server acknowledged"
+        } else if run.work.is_empty() {
             "the primary was quiet when its content was captured"
         } else {
             "nobody compared what the writers were told with what is there"

@@ -13,6 +13,9 @@ use crate::verdict::Verdict;
 ///
 /// Why, in words.
 pub fn add_mutants(plan: &mut Plan, scenario: &Scenario) -> Result<(), &'static str> {
+    if scenario.given().is_some() {
+        return Err("its backup was there already: only what a drill stored itself is damaged");
+    }
     let (mut recovery, checks) = last_recovery(plan, scenario)?;
     if recovery.from == RecoverFrom::LastProven {
         // Of a mutant one wants to know what comes of it: it is no use to try it before.

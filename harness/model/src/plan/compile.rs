@@ -7,7 +7,8 @@ use crate::code::Code;
 use crate::fault::{Fault, Site};
 use crate::finding::Unable;
 use crate::scenario::{
-    Backup, BackupFrom, Disaster, Origins, Placed, Point, Recover, RecoverFrom, RunbookStep, Scenario, Step,
+    Backup, BackupFrom, Disaster, Given, Origins, Placed, Point, Recover, RecoverFrom, RunbookStep, Scenario,
+    Step,
 };
 use crate::units::Major;
 
@@ -60,8 +61,8 @@ struct Walk<'s> {
     steps: Vec<Planned>,
     /// Every check that the scenario makes, once.
     checks: Vec<Check>,
-    /// Whether the scenario has writers.
-    works: bool,
+    /// Every check that can be made of it.
+    every_check: Vec<Check>,
     /// The server that is there.
     server: Server,
     /// Every backup so far, each with those that it builds upon.
@@ -95,8 +96,10 @@ impl<'s> Walk<'s> {
         checks.sort_unstable();
         checks.dedup();
         // A recovery that nobody looks at proves nothing: where the scenario names no check, every check is made.
+        let given = scenario.given().is_some();
+        let every_check = if given { Check::all_of_given() } else { Check::all_of(works) };
         if checks.is_empty() || !last_recovery_is_checked(scenario) {
-            checks = Check::all_of(works);
+            checks.clone_from(&every_check);
         }
         let cluster = NewCluster {
             cluster: scenario.cluster.clone(),
@@ -108,11 +111,12 @@ impl<'s> Walk<'s> {
             settings: scenario.settings.clone(),
         };
         let steps = [Act::CreateCluster(cluster), Act::LoadData(scenario.data)];
+        let steps = if given { Vec::new() } else { steps.map(|act| Planned { line: None, act }).into() };
         Self {
             scenario,
-            steps: steps.map(|act| Planned { line: None, act }).into(),
+            steps,
             checks,
-            works,
+            every_check,
             server: Server::Primary,
             backups: Vec::new(),
             origins: Origins::default(),
@@ -138,6 +142,7 @@ impl<'s> Walk<'s> {
                 }
                 self.backup(*how)
             }
+            Step::Given(given) => self.given(given),
             Step::Sql(sql) => {
                 self.unknown = true;
                 Act::Sql { sql: sql.clone(), on }
@@ -254,6 +259,13 @@ impl<'s> Walk<'s> {
         Act::Backup { name, how, upon, on: self.server }
     }
 
+    fn given(&mut self, given: &Given) -> Act {
+        let name = "backup-1".to_owned();
+        self.backups.push(vec![Member { name: name.clone(), how: Backup::GIVEN }]);
+        self.origins.backup();
+        Act::Given { name, given: given.clone() }
+    }
+
     fn as_written(&self, index: usize, step: RunbookStep) -> Act {
         let of = if step.row.entry().stands == Stands::Live { self.server } else { self.lost.0 };
         let backup = self.backups.last().and_then(|chain| chain.last()).map(|member| member.name.clone());
@@ -284,6 +296,7 @@ impl<'s> Walk<'s> {
         }
         Ok(Act::Recover(Recovery {
             backups,
+            given: self.scenario.given().is_some(),
             by: recover.by,
             from: recover.from,
             tried_by: if recover.from == RecoverFrom::LastProven {
@@ -311,7 +324,7 @@ impl<'s> Walk<'s> {
             .flatten()
             .collect();
         if checks.is_empty() {
-            checks = Check::all_of(self.works);
+            checks.clone_from(&self.every_check);
         }
         checks.sort_unstable();
         checks.dedup();
@@ -321,7 +334,7 @@ impl<'s> Walk<'s> {
     /// Checks the last recovery, where the scenario does not.
     fn check(&mut self) {
         if !self.checked {
-            let checks = Check::all_of(self.works);
+            let checks = self.every_check.clone();
             self.steps.push(Planned { line: None, act: Act::Check { checks, of: self.server } });
             self.checked = true;
         }

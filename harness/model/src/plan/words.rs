@@ -6,8 +6,8 @@ use super::{Act, Member, NewCluster, Recovery, Server};
 use crate::as_written::Stands;
 use crate::fault::Site;
 use crate::scenario::{
-    Action, Backup, BackupFrom, CheckpointMode, Cluster, CopyBy, Disaster, ManifestChecksums, Method, Point,
-    RecoverBy, RecoverFrom, Side, Tablespace, WalMethod,
+    Action, Backup, BackupFrom, CheckpointMode, Cluster, CopyBy, Disaster, Given, ManifestChecksums, Method,
+    Point, RecoverBy, RecoverFrom, Side, Tablespace, WalMethod,
 };
 use crate::units::{show_bytes, show_count, show_duration};
 
@@ -37,6 +37,7 @@ impl fmt::Display for Act {
                 backup(f, name, how, upon.as_deref())?;
                 if *on == Server::Primary { Ok(()) } else { write!(f, ", of {}", on.name()) }
             }
+            Self::Given { given, .. } => look_at(f, given),
             Self::Sql { sql, on } => {
                 write!(f, "on {}: {}", on.name(), excerpt(&sql.run))?;
                 if let Some(database) = &sql.database {
@@ -171,6 +172,18 @@ impl fmt::Display for Act {
     }
 }
 
+fn look_at(f: &mut fmt::Formatter<'_>, given: &Given) -> fmt::Result {
+    write!(f, "look at the backup in {}, without writing there", given.path.display())?;
+    if let Some(command) = &given.restore_command {
+        return write!(f, "; its WAL is given by `{}`", excerpt(command));
+    }
+    let archives: Vec<String> = given.wal.iter().map(|path| path.display().to_string()).collect();
+    match archives.as_slice() {
+        [] => f.write_str("; no WAL but what it brings"),
+        archives => write!(f, "; its WAL lies in {}", archives.join(", ")),
+    }
+}
+
 fn lose(f: &mut fmt::Formatter<'_>, disaster: &Disaster, server: &str) -> fmt::Result {
     match disaster {
         Disaster::Kill => write!(f, "SIGKILL the {server}; its files stay"),
@@ -204,6 +217,7 @@ fn recover(f: &mut fmt::Formatter<'_>, recovery: &Recovery) -> fmt::Result {
         return after_unpacking(f, recovery);
     }
     match recovery.backups.as_slice() {
+        [_] if recovery.given => f.write_str("restore it by pgdrill, verified on the way")?,
         [chain] => unpack(f, chain, recovery.by)?,
         chains => {
             let names: Vec<&str> =
@@ -229,7 +243,8 @@ fn after_unpacking(f: &mut fmt::Formatter<'_>, recovery: &Recovery) -> fmt::Resu
         Action::Pause => f.write_str(", pause, then promote")?,
         Action::Shutdown => f.write_str(", shut down, then promote")?,
     }
-    write!(f, ", first write as trading_app; within {}", show_duration(recovery.within))?;
+    let by = if recovery.given { "" } else { " as trading_app" };
+    write!(f, ", first write{by}; within {}", show_duration(recovery.within))?;
     if recovery.serves { f.write_str("; then it archives as the primary did") } else { Ok(()) }
 }
 

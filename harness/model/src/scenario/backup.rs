@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compress::{Compress, Method, Side};
 use super::file::BackupArguments;
+use super::given::FromArguments;
 use super::mistake::{Note, Span};
 use super::value::{FromText, read_from_text, whole_number};
 use super::wrong::Words;
@@ -93,13 +94,28 @@ pub enum CheckpointMode {
 }
 
 /// From which server a backup is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackupFrom {
     /// The primary.
     Primary,
     /// A standby, which the drill makes and which streams from the primary.
     Standby,
+}
+
+impl Backup {
+    /// One that is there already, as long as nobody has looked at it.
+    pub const GIVEN: Self = Self {
+        tool: BackupTool::PgBasebackup,
+        format: BackupFormat::Plain,
+        compress: Compress::NONE,
+        wal: WalMethod::Stream,
+        manifest: ManifestChecksums::None,
+        checkpoint: CheckpointMode::Fast,
+        verify_checksums: false,
+        max_rate: None,
+        from: BackupFrom::Primary,
+        incremental: false,
+    };
 }
 
 impl BackupFormat {
@@ -220,7 +236,10 @@ pub(super) fn meaning(
         checkpoint: arguments.checkpoint.what().unwrap_or(CheckpointMode::Fast),
         verify_checksums: arguments.verify_checksums.what().is_none_or(|switch| switch.0),
         max_rate: arguments.max_rate.what().map(|rate| rate.0),
-        from: arguments.from.what().unwrap_or(BackupFrom::Primary),
+        from: match arguments.from.what() {
+            Some(FromArguments::Server(server)) => server,
+            _ => BackupFrom::Primary,
+        },
         incremental,
     }
 }

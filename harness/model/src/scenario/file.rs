@@ -15,6 +15,7 @@ use super::as_written::AsWrittenArguments;
 use super::backup::{MaxRate, Switch};
 use super::cluster::{FixtureTable, IcuLocale, Locale, SegmentSize, TablespaceName};
 use super::disaster::DisasterArguments;
+use super::given::FromArguments;
 use super::mistake::quote;
 use super::objectives::ObjectivesArguments;
 use super::safety::{RollbackArguments, SafetyCopyArguments};
@@ -30,8 +31,8 @@ use super::watch::{AlertArguments, WatchArguments};
 use super::work::WorkArguments;
 use super::wrong::Words;
 use super::{
-    Action, BackupFormat, BackupFrom, BackupTool, CheckpointMode, Compress, ManifestChecksums, RecoverBy,
-    RecoverFrom, WalMethod,
+    Action, BackupFormat, BackupTool, CheckpointMode, Compress, ManifestChecksums, RecoverBy, RecoverFrom,
+    WalMethod,
 };
 use crate::finding::Stage;
 use crate::verdict::Verdict;
@@ -124,7 +125,7 @@ pub(super) struct ExpectArguments {
 #[serde(rename_all = "kebab-case")]
 #[schemars(transform = super::choice::one_property)]
 pub(super) enum Step {
-    /// Takes a base backup.
+    /// Takes a base backup, or names one that is there already.
     Backup(BackupArguments),
     /// Runs SQL on the server that is there: the primary, and after the recovery the recovered one.
     Sql(SqlArguments),
@@ -218,8 +219,9 @@ pub(super) struct BackupArguments {
     pub(super) verify_checksums: Slot<Switch>,
     /// The most that is sent in a second, as in 32M. Default: no limit.
     pub(super) max_rate: Slot<MaxRate>,
-    /// From which server it is taken; the drill makes the standby that it needs. Default: primary.
-    pub(super) from: Slot<BackupFrom>,
+    /// From which server it is taken, where the drill makes the standby that it needs; or where it lies, if it is there already:
+    /// then the drill has no primary, and only recovers and checks. Default: primary.
+    pub(super) from: Slot<FromArguments>,
     /// Whether it holds only what changed since the backup before it; from PostgreSQL 17 on. Default: off.
     pub(super) incremental: Slot<Switch>,
 }

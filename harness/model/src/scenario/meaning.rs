@@ -11,7 +11,7 @@ use super::slot::At;
 use super::walkthrough::Walkthrough;
 use super::{
     Archive, Data, Disaster, Expect, Objectives, Placed, Rpo, Scenario, Step, application, archive,
-    as_written, cluster, fault,
+    as_written, cluster, fault, given,
 };
 use crate::check::{CHECKS, Check};
 use crate::code::{Code, Weight};
@@ -27,6 +27,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(3600);
 pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>> {
     let mut notes = Vec::new();
     let whole = Span::default();
+    given::beside(&file, lines, &mut notes);
     if file.title.0.is_none() {
         notes.push(
             Note::new(whole, "the scenario has no title")
@@ -107,6 +108,13 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
 fn measured(objectives: &ObjectivesArguments, steps: &[Placed<Step>], notes: &mut Vec<Note>) {
     let has = |wanted: fn(&Step) -> bool| steps.iter().any(|step| wanted(&step.what));
     let works = has(|step| matches!(step, Step::Work(_)));
+    if let (Some(place), Some(_)) = (objectives.rpo.span(), given::of(steps)) {
+        notes.push(
+            Note::new(place, "an objective `rpo`, and nobody has written down what a backup that is there already must hold")
+                .hint("leave it out"),
+        );
+        return;
+    }
     if let (Some(place), false) = (objectives.rpo.span(), works) {
         notes.push(
             Note::new(place, "an objective `rpo`, and nothing that could be lost is written down")

@@ -13,6 +13,7 @@ mod compress;
 mod disaster;
 mod fault;
 mod file;
+mod given;
 mod meaning;
 mod mistake;
 mod objectives;
@@ -60,6 +61,7 @@ pub use cluster::{Cluster, FIXTURE_TABLES, Tablespace};
 pub use compress::{Compress, Method, Side};
 pub use disaster::Disaster;
 pub(crate) use fault::applies;
+pub use given::Given;
 pub use mistake::{Mistake, Mistakes};
 pub use objectives::{Objectives, Rpo};
 pub(crate) use origins::Origins;
@@ -133,6 +135,13 @@ pub struct Scenario {
     pub time_limit: Duration,
 }
 
+impl Scenario {
+    /// The backup that is there already, where it has one.
+    pub fn given(&self) -> Option<&Given> {
+        given::of(&self.steps)
+    }
+}
+
 /// Something with the line of the scenario file that it stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placed<T> {
@@ -163,6 +172,8 @@ pub struct Setting {
 pub enum Step {
     /// Take a base backup.
     Backup(Backup),
+    /// Take one that is there already.
+    Given(Given),
     /// Run SQL on the server that is there: the primary before the disaster, the recovered one after.
     Sql(Sql),
     /// Let writers place orders.

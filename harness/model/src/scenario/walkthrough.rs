@@ -12,9 +12,12 @@ use super::precautions::Precautions;
 use super::slot::{At, Slot};
 use super::target::MarkName;
 use super::work::WorkArguments;
-use super::{Backup, Crash, Disaster, Placed, Sql, Step, SwitchWal, as_written, backup, sweep, triage, work};
+use super::{
+    Backup, Crash, Disaster, Placed, Sql, Step, SwitchWal, as_written, backup, given, sweep, triage, work,
+};
 use crate::check::Check;
 
+mod given_backup;
 mod order;
 mod recovery;
 
@@ -29,6 +32,8 @@ pub(super) struct Walkthrough<'l> {
     lines: &'l Lines,
     /// The backups above, the oldest first.
     backups: Vec<Backup>,
+    /// The backup that was there already.
+    given: Option<Span>,
     /// Since when nothing reaches the archive of the server that is there.
     stopped: Option<Span>,
     /// The disaster that nothing has recovered from yet.
@@ -58,6 +63,7 @@ impl<'l> Walkthrough<'l> {
         Self {
             lines,
             backups: Vec::new(),
+            given: None,
             stopped: None,
             lost: None,
             disaster: None,
@@ -97,9 +103,9 @@ impl<'l> Walkthrough<'l> {
             })
             .collect();
         let mut steps = Vec::new();
-        for step in written {
+        for (index, step) in written.into_iter().enumerate() {
             let Some(At { span, what }) = step.0 else { continue };
-            self.order(&what, span, notes);
+            self.order(&what, index == 0, span, notes);
             let what = self.step(what, span, notes);
             steps.push(Placed { line: self.lines.line(span.start), what });
         }
@@ -123,7 +129,10 @@ impl<'l> Walkthrough<'l> {
             Written::Application(word) => self.application.step(word, span),
             Written::SafetyCopy(arguments) => self.precautions.copy(arguments, lost, span),
             Written::Rollback(arguments) => self.precautions.rollback(arguments, lost, span),
-            Written::Backup(arguments) => {
+            Written::Backup(mut arguments) => {
+                if let Some(given) = given::meaning(&mut arguments, notes) {
+                    return self.given(given, span);
+                }
                 let backup = backup::meaning(arguments, span, self.backups.last(), notes);
                 if self.lost.is_none() {
                     self.backups.push(backup);
@@ -239,7 +248,7 @@ impl<'l> Walkthrough<'l> {
     /// The checks of one step; each may stand in the drill once.
     fn checks(&mut self, arguments: CheckArguments, step: Span, notes: &mut Vec<Note>) -> Vec<Check> {
         let chosen: Vec<(Check, Span)> = match arguments {
-            CheckArguments::All => Check::all_of(self.works).into_iter().map(|check| (check, step)).collect(),
+            CheckArguments::All => self.every_check().into_iter().map(|check| (check, step)).collect(),
             CheckArguments::Chosen(entries) => {
                 if entries.0.is_empty() {
                     notes.push(Note::new(step, "`check` names no check").hint(

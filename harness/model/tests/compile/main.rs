@@ -4,7 +4,7 @@
 
 use pgdrill_model::check::Check;
 use pgdrill_model::plan::{Act, Plan, Recovery, Server, compile};
-use pgdrill_model::scenario::parse;
+use pgdrill_model::scenario::{RecoverBy, parse};
 use pgdrill_model::units::Major;
 use rstest::rstest;
 
@@ -38,6 +38,7 @@ fn server(act: &Act) -> Option<Server> {
         Act::Recover(recovery) => Some(recovery.server),
         Act::CreateCluster(_)
         | Act::LoadData(_)
+        | Act::Given { .. }
         | Act::CreateStandby
         | Act::StopWork
         | Act::StopApplication(_)
@@ -70,6 +71,22 @@ fn placed(steps: &str) -> Vec<String> {
 fn recoveries(steps: &str) -> Vec<Recovery> {
     let acts = plan(steps).steps.into_iter().map(|step| step.act);
     acts.filter_map(|act| if let Act::Recover(recovery) = act { Some(recovery) } else { None }).collect()
+}
+
+#[test]
+fn of_a_backup_that_is_there_already_there_is_no_primary_and_every_check_is_made_that_needs_none() {
+    let plan = plan(
+        "
+        backup: { from: { path: /b, wal: [/a] } }
+        recover",
+    );
+    let names: Vec<&str> = plan.steps.iter().map(|step| step.act.name()).collect();
+    assert_eq!(names, ["backup", "recover", "check"]);
+    assert_eq!(plan.checks(), Check::all_of_given());
+    assert!(plan.steps[0].act.to_string().contains("in /b"), "{}", plan.steps[0].act);
+    let Act::Recover(recovery) = &plan.steps[1].act else { panic!() };
+    assert_eq!((recovery.given, recovery.by), (true, Some(RecoverBy::Native)));
+    assert_eq!(plan.given().unwrap().wal, [std::path::PathBuf::from("/a")]);
 }
 
 #[test]

@@ -15,7 +15,10 @@ pub(crate) fn backups(page: &mut Page, run: &Run) {
     for backup in &run.backups {
         page.fact(
             &backup.name,
-            &format!("{}, taken in {}", words::backup(backup), words::time(backup.took_us)),
+            &match &backup.path {
+                Some(path) => format!("{}, in {}", words::backup(backup), path.display()),
+                None => format!("{}, taken in {}", words::backup(backup), words::time(backup.took_us)),
+            },
         );
         page.fact(
             "size",

@@ -30,6 +30,10 @@ use super::{executable, program_in};
 /// program.
 const WRAP: &str = r#"umask 077; exec "$0" "$@""#;
 
+/// The same in a network of its own, in which there is nothing: also without any privilege, since it is done in a user
+/// namespace in which the account is who it was (`user_namespaces(7)`).
+const WRAP_WITHOUT_NETWORK: &str = r#"umask 077; exec unshare --user --map-current-user --net -- "$0" "$@""#;
+
 /// Refuses a symbolic link where a log file should be.
 const NO_LINKS: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
@@ -46,6 +50,7 @@ pub(super) struct LocalPlace {
     reach: Reach,
     lease: Lease,
     commands: AtomicU64,
+    network: bool,
 }
 
 impl LocalPlace {
@@ -81,7 +86,7 @@ impl LocalPlace {
             postgres: installation.version.clone(),
             bin_dir: installation.bin_dir.clone(),
             user: account.name.clone(),
-            shared: shared(account),
+            shared: shared(account, need.network),
             ..PlaceFacts::default()
         };
         let place = Self {
@@ -94,8 +99,27 @@ impl LocalPlace {
             reach,
             lease,
             commands: AtomicU64::new(1),
+            network: need.network,
         };
+        place.expect_isolation().await?;
         place.probe().await.map(|()| place)
+    }
+
+    /// Refuses what would reach the network although it must not.
+    async fn expect_isolation(&self) -> Result<(), Unable> {
+        if self.network {
+            return Ok(());
+        }
+        let exit = self.run(&Command::system("true", [] as [&str; 0])).await?;
+        if exit.success() {
+            return Ok(());
+        }
+        let message = format!(
+            "this host gives the account '{}' no network of its own: {}",
+            self.account.name,
+            exit.last_words()
+        );
+        Err(Unable::new(Code::QuarantineUnavailable, message))
     }
 
     /// PostgreSQL was found by the caller's account; whether the one that runs it can, only running it tells.
@@ -160,7 +184,7 @@ impl LocalPlace {
         let (stdout, stderr) = self.streams(&command.output)?;
         let mut child = tokio::process::Command::new(&self.shell);
         child
-            .args(["-c", WRAP])
+            .args(["-c", if self.network { WRAP } else { WRAP_WITHOUT_NETWORK }])
             .arg(&program)
             .args(&command.args)
             .env_clear()
@@ -248,12 +272,13 @@ impl LocalPlace {
 }
 
 /// What a place on this host does not keep apart.
-fn shared(account: &Account) -> Vec<String> {
-    vec![
-        "the host's network".to_owned(),
+fn shared(account: &Account, network: bool) -> Vec<String> {
+    let network = network.then(|| "the host's network".to_owned());
+    let others = [
         format!("files and processes that the account '{}' may reach", account.name),
         "the host's memory, processors and disks".to_owned(),
-    ]
+    ];
+    network.into_iter().chain(others).collect()
 }
 
 #[async_trait]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use pgdrill_model::code::Code;
-use pgdrill_model::world::Command;
+use pgdrill_model::world::{Command, Need, Signal};
 
 use super::{Bench, Fixture, sh, succeed, until};
 
@@ -36,6 +36,20 @@ pub async fn a_death_by_signal_is_reported_as_such(fixture: &dyn Fixture) {
         assert_eq!((exit.code, exit.signal), (None, Some(number)));
         assert_eq!(exit.describe(), format!("signal {number}"));
     }
+    bench.close(place).await;
+}
+
+/// What runs in a place without network sees no interface but its own, and is ended and signalled as ever.
+pub async fn a_place_without_network_has_none(fixture: &dyn Fixture) {
+    let bench = Bench::new(fixture).await;
+    let need = Need { network: false, ..bench.need.clone() };
+    let place = bench.runtime.open(&need).await.unwrap();
+    let interfaces = "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '";
+    assert_eq!(succeed(&*place, interfaces).await.stdout.trim(), "lo");
+    let mut process = place.spawn(&sh("sleep 1000")).await.unwrap();
+    place.signal(process.pid(), Signal::Term).await.unwrap();
+    assert_eq!(process.wait().await.unwrap().signal, Some(15));
+    place.spawn(&sh("sleep 1001")).await.unwrap();
     bench.close(place).await;
 }
 

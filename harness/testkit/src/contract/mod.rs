@@ -74,6 +74,7 @@ impl<'a> Bench<'a> {
             workspace: workspace.to_owned(),
             writable: ["data", "socket", "log"].map(|name| workspace.join(name)).to_vec(),
             readable: Vec::new(),
+            network: true,
         };
         Self { fixture, runtime, need, _workspace: None }
     }
@@ -164,6 +165,7 @@ macro_rules! runtime_contract {
         $crate::runtime_contract! { @tests $fixture;
             commands::the_exit_code_and_both_streams_are_reported,
             commands::a_death_by_signal_is_reported_as_such,
+            commands::a_place_without_network_has_none,
             commands::last_words_are_the_last_line_of_complaint,
             commands::arguments_arrive_as_they_are,
             commands::the_environment_is_minimal_and_what_the_command_adds,

@@ -137,6 +137,7 @@ pub fn load() -> LoadEvidence {
 pub fn backup() -> BackupEvidence {
     BackupEvidence {
         name: "backup-1".to_owned(),
+        path: None,
         tool: "pg_basebackup".to_owned(),
         format: "tar".to_owned(),
         compress: "gzip".to_owned(),

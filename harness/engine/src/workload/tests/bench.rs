@@ -75,6 +75,7 @@ impl Bench {
             workspace: workspace.root().to_owned(),
             writable: vec![workspace.root().to_owned()],
             readable: Vec::new(),
+            network: true,
         };
         let place = runtime.open(&need).await.unwrap();
         let data = workspace.data(Name::Primary).display().to_string();

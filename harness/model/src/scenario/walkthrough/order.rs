@@ -9,7 +9,12 @@ use super::{MOST_RECOVERIES, Walkthrough};
 
 impl Walkthrough<'_> {
     /// Tells what cannot stand where it stands.
-    pub(super) fn order(&self, step: &Written, span: Span, notes: &mut Vec<Note>) {
+    pub(super) fn order(&self, step: &Written, first: bool, span: Span, notes: &mut Vec<Note>) {
+        let before = notes.len();
+        self.beside_given(step, first, span, notes);
+        if self.given.is_some() && (notes.len() > before || matches!(step, Written::Recover(_))) {
+            return;
+        }
         let mut note = |message: String, hint: &str| notes.push(Note::new(span, message).hint(hint));
         match (step, self.lost, self.recover) {
             (Written::Disaster(_), Some(first), _) => note(
@@ -121,7 +126,7 @@ impl Walkthrough<'_> {
         if self.swept || (self.lost.is_none() && self.recover.is_some()) {
             return;
         }
-        let hint = match self.lost {
+        let hint = match self.lost.or(self.given) {
             Some(_) => "write `- recover` below it",
             None => "write `- disaster: lose-primary` and `- recover` below it",
         };

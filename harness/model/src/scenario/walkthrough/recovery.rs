@@ -22,7 +22,15 @@ impl Walkthrough<'_> {
         }
         let timeline = arguments.timeline.what().map_or(Timeline::Latest, |timeline| timeline.0);
         let from = arguments.from.what().unwrap_or_default();
-        if let (Some(At { span, what: by }), true) = (&arguments.by.0, counts) {
+        if let (Some(At { span, what: by }), Some(given)) = (&arguments.by.0, self.given)
+            && *by != RecoverBy::Native
+        {
+            let message = format!(
+                "the backup on line {} is there already, and pgdrill unpacks it itself",
+                self.line(given)
+            );
+            notes.push(Note::new(*span, message).hint("leave `by` out"));
+        } else if let (Some(At { span, what: by }), true) = (&arguments.by.0, counts) {
             let closest = self.origins.closest(&to, timeline);
             // Whichever is good.
             let range = if from.steps_back() { 0..closest.end } else { closest };
@@ -54,7 +62,7 @@ impl Walkthrough<'_> {
         // Each recovery is checked for itself.
         self.checked.clear();
         Step::Recover(Recover {
-            by: arguments.by.what(),
+            by: arguments.by.what().or(self.given.map(|_| RecoverBy::Native)),
             from,
             to,
             timeline,

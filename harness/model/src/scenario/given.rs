@@ -1,0 +1,207 @@
+//! A backup that the drill does not take, because it is there already: where it lies, and where the WAL is that belongs to it.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
+
+use super::file::{BackupArguments, File};
+use super::mistake::{Lines, Note};
+use super::slot::{At, Slot, TextOr, text_or};
+use super::tree::found_text;
+use super::value::{FromText, Statement, read_from_text};
+use super::wrong::Words;
+use super::{BackupFrom, Placed, Step};
+
+/// A backup that is there already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Given {
+    /// Where it lies: a directory, plain or with tars.
+    pub path: PathBuf,
+    /// Where the WAL lies that recovery goes on with, packed or not: archives, the first of which counts where two hold a file.
+    pub wal: Vec<PathBuf>,
+    /// What gives it instead, for this host's shell, with PostgreSQL's own `%f` and `%p`.
+    pub restore_command: Option<String>,
+}
+
+/// A backup that is there already.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(extend("required" = ["path"]))]
+pub(super) struct GivenArguments {
+    /// Where it lies: the directory of a base backup, plain or with tars.
+    pub(super) path: Slot<FilePath>,
+    /// Directories with the WAL that recovery goes on with, plain or packed by gzip, LZ4 or Zstandard. Default: only what the
+    /// backup itself brings.
+    pub(super) wal: Slot<Vec<Slot<FilePath>>>,
+    /// A command for this host's shell that gives one file of WAL instead, with %f for its name and %p for where to put it, as
+    /// `restore_command` has them. It is run beside the drill, before the server starts.
+    pub(super) restore_command: Slot<Statement>,
+}
+
+/// The server that a backup is taken from, or where it lies already.
+#[derive(Debug)]
+pub(super) enum FromArguments {
+    Server(BackupFrom),
+    Given(GivenArguments),
+}
+
+impl<'de> Deserialize<'de> for FromArguments {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or(deserializer)
+    }
+}
+
+impl TextOr<'_> for FromArguments {
+    type Arguments = GivenArguments;
+    const WANTED: &'static str = "primary, standby, or a mapping with the keys path, wal, restore-command";
+    const HINT: &'static str =
+        "write `from: standby`, or `from: { path: /backups/today }` for a backup that is there already";
+
+    fn text(text: &str) -> Result<Self, Words> {
+        match text {
+            "primary" => Ok(Self::Server(BackupFrom::Primary)),
+            "standby" => Ok(Self::Server(BackupFrom::Standby)),
+            _ => Err(Words::predicate(
+                format!("must be {}; found {}", Self::WANTED, found_text(text)),
+                Self::HINT,
+            )),
+        }
+    }
+
+    fn arguments(arguments: GivenArguments) -> Self {
+        Self::Given(arguments)
+    }
+}
+
+impl JsonSchema for FromArguments {
+    fn schema_name() -> Cow<'static, str> {
+        "FromArguments".into()
+    }
+
+    /// The mapping's schema, for which the name of a server also does.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = GivenArguments::json_schema(generator);
+        schema.insert("type".to_owned(), json!(["string", "object"]));
+        schema.insert("pattern".to_owned(), json!("^(primary|standby)$"));
+        schema.insert("examples".to_owned(), json!(["primary", "standby"]));
+        schema
+    }
+}
+
+impl JsonSchema for FilePath {
+    fn schema_name() -> Cow<'static, str> {
+        "FilePath".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[^\\x00-\\x1f\\x7f]+$", "examples": ["/backups/today"] })
+    }
+}
+
+/// The path of a file or directory of this host.
+#[derive(Clone, Debug)]
+pub(super) struct FilePath(pub(super) PathBuf);
+
+impl FromText for FilePath {
+    const WANTED: &'static str = "a path, as in /backups/today";
+
+    fn from_text(text: &str) -> Result<Self, Words> {
+        if text.is_empty() || text.contains(char::is_control) {
+            return Err(Words::predicate(
+                format!("must be {}; found {}", Self::WANTED, found_text(text)),
+                "one that does not begin with a slash is looked for where pgdrill is run",
+            ));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+read_from_text!(FilePath);
+
+/// The backup that is there already, where `arguments` are of one. What makes no sense is noted.
+pub(super) fn meaning(arguments: &mut BackupArguments, notes: &mut Vec<Note>) -> Option<Given> {
+    let At { span: place, what: given } = match arguments.from.0.take() {
+        Some(At { span, what: FromArguments::Given(given) }) => At { span, what: given },
+        server => {
+            arguments.from = Slot(server);
+            return None;
+        }
+    };
+    let taken = [
+        ("tool", arguments.tool.span()),
+        ("format", arguments.format.span()),
+        ("compress", arguments.compress.span()),
+        ("wal", arguments.wal.span()),
+        ("manifest", arguments.manifest.span()),
+        ("checkpoint", arguments.checkpoint.span()),
+        ("verify-checksums", arguments.verify_checksums.span()),
+        ("max-rate", arguments.max_rate.span()),
+        ("incremental", arguments.incremental.span()),
+    ];
+    for (name, at) in taken {
+        notes.extend(at.map(|at| {
+            Note::new(at, format!("`{name}` says how a backup is taken, and this one is there already"))
+                .hint("leave it out: the backup is what it is")
+        }));
+    }
+    if given.path.0.is_none() {
+        notes.push(Note::new(place, "`from` does not say where the backup lies").hint("write `path: ...`"));
+    }
+    if let (Some(place), Some(_)) = (given.restore_command.span(), given.wal.span()) {
+        notes.push(
+            Note::new(place, "`restore-command` beside `wal`: both say where the WAL comes from")
+                .hint("leave one of them out"),
+        );
+    }
+    if let Some(At { span, what: command }) = &given.restore_command.0
+        && !(command.0.contains("%f") && command.0.contains("%p"))
+    {
+        notes.push(
+            Note::new(
+                *span,
+                "`restore-command` has no %f for the name of the file, or no %p for where it goes",
+            )
+            .hint("write it as in postgresql.conf: cp /archive/%f \"%p\""),
+        );
+    }
+    Some(Given {
+        path: given.path.what().map(|path| path.0).unwrap_or_default(),
+        wal: given.wal.what().into_iter().flatten().filter_map(|path| Some(path.what()?.0)).collect(),
+        restore_command: given.restore_command.what().map(|command| command.0),
+    })
+}
+
+/// Tells of what a file says of a server that it does not make, because its backup is there already.
+pub(super) fn beside(file: &File, lines: &Lines, notes: &mut Vec<Note>) {
+    let given = file.steps.0.iter().flat_map(|steps| &steps.what).find_map(|step| match &step.0 {
+        Some(At { span, what: super::file::Step::Backup(arguments) }) => {
+            matches!(arguments.from.0, Some(At { what: FromArguments::Given(_), .. })).then_some(*span)
+        }
+        _ => None,
+    });
+    let Some(given) = given else { return };
+    let of_the_primary = [
+        ("data", file.data.span()),
+        ("cluster", file.cluster.span()),
+        ("tablespaces", file.tablespaces.span()),
+        ("archive", file.archive.span()),
+        ("application", file.application.span()),
+        ("settings", file.settings.span()),
+        ("mutants", file.mutants.span()),
+    ];
+    for (name, at) in of_the_primary {
+        notes.extend(at.map(|at| {
+            let line = lines.line(given.start);
+            Note::new(at, format!("`{name}` is of a primary, and the drill makes none: its backup is there already, on line {line}"))
+                .hint("leave it out")
+        }));
+    }
+}
+
+/// The backup of a scenario that is there already, where it has one.
+pub(super) fn of(steps: &[Placed<Step>]) -> Option<&Given> {
+    steps.iter().find_map(|step| if let Step::Given(given) = &step.what { Some(given) } else { None })
+}
