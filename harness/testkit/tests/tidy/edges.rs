@@ -9,6 +9,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ondisk", &[]),
     ("ledger", &[]),
     ("backup", &["model", "ondisk"]),
+    ("repository", &["model", "ondisk", "backup"]),
     ("engine", &["model", "ondisk", "ledger", "backup"]),
     ("runtime", &["model"]),
     ("report", &["model"]),
@@ -35,7 +36,8 @@ const CONFINED: &[(&[&str], &[&str])] = &[
     (&["anyhow", "tracing-subscriber", "assert_cmd"], &["cli"]),
     (&["quick-junit", "comfy-table", "maud", "unicode-width"], &["report"]),
     (&["ed25519-dalek", "base64"], &["report"]),
-    (&["serde-saphyr", "schemars", "strsim", "humantime"], &["model"]),
+    (&["serde-saphyr", "schemars", "humantime"], &["model"]),
+    (&["strsim"], &["model", "repository"]),
     (&["rand", "rand_chacha"], &["engine", "benches"]),
     (
         &["tokio", "tokio-util", "async-trait"],

@@ -1,0 +1,93 @@
+//! What backups a path holds: base backups in directories and tars, dumps, repositories of pgBackRest, Barman and WAL-G, each with
+//! its version, its time and where the WAL for it lies; which of them somebody means; and how it is to be restored. Reads files, and
+//! of these only what describes backups; no server, no process, no async runtime.
+//!
+//! The natural walk is [`look`] → [`Pick::of`] → [`Found::layout`].
+
+use std::path::Path;
+
+pub mod barman;
+pub mod base;
+pub mod dump;
+mod files;
+mod found;
+mod layout;
+mod look;
+mod not_a_backup;
+pub mod pgbackrest;
+mod pick;
+mod time;
+pub mod walg;
+
+pub use files::Trouble;
+pub use found::{Backup, Found, Held, Kind, State, WalLayout, WalPlace};
+pub use layout::{Chained, Layout, Placed};
+pub use not_a_backup::NotABackup;
+pub use pick::{NoSuch, Pick};
+
+/// What somebody who looks has beside the path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Whether the passphrase of an encrypted repository is at hand, so that the program that made it can read it. Without
+    /// it, such a repository is [`NotABackup::Encrypted`].
+    pub has_key: bool,
+}
+
+/// A tablespace, as a backup describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tablespace {
+    /// Its OID, by which its files are found.
+    pub oid: u32,
+    /// Its name in SQL.
+    pub name: Option<String>,
+    /// Where it was on the server.
+    pub path: Option<String>,
+}
+
+/// Looks at what a path holds.
+///
+/// # Errors
+///
+/// Why it holds no backup.
+pub fn look(path: &Path) -> Result<Found, NotABackup> {
+    look_with(path, &Options::default())
+}
+
+/// The same, with what somebody has beside the path.
+///
+/// # Errors
+///
+/// Why it holds no backup.
+pub fn look_with(path: &Path, options: &Options) -> Result<Found, NotABackup> {
+    look::look(path, options)
+}
+
+/// Looks at several paths as if they were one: the backups of a chain may lie in directories of their own. What is in them
+/// must be base backups or dumps.
+///
+/// # Errors
+///
+/// Why one of them holds no backup.
+pub fn look_together(paths: &[&Path], options: &Options) -> Result<Found, NotABackup> {
+    look::together(paths, options)
+}
+
+/// Whether a name is that of a segment of WAL.
+pub(crate) fn is_segment(name: &str) -> bool {
+    name.len() == 24 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte))
+}
+
+impl WalPlace {
+    /// Takes down segments that were seen in a place.
+    pub(crate) fn note<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        for name in names {
+            self.segments += 1;
+            if self.first.as_deref().is_none_or(|first| name < first) {
+                self.first = Some(name.to_owned());
+            }
+            if self.last.as_deref().is_none_or(|last| name > last) {
+                self.last = Some(name.to_owned());
+            }
+        }
+    }
+}
