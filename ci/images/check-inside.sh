@@ -134,17 +134,19 @@ PGPASSWORD=secret psql -XAt -p 6432 -U watcher -c "SHOW POOLS" pgbouncer | grep 
 kill "$(cat /data/pgbouncer.pid)"
 within_5_s [ ! -e /data/pgbouncer.pid ]
 versions="; $(pgbouncer --version | head -n 1)"
+say "a pgBackRest repository"
+export PGBACKREST_STANZA=check PGBACKREST_PG1_PATH=/data/primary PGBACKREST_PG1_SOCKET_PATH=/data \
+    PGBACKREST_PG1_USER=pgdrill PGBACKREST_REPO1_PATH=/data/repo PGBACKREST_SPOOL_PATH=/data/spool \
+    PGBACKREST_LOCK_PATH=/tmp PGBACKREST_LOG_LEVEL_FILE=off PGBACKREST_LOG_LEVEL_CONSOLE=error
+pgbackrest --no-online stanza-create
+pgbackrest --no-archive-check --start-fast --compress-type=zst backup
+mkdir /data/restored
+pgbackrest --pg1-path=/data/restored --type=none restore
+test -e /data/restored/global/pg_control
+versions="$versions, $(pgbackrest version)"
 if [ -n "$tools" ]; then
     say tools
-    export PGBACKREST_STANZA=check PGBACKREST_PG1_PATH=/data/primary PGBACKREST_PG1_SOCKET_PATH=/data \
-        PGBACKREST_PG1_USER=pgdrill PGBACKREST_REPO1_PATH=/data/repo PGBACKREST_SPOOL_PATH=/data/spool \
-        PGBACKREST_LOCK_PATH=/tmp PGBACKREST_LOG_LEVEL_FILE=off PGBACKREST_LOG_LEVEL_CONSOLE=error
-    pgbackrest --no-online stanza-create
-    pgbackrest --no-archive-check --start-fast --compress-type=zst backup
-    mkdir /data/restored
-    pgbackrest --pg1-path=/data/restored --type=none restore
-    test -e /data/restored/global/pg_control
-    versions="$versions, $(pgbackrest version), Barman $(barman --version | head -n 1 | cut -d' ' -f1)"
+    versions="$versions, Barman $(barman --version | head -n 1 | cut -d' ' -f1)"
 fi
 version=$(psql -XAt -c "SELECT split_part(version(), ' on ', 1)")
 pg_ctl -D /data/primary -w stop

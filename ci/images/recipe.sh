@@ -19,13 +19,14 @@ path_of() {
 }
 
 # The contrib modules are in Debian's server package. The compressors are for backups that tar unpacks, libfaketime for
-# the fault that sets a server's clock, PgBouncer for the pool between an application and its server. For 18, Debian
-# would otherwise take all of systemd for two small programs that its packages ask for.
+# the fault that sets a server's clock, PgBouncer for the pool between an application and its server, pgBackRest for
+# servers that are restored from its repositories and fetch WAL from there. For 18, Debian would otherwise take all of
+# systemd for two small programs that its packages ask for.
 packages() {
     local major="$1" tools="$2"
-    echo "postgresql-$major locales-all tzdata zstd lz4 procps libfaketime pgbouncer"
+    echo "postgresql-$major locales-all tzdata zstd lz4 procps libfaketime pgbouncer pgbackrest"
     if [ "$major" -ge 18 ]; then echo systemd-standalone-tmpfiles systemd-standalone-sysusers; fi
-    if [ -n "$tools" ]; then echo pgbackrest barman; fi
+    if [ -n "$tools" ]; then echo barman; fi
 }
 
 # Writes the image's files as a tar archive, and before it begins the server's exact version to the file $3. Runs as

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use pgdrill_backup::parts::{self, Packed};
+
 use crate::base::{self, peek};
 use crate::files::{self, Kind as EntryKind, Tree, Trouble, shown};
 use crate::found::{Backup, Found, Held, Kind, WalLayout, WalPlace};
@@ -11,6 +13,9 @@ use crate::{Options, barman, dump, is_segment, pgbackrest, walg};
 
 /// Directories and files one level below that are looked at.
 const MOST_BELOW: usize = 10_000;
+
+/// Bytes of a file by which it is seen whether it can be a backup.
+const FIRST: usize = 4 << 10;
 
 /// Remarks that are kept.
 const MOST_REMARKS: usize = 1000;
@@ -139,25 +144,39 @@ fn file(path: &Path) -> Result<Found, NotABackup> {
         Err(trouble) => Err(NotABackup::of(&real, trouble)),
     };
     let name = real.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    if let Some(ending) = base::UNFINISHED.iter().find(|ending| name.ends_with(*ending)) {
+    if let Some(above) = real.parent().filter(|above| is_one_of_several(above, &name)) {
+        return Err(NotABackup::PartOf {
+            path: real.clone(),
+            of: "a base backup in several tars",
+            whole: above.to_owned(),
+        });
+    }
+    let begins = |length| match peek::begins(open()?, length) {
+        Ok(begins) => Ok(begins),
+        Err(error) if error.raw_os_error().is_some() => Err(NotABackup::of(&real, error.into())),
+        Err(error) => {
+            let what = format!("it cannot be unpacked: {}", shown(&error.to_string()));
+            Err(NotABackup::HalfCopied { path: real.clone(), what })
+        }
+    };
+    // Most files of a directory are something else, and a little of them shows that.
+    let (packed, mut first) = begins(FIRST)?;
+    let unfinished = base::UNFINISHED.iter().find_map(|ending| Some((ending, name.strip_suffix(ending)?)));
+    if let Some((ending, stem)) = unfinished
+        && (dump::is_dump(&first) || peek::is_tar(&first) || parts::part(Path::new(stem)).is_some())
+    {
         let what = format!("its name ends in {ending}: it is still being copied, or was given up");
         return Err(NotABackup::HalfCopied { path: real, what });
     }
-    let (packed, begins) = match peek::begins(open()?, dump::BEGINS) {
-        Ok(begins) => begins,
-        Err(error) if error.raw_os_error().is_some() => return Err(NotABackup::of(&real, error.into())),
-        Err(error) => {
-            return Err(NotABackup::HalfCopied {
-                path: real,
-                what: format!("it cannot be unpacked: {}", shown(&error.to_string())),
-            });
-        }
-    };
+    if first.len() == FIRST && dump::is_dump(&first) {
+        (_, first) = begins(dump::BEGINS)?;
+    }
+    let begins = first;
     if let Some((_, needs)) = ENCRYPTED.iter().find(|(magic, _)| begins.starts_with(magic)) {
         return Err(NotABackup::Encrypted { path: real, needs: (*needs).to_owned() });
     }
     if begins.is_empty() {
-        return Err(NotABackup::HalfCopied { path: real, what: "it is empty".to_owned() });
+        return Err(nothing("nothing: it is empty".to_owned()));
     }
     if let Some(looked) = dump::look_file(&real, open()?, packed, &begins) {
         return looked.map(|looked| of_one(Kind::Dump, looked.backup, looked.remarks));
@@ -168,11 +187,24 @@ fn file(path: &Path) -> Result<Found, NotABackup> {
         }
         return Err(nothing("a tar without PG_VERSION and without toc.dat".to_owned()));
     }
-    Err(nothing(if packed == pgdrill_backup::parts::Packed::No {
+    Err(nothing(if packed == Packed::No {
         "something else".to_owned()
     } else {
         "something else, packed".to_owned()
     }))
+}
+
+/// Whether a file is one of the tars of a base backup. Names of numbers are also those of dumps, so the base must be among them.
+fn is_one_of_several(directory: &Path, name: &str) -> bool {
+    let stem = |name: &str| parts::part(Path::new(name)).map(|part| part.stem);
+    let Some(own) = stem(name) else { return false };
+    let tree = Tree::open(directory).ok();
+    let entries = tree.and_then(|tree| tree.entries("").ok()).unwrap_or_default();
+    let belongs = |other: &str| match stem(other) {
+        Some(stem) => own == "base" || stem == "base",
+        None => other == "backup_manifest",
+    };
+    entries.iter().any(|entry| entry.name != name && belongs(&entry.name))
 }
 
 /// Looks one level below a directory for base backups, dumps, and WAL beside them.
@@ -245,7 +277,7 @@ fn holds(entries: &[files::Entry]) -> String {
     const FIRST: usize = 5;
     let names: Vec<String> = entries.iter().take(FIRST).map(|entry| shown(&entry.name)).collect();
     match entries.len() {
-        0 => "nothing".to_owned(),
+        0 => "nothing: it is empty".to_owned(),
         count if count > FIRST => format!("{} and {} more", names.join(", "), count - FIRST),
         _ => names.join(", "),
     }

@@ -124,6 +124,7 @@ pub(crate) fn look(tree: &Tree, servers: Vec<(String, Tree)>) -> Result<Found, N
         for backup in &backups {
             found.remarks.extend(missing_wal(&server, backup));
         }
+        found.remarks.extend(waiting(&server, &name));
         found.backups.extend(backups);
         found.wal.extend(place);
         names.push(shown(&name));
@@ -238,6 +239,22 @@ fn missing_wal(tree: &Tree, backup: &Backup) -> Option<String> {
         .find(|name| !tree.has_file(&format!("wals/{}/{name}", &name[..16])))?;
     let waits = if held.status == "WAITING_FOR_WALS" { ", for which Barman still waits" } else { "" };
     Some(format!("{}: it needs the segment {gone}{waits}, and wals does not have it", shown(&backup.label)))
+}
+
+/// What came from the server and was not put into the archive yet: Barman gives it to nobody who restores.
+fn waiting(tree: &Tree, server: &str) -> Option<String> {
+    let count = |directory: &str| {
+        let entries = tree.entries(directory).unwrap_or_default();
+        entries.iter().filter(|entry| is_segment(&entry.name)).count()
+    };
+    let (incoming, streaming) = (count("incoming"), count("streaming"));
+    (incoming + streaming > 0).then(|| {
+        format!(
+            "{}: {} segments of WAL lie in incoming and streaming, not yet in wals",
+            shown(server),
+            incoming + streaming
+        )
+    })
 }
 
 /// The WAL of a server.

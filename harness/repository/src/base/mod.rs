@@ -339,6 +339,11 @@ pub(crate) fn look_one_tar(path: &Path, file: std::fs::File, packed: Packed) -> 
             .backup
             .unfit(format!("it has no global/pg_control as far as it can be read: {}", shown(ended))),
     }
+    if looked.base().is_some_and(|base| !base.tablespaces.is_empty()) {
+        looked.remark(
+            "tablespace_map names tablespaces, whose files are in such a tar only where links were followed",
+        );
+    }
     looked.unlabelled();
     Some(looked)
 }

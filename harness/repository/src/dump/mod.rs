@@ -139,6 +139,11 @@ fn damaged(path: &Path, invalid: &Invalid) -> NotABackup {
     }
 }
 
+/// Whether the first bytes of a file, unpacked, are those of a dump other than in tar format.
+pub(crate) fn is_dump(first: &[u8]) -> bool {
+    first.starts_with(MAGIC) || Comments::read(&String::from_utf8_lossy(first)).is_some()
+}
+
 /// Looks at a file; none where it is no dump. Of what `begins` are the first bytes, unpacked.
 pub(crate) fn look_file(
     path: &Path,
@@ -152,8 +157,8 @@ pub(crate) fn look_file(
     if peek::is_tar(begins) {
         return tar(path, file, packed);
     }
-    let begins_as_text = String::from_utf8_lossy(&begins[..begins.len().min(text::BEGINS)]);
-    Comments::read(&begins_as_text).map(|comments| Ok(sql(path, file, packed, comments, begins)))
+    Comments::read(&String::from_utf8_lossy(begins))
+        .map(|comments| Ok(sql(path, file, packed, comments, begins)))
 }
 
 fn custom(path: &Path, file: File, packed: Packed) -> Result<Looked, NotABackup> {
