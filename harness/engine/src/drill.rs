@@ -184,8 +184,8 @@ pub struct Recovered {
     pub archives: bool,
     /// The drill's own first write on it, or why that failed.
     pub first_write: Option<Result<FirstWrite, String>>,
-    /// Where it was to go, and by which WAL.
-    pub aim: Aim,
+    /// Where it was to go, and by which WAL; none where a dump was loaded.
+    pub aim: Option<Aim>,
     /// Where replay stopped.
     pub reached: Option<Lsn>,
     /// Which of the drill's baselines it is compared with.

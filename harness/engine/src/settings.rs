@@ -210,6 +210,16 @@ pub fn restored(restoring: &Restoring<'_>) -> String {
     text
 }
 
+/// The configuration of a server into which a dump is loaded: no archiving, nothing that reaches outside.
+pub fn loading(socket: &Path, wal_segment_megabytes: u32, major: Major) -> String {
+    let mut text = common(socket, wal_segment_megabytes);
+    text.push_str(&archive(None));
+    text.push_str("max_logical_replication_workers = 0\n");
+    // Its own event triggers come last in a dump, and must not act.
+    text.push_str(if major >= Major(17) { "event_triggers = off\n" } else { "" });
+    text
+}
+
 /// Keeps what is in a database from acting by itself: its triggers and event triggers do not fire, but for those that were
 /// enabled to do so always.
 fn still(major: Major) -> String {

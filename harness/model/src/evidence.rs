@@ -166,7 +166,10 @@ pub struct BackupEvidence {
     /// Where it lies, where it was there already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// `pg_basebackup`; empty where it was there already.
+    /// By what it was chosen, where it was there already: the label of pgBackRest, the name of its directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// `pg_basebackup`; of one that was there already `pgBackRest`, `Barman`, `pg_dump`, or nothing where nobody knows.
     pub tool: String,
     /// `plain` or `tar`.
     pub format: String,
@@ -382,7 +385,8 @@ pub struct NotGivenEvidence {
 /// One phase of the recovery time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Phase {
-    /// `detect`, `fetch`, `unpack`, `combine` (of an incremental backup), `start`, `replay`, `promote` or `first-write`.
+    /// `detect`, `fetch`, `unpack`, `combine` (of an incremental backup), `start`, `load` (of a dump), `replay`, `promote` or
+    /// `first-write`.
     pub name: String,
     /// How long it took.
     pub took_us: u64,

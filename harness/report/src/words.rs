@@ -102,7 +102,11 @@ pub(crate) fn backup(backup: &BackupEvidence) -> String {
         "none" => Some("no WAL in it".to_owned()),
         _ => None,
     });
-    let made = if backup.path.is_some() { "there already" } else { &backup.tool };
+    let made = match (&backup.path, backup.tool.as_str()) {
+        (Some(_), "") => "there already".to_owned(),
+        (Some(_), tool) => format!("by {tool}, {}", backup.label.as_deref().unwrap_or("there already")),
+        (None, tool) => tool.to_owned(),
+    };
     let mut words = format!("{made} ({})", form.join(", "));
     if backup.from == "standby" {
         words.push_str(if backup.path.is_some() { " of a standby" } else { " of the standby" });

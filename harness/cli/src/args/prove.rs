@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use pgdrill_model::check::Check;
 use pgdrill_model::scenario::{Point, Timeline};
+use pgdrill_model::units::Major;
 
 use super::Running;
 
@@ -11,10 +12,28 @@ use super::Running;
 /// network, with nothing on that reaches outside; checks what came of it, and removes it again.
 #[derive(Debug, clap::Args)]
 pub struct Prove {
-    /// The directory of a base backup, plain or with tars
+    /// A base backup, plain or in tars; a dump, in any format; a repository of pgBackRest or a server of Barman; or a directory
+    /// of backups
     pub backup: PathBuf,
 
-    /// A directory with the WAL that recovery goes on with, packed or not; repeatable [default: only what the backup brings]
+    /// Which of several: newest, oldest, random, a label, or all, one after the other
+    #[arg(long, value_name = "WHICH", default_value = "newest", help_heading = "What to prove")]
+    pub pick: String,
+
+    /// Whose, where there are backups of several servers: pgBackRest's stanza, Barman's server
+    #[arg(long, value_name = "NAME", help_heading = "What to prove")]
+    pub server: Option<String>,
+
+    /// By what `random` is chosen, so that the same is chosen again [default: another each time]
+    #[arg(long, help_heading = "What to prove")]
+    pub seed: Option<u64>,
+
+    /// For a dump, the SQL of what the databases of its cluster share, by `pg_dumpall --globals-only`
+    #[arg(long, value_name = "FILE", help_heading = "What to prove")]
+    pub globals: Option<PathBuf>,
+
+    /// A directory with the WAL that recovery goes on with, packed or not; repeatable [default: what the repository has, or else
+    /// only what the backup brings]
     #[arg(long, value_name = "DIR", help_heading = "What to prove")]
     pub wal: Vec<PathBuf>,
 
@@ -34,6 +53,14 @@ pub struct Prove {
     /// The timeline to follow: latest, current, or its number
     #[arg(long, default_value = "latest", help_heading = "What to prove")]
     pub timeline: Timeline,
+
+    /// For a dump, another major than the one that it was made by, into which it is loaded
+    #[arg(long, value_name = "MAJOR", help_heading = "What to prove")]
+    pub postgres: Option<Major>,
+
+    /// Recover so often, each time checked, and tell how the recovery time is spread
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000), help_heading = "What to prove")]
+    pub repeat: Option<u64>,
 
     /// By what it is checked, separated by commas [default: all that can be made of it]
     #[arg(long, value_name = "CHECKS", value_delimiter = ',', help_heading = "What to prove")]

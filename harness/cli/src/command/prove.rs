@@ -1,47 +1,102 @@
-//! `pgdrill prove`: makes a scenario of a backup that is there already, and runs it.
+//! `pgdrill prove`: makes a scenario of each backup that is meant, and runs them.
 
 use std::fmt::Write;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use pgdrill_backup::standing;
-use pgdrill_model::scenario::{Point, Timeline, parse};
-use pgdrill_model::units::show_time;
+use pgdrill_model::scenario::{Point, Scenario, Timeline, parse};
+use pgdrill_model::units::{Major, show_time};
+use pgdrill_repository::{Backup, Found, Options, Pick, look_with};
 use serde_json::json;
 
 use crate::args::{self, Prove};
 use crate::exit::Exit;
-use crate::{files, printer};
+use crate::{clock, files, printer};
+
+/// With what an encrypted repository of pgBackRest can be read.
+const PASSPHRASE: &str = "PGBACKREST_REPO1_CIPHER_PASS";
+
+/// A backup that is meant, as far as a scenario must name it.
+struct Meant {
+    /// Its label; none where nothing could be looked at, which the drill itself says, in its record.
+    label: Option<String>,
+    /// Whose it is.
+    server: Option<String>,
+    /// Its major.
+    major: Option<Major>,
+}
 
 pub(super) fn run(args: Prove) -> anyhow::Result<Exit> {
-    let (id, text) = written(&args)?;
-    let scenario = match parse(&id, "the drill that was made of the arguments", &text) {
-        Ok(scenario) => scenario,
-        Err(mistakes) => {
-            printer::say(mistakes.to_string().trim_end());
-            return Ok(Exit::Usage);
-        }
-    };
-    if let Some(path) = &args.save {
-        files::expect_report(path)?;
-        std::fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+    if let Point::Mark(name, _) = &args.to {
+        bail!("{name} is a mark of a scenario, which only `pgdrill run` knows");
     }
-    super::run::drills(&as_run(args), &[scenario])
+    if args.exclusive && !matches!(args.to, Point::Time(_) | Point::Xid(_) | Point::Lsn(_)) {
+        bail!("only a time, a transaction and a position can be exclusive");
+    }
+    let meant = meant(&args)?;
+    if let (Some(path), true) = (&args.save, meant.len() > 1) {
+        bail!("{} would have to hold {} drills: name one backup with --pick", path.display(), meant.len());
+    }
+    let mut scenarios: Vec<Scenario> = Vec::new();
+    for backup in &meant {
+        let text = written(&args, backup)?;
+        match parse(&id(&args, backup), "the drill that was made of the arguments", &text) {
+            Ok(scenario) => scenarios.push(scenario),
+            Err(mistakes) => {
+                printer::say(mistakes.to_string().trim_end());
+                return Ok(Exit::Usage);
+            }
+        }
+        if let Some(path) = &args.save {
+            files::expect_report(path)?;
+            std::fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    super::run::drills(&as_run(args), &scenarios)
+}
+
+/// The backups that are meant.
+fn meant(args: &Prove) -> anyhow::Result<Vec<Meant>> {
+    let options = Options { has_key: std::env::var_os(PASSPHRASE).is_some() };
+    let Ok(found) = look_with(&args.backup, &options) else {
+        return Ok(vec![Meant { label: None, server: args.server.clone(), major: None }]);
+    };
+    if !args.running.quiet {
+        found.remarks.iter().for_each(|remark| printer::say(&format!("pgdrill: {remark}")));
+    }
+    let found = match &args.server {
+        Some(server) => found.of_server(server),
+        None => found,
+    };
+    let seed = args.seed.unwrap_or_else(|| clock::unix_micros().unsigned_abs());
+    let picked = match Pick::read(&args.pick, seed).of(&found) {
+        Ok(picked) => picked,
+        Err(why) => bail!("{}; {}", why.message, why.hint),
+    };
+    if args.pick == "random" && !args.running.quiet {
+        printer::say(&format!("pgdrill: chosen by --seed {seed}"));
+    }
+    Ok(picked.into_iter().map(|backup| named(&found, backup)).collect())
+}
+
+fn named(found: &Found, backup: &Backup) -> Meant {
+    let several = found.backups.len() > 1;
+    Meant { label: several.then(|| backup.label.clone()), server: backup.server.clone(), major: backup.major }
 }
 
 /// The same as `pgdrill run` would have it.
 fn as_run(args: Prove) -> args::Run {
     args::Run {
         paths: Vec::new(),
-        postgres: Vec::new(),
+        postgres: args.postgres.into_iter().collect(),
         jobs: NonZeroUsize::MIN,
         shard: None,
         shard_by: None,
-        seed: None,
+        seed: args.seed,
         lasting: None,
         mutants: false,
-        repeat: None,
+        repeat: args.repeat,
         baseline: None,
         scale: Vec::new(),
         wal: Vec::new(),
@@ -52,36 +107,42 @@ fn as_run(args: Prove) -> args::Run {
     }
 }
 
-/// The scenario's id and text.
-fn written(args: &Prove) -> anyhow::Result<(String, String)> {
-    if let Point::Mark(name, _) = &args.to {
-        bail!("{name} is a mark of a scenario, which only `pgdrill run` knows");
-    }
-    let exact = matches!(args.to, Point::Time(_) | Point::Xid(_) | Point::Lsn(_));
-    if args.exclusive && !exact {
-        bail!("only a time, a transaction and a position can be exclusive");
-    }
+fn id(args: &Prove, backup: &Meant) -> String {
+    let name = args.backup.file_name().map_or_else(|| "backup".into(), |name| name.to_string_lossy());
+    let parts = [Some("prove"), Some(&*name), backup.server.as_deref(), backup.label.as_deref()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("/")
+}
+
+/// The text of the scenario that proves a backup.
+fn written(args: &Prove, backup: &Meant) -> anyhow::Result<String> {
     let path = absolute(&args.backup)?;
-    let mut text = format!("title: {}\n", quoted(&format!("Prove the backup in {path}")));
-    // What cannot be looked at, the drill itself says, in its record.
-    if let Ok(standing::Standing { major: Some(major), .. }) = standing::look(&args.backup) {
+    let which = backup.label.as_deref().map_or_else(String::new, |label| format!(" {label}"));
+    let mut text = format!("title: {}\n", quoted(&format!("Prove the backup{which} in {path}")));
+    // A dump may be loaded into a later major as well.
+    if let (Some(major), None) = (backup.major, args.postgres) {
         let _ = writeln!(text, "postgres: {major}");
     }
     if let Some(limit) = &args.time_limit {
         let _ = writeln!(text, "time-limit: {}", quoted(limit));
     }
     let _ = writeln!(text, "steps:\n  - backup:\n      from:\n        path: {}", quoted(&path));
+    let named =
+        [("server", &backup.server), ("backup", &backup.label), ("restore-command", &args.restore_command)];
+    for (key, value) in named {
+        if let Some(value) = value {
+            let _ = writeln!(text, "        {key}: {}", quoted(value));
+        }
+    }
     if !args.wal.is_empty() {
         text.push_str("        wal:\n");
         for directory in &args.wal {
             let _ = writeln!(text, "          - {}", quoted(&absolute(directory)?));
         }
     }
-    if let Some(command) = &args.restore_command {
-        let _ = writeln!(text, "        restore-command: {}", quoted(command));
+    if let Some(globals) = &args.globals {
+        let _ = writeln!(text, "        globals: {}", quoted(&absolute(globals)?));
     }
-    text.push_str("  - recover:\n");
-    let _ = writeln!(text, "      to: {}", target(&args.to, args.exclusive));
+    let _ = writeln!(text, "  - recover:\n      to: {}", target(&args.to, args.exclusive));
     if args.timeline != Timeline::Latest {
         let _ = writeln!(text, "      timeline: {}", args.timeline);
     }
@@ -99,8 +160,7 @@ fn written(args: &Prove) -> anyhow::Result<(String, String)> {
     if let Some(rto) = &args.rto {
         let _ = writeln!(text, "objectives:\n  rto: {}", quoted(rto));
     }
-    let name = args.backup.file_name().map(|name| name.to_string_lossy().into_owned());
-    Ok((format!("prove/{}", name.unwrap_or_else(|| "backup".to_owned())), text))
+    Ok(text)
 }
 
 fn absolute(path: &Path) -> anyhow::Result<String> {
@@ -117,14 +177,16 @@ fn quoted(text: &str) -> String {
 }
 
 fn target(to: &Point, exclusive: bool) -> String {
-    let inclusive = if exclusive { ", exclusive: on" } else { ", exclusive: off" };
+    let exclusive = if exclusive { "on" } else { "off" };
     match to {
         Point::Latest => "latest".to_owned(),
         Point::Immediate => "immediate".to_owned(),
         Point::Mark(name, _) => name.clone(),
-        Point::Time(unix_us) => format!("{{ time: {}{inclusive} }}", quoted(&show_time(*unix_us))),
-        Point::Xid(xid) => format!("{{ xid: {xid}{inclusive} }}"),
-        Point::Lsn(lsn) => format!("{{ lsn: {}{inclusive} }}", quoted(&lsn.to_string())),
+        Point::Time(unix_us) => {
+            format!("{{ time: {}, exclusive: {exclusive} }}", quoted(&show_time(*unix_us)))
+        }
+        Point::Xid(xid) => format!("{{ xid: {xid}, exclusive: {exclusive} }}"),
+        Point::Lsn(lsn) => format!("{{ lsn: {}, exclusive: {exclusive} }}", quoted(&lsn.to_string())),
         Point::Name(name) => format!("{{ name: {} }}", quoted(name)),
     }
 }

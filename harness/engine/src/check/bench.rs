@@ -151,13 +151,13 @@ impl<'a> Bench<'a> {
     /// Finds the transactions of the ledger on the server, and judges them.
     async fn books(&self, ledger: &Path) -> Result<Arc<Books>, Unable> {
         let found = find(&self.socket, Tag::of(self.run_id)).await.map_err(|error| self.lost(&error))?;
-        let Some((recovered, reached)) = self.recovered.and_then(|it| Some((it, it.reached?))) else {
+        let Some((aim, reached)) = self.recovered.and_then(|it| Some((it.aim.clone()?, it.reached?))) else {
             let message = "nobody knows where the recovery of the server stopped";
             return Err(Unable::new(Code::CheckNotRun, message));
         };
         let point = books::Recovered {
             server: self.server,
-            aim: recovered.aim.clone(),
+            aim,
             reached,
             base: self.baseline.map(|base| (base.timeline, base.lsn)),
             may_lose: self.rpo.is_some(),

@@ -36,7 +36,7 @@ pub async fn fetch(drill: &Drill<'_>, along: Timeline) -> Result<(), Unable> {
     let Some(taken) = &drill.given else { return Ok(()) };
     let Some(command) = taken.command.as_deref() else { return Ok(()) };
     let size = u64::from(drill.made.wal_segment_megabytes) << 20;
-    let begin = taken.origin.begin;
+    let begin = taken.origin.ok_or_else(|| Unable::bug("WAL for a dump"))?.begin;
     let archive = drill.workspace.path(archiving::WAL);
     let from = segment::name(begin.timeline, begin.position, size);
     let ask = Ask { drill, command, archive: &archive, from: &from };

@@ -1,9 +1,17 @@
 //! A backup that was there before the drill: it is read where it lies, and nothing is ever written there. What a server is to see
 //! of its WAL is put into the drill's own archive first, unpacked if need be.
+//!
+//! Programs that made a backup, and commands that give its WAL, are run beside the quarantine, as the account of pgdrill: they must
+//! reach where it lies. The recovered server reaches nothing.
 
 mod command;
+pub mod dump;
+pub mod pgbackrest;
+mod program;
 mod staging;
+mod text;
 mod untouched;
+mod view;
 
 use std::path::{Path, PathBuf};
 
@@ -13,10 +21,12 @@ use pgdrill_backup::wal::aim::Origin;
 use pgdrill_model::finding::Finding;
 use pgdrill_model::plan::Member;
 use pgdrill_model::scenario::Backup;
+use pgdrill_repository::Layout;
 
 pub use command::fetch;
 pub use staging::stage;
 pub use untouched::Seen;
+pub use view::view;
 
 /// Where the WAL that a backup brings in a tar is unpacked, within the workspace.
 pub const OWN_WAL: &str = "own-wal";
@@ -28,16 +38,31 @@ pub struct Taken {
     pub name: String,
     /// Where it lies.
     pub path: PathBuf,
+    /// How it is restored.
+    pub made: Made,
     /// What it is.
     pub how: Backup,
-    /// How recovery begins from it.
-    pub origin: Origin,
+    /// How recovery begins from it; none from a dump, which has no WAL.
+    pub origin: Option<Origin>,
     /// Directories with its WAL, in the order in which a server reads them: archives, then what it brings itself.
     pub wal: Vec<PathBuf>,
     /// What gives WAL that lies in no directory.
     pub command: Option<String>,
+    /// What the databases of its cluster share, beside a dump.
+    pub globals: Option<PathBuf>,
     /// What was where it lies before anything was read.
     pub seen: Vec<Seen>,
+}
+
+/// How a backup is restored that was there already.
+#[derive(Clone, Debug)]
+pub enum Made {
+    /// By pgdrill itself, from the files of a base backup.
+    Files,
+    /// By pgBackRest.
+    PgBackRest(Layout),
+    /// By `pg_restore` or `psql`.
+    Dump(Layout),
 }
 
 impl Taken {

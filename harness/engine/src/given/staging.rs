@@ -28,7 +28,8 @@ pub async fn stage(drill: &Drill<'_>, aim: &Aim) -> Result<u64, Unable> {
     let Some(taken) = &drill.given else { return Ok(0) };
     let size = drill.made.wal_segment_megabytes << 20;
     let store = taken.store(size).map_err(|error| unreadable(error.to_string()))?;
-    let first = taken.origin.begin.position / u64::from(size);
+    let origin = taken.origin.ok_or_else(|| Unable::bug("WAL for a dump"))?;
+    let first = origin.begin.position / u64::from(size);
     let last = if aim.to_the_end { u64::MAX } else { aim.stop.replayed_to / u64::from(size) + AHEAD };
     let followed = |timeline: u32| aim.lineage.contains(timeline);
     let segments = store.segments().map_err(|error| unreadable(error.to_string()))?;

@@ -32,6 +32,18 @@ pub struct Entry {
     changed: (i64, i64),
 }
 
+impl Entry {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            size: metadata.len(),
+            mode: metadata.mode(),
+            inode: metadata.ino(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
 impl Seen {
     /// Takes down what is there. No link is followed.
     ///
@@ -40,7 +52,15 @@ impl Seen {
     /// What cannot be read.
     pub fn of(root: &Path) -> Result<Self, Unreadable> {
         let mut files = BTreeMap::new();
-        let mut directories = vec![PathBuf::new()];
+        let one = |root: &Path| {
+            fs::metadata(root).map_err(|error| Unreadable { path: root.to_owned(), what: error.to_string() })
+        };
+        let mut directories = Vec::new();
+        if one(root)?.is_dir() {
+            directories.push(PathBuf::new());
+        } else {
+            files.insert(PathBuf::new(), Entry::of(&one(root)?));
+        }
         while let Some(directory) = directories.pop() {
             let whole = root.join(&directory);
             let unreadable =
@@ -52,17 +72,7 @@ impl Seen {
                 if metadata.is_dir() {
                     directories.push(within.clone());
                 }
-                let times = |s, ns| (s, ns);
-                files.insert(
-                    within,
-                    Entry {
-                        size: metadata.len(),
-                        mode: metadata.mode(),
-                        inode: metadata.ino(),
-                        modified: times(metadata.mtime(), metadata.mtime_nsec()),
-                        changed: times(metadata.ctime(), metadata.ctime_nsec()),
-                    },
-                );
+                files.insert(within, Entry::of(&metadata));
             }
         }
         Ok(Self { root: root.to_owned(), files })

@@ -206,7 +206,8 @@ pub fn unreadable(error: &Unreadable) -> Unable {
 /// A bug: a backup that was not taken.
 pub fn candidate(drill: &Drill<'_>, chain: &[Member]) -> Result<Candidate, Unable> {
     if let Some(taken) = &drill.given {
-        return Ok(Candidate { chain: chain.to_vec(), origin: taken.origin });
+        let origin = taken.origin.ok_or_else(|| Unable::bug("a recovery from a dump"))?;
+        return Ok(Candidate { chain: chain.to_vec(), origin });
     }
     let newest = chain.last().ok_or_else(|| Unable::bug("a backup of no member"))?;
     let taken = drill.backups.get(&newest.name);

@@ -60,6 +60,16 @@ impl Clocked {
         self.end("unpack", at);
     }
 
+    /// A server is up that nothing is in.
+    pub fn started(&mut self, at: Duration) {
+        self.end("start", at);
+    }
+
+    /// A dump is loaded into it.
+    pub fn loaded(&mut self, at: Duration) {
+        self.end("load", at);
+    }
+
     /// The backups are combined.
     pub fn combined(&mut self, at: Duration) {
         self.end("combine", at);

@@ -145,7 +145,7 @@ fn segments(drill: &Drill<'_>) -> Option<u64> {
     let start = drill.backups.get(&recovered.from.last()?.name)?.start_lsn;
     let size = u64::from(drill.made.wal_segment_megabytes) << 20;
     let number = |position: u64| position.checked_div(size);
-    Some(number(recovered.aim.stop.replayed_to)?.checked_sub(number(start.0)?)? + 1)
+    Some(number(recovered.aim.as_ref()?.stop.replayed_to)?.checked_sub(number(start.0)?)? + 1)
 }
 
 /// What a server says that waits for somebody to change its settings: it would do so for ever. Before 14 it ends instead

@@ -17,6 +17,7 @@ use pgdrill_model::world::{Command, Place};
 use tokio::time::sleep;
 
 use crate::drill::{Drill, disk_full, on_a_thread};
+use crate::given::{self, Made, Taken};
 use crate::recovery::phases::Clocked;
 use crate::recovery::{native, remap};
 use crate::server::Server;
@@ -82,7 +83,12 @@ pub async fn unpack(
             outcome
         }
         (RecoverBy::Native, [.., newest]) => {
-            let restored = native::restore(drill, newest, restored.data, restored.tablespaces).await?;
+            let restored = match &drill.given {
+                Some(Taken { made: Made::PgBackRest(layout), .. }) => {
+                    given::pgbackrest::restore(drill, layout, restored.data, restored.tablespaces).await?
+                }
+                _ => native::restore(drill, newest, restored.data, restored.tablespaces).await?,
+            };
             clocked.unpacked(drill.clock.elapsed());
             match restored {
                 Ok(restored) => unpacked = restored,

@@ -149,6 +149,7 @@ async fn measure(
     Ok(BackupEvidence {
         name: name.to_owned(),
         path: None,
+        label: None,
         tool: "pg_basebackup".to_owned(),
         format: how.format.name().to_owned(),
         compress: compress.method.name().to_owned(),

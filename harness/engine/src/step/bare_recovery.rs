@@ -41,7 +41,8 @@ pub(super) async fn run(drill: &mut Drill<'_>, mark: &str) -> Result<Vec<Finding
 async fn recover(drill: &mut Drill<'_>, mark: &str) -> Result<(Option<bool>, String), Unable> {
     let workspace = drill.workspace;
     let recovered = drill.recovered()?;
-    let mut aim: Aim = recovered.aim.clone();
+    let aim: Option<Aim> = recovered.aim.clone();
+    let mut aim = aim.ok_or_else(|| Unable::bug("a bare recovery of a dump"))?;
     aim.settings = vec![("recovery_target_name", mark.to_owned())];
     aim.to_the_end = false;
     open(drill).await?;

@@ -105,7 +105,8 @@ pub(super) async fn serve(drill: &mut Drill<'_>) -> Result<(), Unable> {
     if archives { receiver::begin(drill, Name::Primary).await } else { Ok(()) }
 }
 
-fn initdb(data: &Path, cluster: &Cluster, major: Major) -> Command {
+/// The command that makes a cluster.
+pub fn initdb(data: &Path, cluster: &Cluster, major: Major) -> Command {
     let mut arguments: Vec<String> = vec![
         "--pgdata".to_owned(),
         data.display().to_string(),

@@ -11,26 +11,179 @@ use pgdrill_backup::wal::Store;
 use pgdrill_backup::wal::aim::Origin;
 use pgdrill_backup::wal::target::Consistent;
 use pgdrill_backup::wal::timelines::Place;
-use pgdrill_backup::{Unreadable, parts::Packed, parts::Part, tarball, unpack};
+use pgdrill_backup::{Unreadable, parts::Part, tarball, unpack};
 use pgdrill_model::code::Code;
 use pgdrill_model::evidence::{BackupEvidence, Evidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::scenario::{Archive, Backup, BackupFormat, BackupFrom, Given, WalMethod};
 use pgdrill_model::units::{Lsn, show_bytes};
+use pgdrill_ondisk::control::Control;
 use pgdrill_ondisk::wal::Segments;
+use pgdrill_repository::{Backup as Picked, Found, Held, Layout, NotABackup, Options, Pick, look_with};
 
 use crate::archiving;
 use crate::drill::{Drill, Lost, on_a_thread};
-use crate::given::{OWN_WAL, Seen, Taken};
+use crate::given::{Made, OWN_WAL, Seen, Taken, view};
 use crate::workspace::trouble;
+
+/// With what an encrypted repository of pgBackRest can be read.
+const PASSPHRASE: &str = "PGBACKREST_REPO1_CIPHER_PASS";
 
 /// How many times the size of its tars a compressed backup may have, where no manifest says it.
 const UNPACKED: u64 = 4;
 
 pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Result<Vec<Finding>, Unable> {
     let began = drill.clock.elapsed();
-    let path = fs::canonicalize(&given.path)
-        .map_err(|error| Unable::new(Code::NotABackup, format!("{}: {error}", given.path.display())))?;
+    let options = Options { has_key: std::env::var_os(PASSPHRASE).is_some() };
+    let path = given.path.clone();
+    let found = match on_a_thread(move || look_with(&path, &options)).await? {
+        Ok(found) => found,
+        Err(why) => return no_backup(&why).map(|finding| vec![finding]),
+    };
+    let (found, picked) = pick(found, given, drill.seed)?;
+    expect_major(drill, &picked)?;
+    let layout = match found.layout(&picked) {
+        Ok(layout) => layout,
+        // It is there, and says itself that it is no good, or lacks what it builds upon.
+        Err(why) if found.why_unfit(&picked).is_some() => {
+            let finding = Finding::new(Code::BackupUnfit, Stage::Backup, why.message).about(&picked.label);
+            return Ok(vec![finding.hint(why.hint)]);
+        }
+        Err(why) => return Err(Unable::new(Code::NotABackup, why.message).hint(why.hint)),
+    };
+    expect_room(drill, &picked)?;
+    archiving::prepare(drill.workspace, &Archive::default(), drill.run_id)?;
+    let wal = archived(drill, given, &found, &picked, &layout)?;
+    let directories: Vec<PathBuf> = [picked.path.clone()]
+        .into_iter()
+        .chain(given.wal.iter().cloned())
+        .chain(given.globals.clone())
+        .collect();
+    let seen =
+        on_a_thread(move || directories.iter().map(|root| Seen::of(root)).collect::<Result<Vec<_>, _>>());
+    let seen = seen.await?.map_err(|error| Unable::new(Code::BackupUnreadable, error.to_string()))?;
+    let taken = Taken {
+        name: name.to_owned(),
+        path: picked.path.clone(),
+        made: Made::Files,
+        how: Backup::GIVEN,
+        origin: None,
+        wal,
+        command: given.restore_command.clone(),
+        globals: given.globals.clone(),
+        seen,
+    };
+    let (taken, standing) = match &layout {
+        Layout::PgBackRest { .. } => (of_pgbackrest(drill, taken, &picked, layout)?, None),
+        Layout::Dump { .. } => (Taken { made: Made::Dump(layout), ..taken }, None),
+        Layout::Plain { .. } | Layout::Tars { .. } | Layout::OneTar { .. } => {
+            match of_files(drill, taken, &layout, &picked).await? {
+                Ok((taken, standing)) => (taken, Some(standing)),
+                Err(finding) => return Ok(vec![*finding]),
+            }
+        }
+        Layout::WalG { .. } => {
+            let message = "a backup of WAL-G is restored by WAL-G, which pgdrill does not run";
+            let hint = "fetch it with `wal-g backup-fetch DIR NAME`, and prove DIR with `--restore-command 'wal-g wal-fetch %f %p'`";
+            return Err(Unable::new(Code::NotABackup, message).hint(hint));
+        }
+    };
+    let took_us = drill.clock.elapsed().saturating_sub(began).as_micros() as u64;
+    let evidence = evidence(&taken, &picked, standing.as_ref(), took_us);
+    let end = taken.origin.map_or(Place { timeline: 1, position: 0 }, |origin| origin.end);
+    drill.timeline = taken.origin.map_or(1, |origin| origin.begin.timeline);
+    drill.backups.insert(name.to_owned(), evidence.clone());
+    drill.recorder.measured(Evidence::Backup(evidence));
+    drill.given = Some(taken);
+    let now = drill.clock.elapsed();
+    drill.lost = Some(Lost { at: now, noticed: now, timeline: end.timeline, position: Lsn(end.position) });
+    Ok(Vec::new())
+}
+
+/// What it means that a path holds no backup: part of one, or one that is damaged, is a backup that is not good.
+fn no_backup(why: &NotABackup) -> Result<Finding, Unable> {
+    match why {
+        NotABackup::HalfCopied { .. } | NotABackup::Damaged { .. } => {
+            Ok(Finding::new(Code::BackupUnfit, Stage::Backup, why.to_string()).hint(why.hint()))
+        }
+        NotABackup::Denied { .. } | NotABackup::Unreadable { .. } => {
+            Err(Unable::new(Code::BackupUnreadable, why.to_string()).hint(why.hint()))
+        }
+        _ => Err(Unable::new(Code::NotABackup, why.to_string()).hint(why.hint())),
+    }
+}
+
+/// The backup that is meant.
+fn pick(found: Found, given: &Given, seed: u64) -> Result<(Found, Picked), Unable> {
+    let found = match &given.server {
+        Some(server) => found.of_server(server),
+        None => found,
+    };
+    let wanted = Pick::read(given.backup.as_deref().unwrap_or("newest"), seed);
+    let picked = match wanted.of(&found) {
+        Ok(picked) => picked.last().map(|picked| (*picked).clone()),
+        Err(why) => return Err(Unable::new(Code::NotABackup, why.message).hint(why.hint)),
+    };
+    let picked = picked.ok_or_else(|| Unable::bug("a pick of no backup"))?;
+    Ok((found, picked))
+}
+
+/// Directories in which its archived WAL lies, as PostgreSQL names it.
+fn archived(
+    drill: &Drill<'_>,
+    given: &Given,
+    found: &Found,
+    picked: &Picked,
+    layout: &Layout,
+) -> Result<Vec<PathBuf>, Unable> {
+    let mut wal = Vec::new();
+    for directory in &given.wal {
+        let found = archives(directory);
+        wal.extend(found.map_err(|error| Unable::new(Code::BackupUnreadable, error.to_string()))?);
+    }
+    if given.restore_command.is_some() {
+        wal.push(drill.workspace.path(archiving::WAL));
+    }
+    let (place, from) = match layout {
+        Layout::Plain { wal, from, .. } | Layout::Tars { wal, from, .. } => (wal.clone(), from.as_deref()),
+        Layout::PgBackRest { passphrase: Some(_), .. } if wal.is_empty() => {
+            let message = "the WAL of an encrypted repository is given by pgBackRest only";
+            let hint = "name it: `--restore-command 'pgbackrest --stanza=... archive-get %f \"%p\"'`";
+            return Err(Unable::new(Code::NotABackup, message).hint(hint));
+        }
+        Layout::PgBackRest { .. } => {
+            (found.wal.iter().find(|place| place.server == picked.server).cloned(), None)
+        }
+        _ => (None, None),
+    };
+    if let (Some(place), true) = (place, wal.is_empty()) {
+        wal.extend(view(drill, &place, from)?);
+    }
+    Ok(wal)
+}
+
+/// A backup whose files pgdrill restores itself; a finding where they do not say from where it must be recovered.
+async fn of_files(
+    drill: &mut Drill<'_>,
+    taken: Taken,
+    layout: &Layout,
+    picked: &Picked,
+) -> Result<Result<(Taken, Standing), Box<Finding>>, Unable> {
+    let path = match layout {
+        Layout::Plain { chain, .. } => match chain.as_slice() {
+            [one] => one.data.clone(),
+            _ => return Err(incremental(picked)),
+        },
+        Layout::Tars { chain, .. } => match chain.as_slice() {
+            [parts] => parts.first().and_then(|base| base.path.parent()).unwrap_or(&picked.path).to_owned(),
+            _ => return Err(incremental(picked)),
+        },
+        _ => {
+            let message = format!("{} is one tar, and not those of pg_basebackup", picked.path.display());
+            let hint = "unpack it into an empty directory, and prove that";
+            return Err(Unable::new(Code::NotABackup, message).hint(hint));
+        }
+    };
     let looked_at = path.clone();
     let standing = match on_a_thread(move || standing::look(&looked_at)).await? {
         Ok(standing) => standing,
@@ -38,51 +191,50 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
             return Err(Unable::new(Code::BackupUnreadable, error.to_string()));
         }
         Err(half @ NoBackup::Half { .. }) => {
-            return Ok(vec![Finding::new(Code::BackupUnfit, Stage::Backup, half.to_string())]);
+            return Ok(Err(Box::new(Finding::new(Code::BackupUnfit, Stage::Backup, half.to_string()))));
         }
         Err(other) => return Err(Unable::new(Code::NotABackup, other.to_string())),
     };
     let origin = match origin(&path, &standing)? {
         Ok(origin) => origin,
-        Err(finding) => return Ok(vec![*finding]),
+        Err(finding) => return Ok(Err(finding)),
     };
-    expect_major(drill, &path, &standing)?;
-    expect_room(drill, &standing)?;
-    archiving::prepare(drill.workspace, &Archive::default(), drill.run_id)?;
-    let mut seen = vec![path.clone()];
-    let mut wal = Vec::new();
-    for directory in &given.wal {
-        let found =
-            archives(directory).map_err(|error| Unable::new(Code::BackupUnreadable, error.to_string()))?;
-        seen.extend(found.iter().cloned());
-        wal.extend(found);
-    }
-    if given.restore_command.is_some() {
-        wal.push(drill.workspace.path(archiving::WAL));
-    }
+    let mut wal = taken.wal;
     wal.extend(own_wal(drill, &standing).await?);
-    let directories = seen.clone();
-    let seen =
-        on_a_thread(move || directories.iter().map(|root| Seen::of(root)).collect::<Result<Vec<_>, _>>());
-    let seen = seen.await?.map_err(|error| Unable::new(Code::BackupUnreadable, error.to_string()))?;
-    drill.made.wal_segment_megabytes = segment_size(&standing, &wal)? >> 20;
+    drill.made.wal_segment_megabytes = segment_size(standing.control.as_ref(), &wal)? >> 20;
     let how = how(&standing);
-    let command = given.restore_command.clone();
-    let taken = Taken { name: name.to_owned(), path, how, origin, wal, command, seen };
-    let took_us = drill.clock.elapsed().saturating_sub(began).as_micros() as u64;
-    let evidence = evidence(&taken, &standing, took_us);
-    drill.timeline = origin.begin.timeline;
-    drill.backups.insert(name.to_owned(), evidence.clone());
-    drill.recorder.measured(Evidence::Backup(evidence));
-    drill.given = Some(taken);
-    let now = drill.clock.elapsed();
-    drill.lost = Some(Lost {
-        at: now,
-        noticed: now,
-        timeline: origin.end.timeline,
-        position: Lsn(origin.end.position),
-    });
-    Ok(Vec::new())
+    Ok(Ok((Taken { path, how, origin: Some(origin), wal, ..taken }, standing)))
+}
+
+fn incremental(picked: &Picked) -> Unable {
+    let message = format!("{} is an incremental backup, of several that must be combined", picked.label);
+    Unable::new(Code::NotABackup, message)
+        .hint("combine them first, with pg_combinebackup, and prove what comes of it")
+}
+
+/// A backup that pgBackRest restores.
+fn of_pgbackrest(
+    drill: &mut Drill<'_>,
+    taken: Taken,
+    picked: &Picked,
+    layout: Layout,
+) -> Result<Taken, Unable> {
+    let from_standby = matches!(&picked.held, Held::PgBackRest(held) if held.from_standby);
+    let (Some(timeline), Some(Lsn(start)), Some(Lsn(stop))) = (picked.timeline, picked.start, picked.stop)
+    else {
+        let message = format!("nothing says where the WAL begins and ends that {} needs", picked.label);
+        return Err(
+            Unable::new(Code::NotABackup, message).hint("only backups of a running server are proven")
+        );
+    };
+    let origin = Origin {
+        begin: Place { timeline, position: start },
+        end: Place { timeline, position: stop },
+        consistent: if from_standby { Consistent::At(stop) } else { Consistent::AtBackupEnd { start } },
+        ended_unix_us: picked.finished_us.unwrap_or(0),
+    };
+    drill.made.wal_segment_megabytes = segment_size(None, &taken.wal)? >> 20;
+    Ok(Taken { made: Made::PgBackRest(layout), origin: Some(origin), ..taken })
 }
 
 /// How recovery begins from a backup; a finding where nothing says so.
@@ -135,28 +287,28 @@ fn origin(path: &Path, standing: &Standing) -> Result<Result<Origin, Box<Finding
     }))
 }
 
-/// Refuses to recover it by another major than its own.
-fn expect_major(drill: &Drill<'_>, path: &Path, standing: &Standing) -> Result<(), Unable> {
-    match standing.major {
-        Some(major) if major != u32::from(drill.postgres.0) => {
-            let message =
-                format!("{} is of PostgreSQL {major}, and {} was asked for", path.display(), drill.postgres);
-            Err(Unable::new(Code::MajorOutOfRange, message)
-                .hint(format!("say `postgres: {major}` in the scenario")))
-        }
-        _ => Ok(()),
+/// Refuses to recover it by another major than its own. A dump may be loaded into a later one.
+fn expect_major(drill: &Drill<'_>, picked: &Picked) -> Result<(), Unable> {
+    let fits = match (&picked.held, picked.major) {
+        (_, None) => true,
+        (Held::Dump(_), Some(major)) => major <= drill.postgres,
+        (_, Some(major)) => major == drill.postgres,
+    };
+    if fits {
+        return Ok(());
     }
+    let major = picked.major.map_or_else(String::new, |major| major.to_string());
+    let message =
+        format!("{} is of PostgreSQL {major}, and {} was asked for", picked.path.display(), drill.postgres);
+    Err(Unable::new(Code::MajorOutOfRange, message).hint(format!(
+        "install the server of PostgreSQL {major}, or its image, and say `postgres: {major}` in the scenario"
+    )))
 }
 
 /// Refuses to begin what would not find room.
-fn expect_room(drill: &Drill<'_>, standing: &Standing) -> Result<(), Unable> {
-    let packed = standing.base.as_ref().is_some_and(|base| base.packed != Packed::No);
-    let needed = match &standing.manifest {
-        Some((manifest, _)) => manifest.files.bytes(),
-        None if packed => standing.bytes.saturating_mul(UNPACKED),
-        None => standing.bytes,
-    };
-    let free = drill.workspace.free();
+fn expect_room(drill: &Drill<'_>, picked: &Picked) -> Result<(), Unable> {
+    let needed = picked.bytes.or_else(|| picked.stored_bytes.map(|bytes| bytes.saturating_mul(UNPACKED)));
+    let (needed, free) = (needed.unwrap_or(0), drill.workspace.free());
     if needed <= free {
         return Ok(());
     }
@@ -222,8 +374,8 @@ fn is_of_wal(name: &str) -> bool {
 }
 
 /// Bytes of a segment: by the control file, else by what the WAL says.
-fn segment_size(standing: &Standing, wal: &[PathBuf]) -> Result<u32, Unable> {
-    if let Some(control) = &standing.control {
+fn segment_size(control: Option<&Control>, wal: &[PathBuf]) -> Result<u32, Unable> {
+    if let Some(control) = control {
         return Ok(control.wal_segment_size);
     }
     let directories: Vec<&Path> = wal.iter().map(PathBuf::as_path).collect();
@@ -262,37 +414,47 @@ fn has_segments(own: &OwnWal) -> bool {
     }
 }
 
-fn evidence(taken: &Taken, standing: &Standing, took_us: u64) -> BackupEvidence {
-    let manifest = standing.manifest.as_ref();
-    let packed = match standing.base.as_ref().map(|base| base.packed) {
-        None | Some(Packed::No) => "none",
-        Some(packed) => packed.program().unwrap_or("none"),
+fn evidence(taken: &Taken, picked: &Picked, standing: Option<&Standing>, took_us: u64) -> BackupEvidence {
+    let manifest = standing.and_then(|standing| standing.manifest.as_ref());
+    let (tool, format, compress) = match &picked.held {
+        Held::PgBackRest(held) => {
+            ("pgBackRest", held.kind.clone(), held.compression.clone().unwrap_or_else(|| "none".to_owned()))
+        }
+        Held::Dump(dump) => ("pg_dump", dump.form.words().to_owned(), "none".to_owned()),
+        held => {
+            let packed = standing.and_then(|standing| standing.base.as_ref()?.packed.program());
+            let tool = if matches!(held, Held::Barman(_)) { "Barman" } else { "" };
+            (tool, taken.how.format.name().to_owned(), packed.unwrap_or("none").to_owned())
+        }
     };
-    let Origin { begin, end, ended_unix_us, .. } = taken.origin;
+    let nowhere = Place { timeline: 0, position: 0 };
+    let (begin, end, ended_unix_us) =
+        taken.origin.map_or((nowhere, nowhere, 0), |origin| (origin.begin, origin.end, origin.ended_unix_us));
     BackupEvidence {
         name: taken.name.clone(),
         path: Some(taken.path.clone()),
-        tool: String::new(),
-        format: taken.how.format.name().to_owned(),
-        compress: packed.to_owned(),
+        label: Some(picked.label.clone()),
+        tool: tool.to_owned(),
+        format,
+        compress,
         compress_side: String::new(),
         compress_detail: String::new(),
-        wal: taken.how.wal.name().to_owned(),
+        wal: if standing.is_some() { taken.how.wal.name().to_owned() } else { String::new() },
         manifest_checksums: String::new(),
         from: match taken.how.from {
             BackupFrom::Primary => "primary".to_owned(),
             BackupFrom::Standby => "standby".to_owned(),
         },
-        incremental_of: None,
+        incremental_of: picked.prior.clone(),
         tablespaces: 0,
         tablespace_bytes: 0,
-        bytes: standing.bytes,
+        bytes: standing.map_or(picked.stored_bytes.unwrap_or(0), |standing| standing.bytes),
         files: manifest.map_or(0, |(manifest, _)| manifest.files.len() as u64),
-        content_bytes: manifest.map_or(0, |(manifest, _)| manifest.files.bytes()),
+        content_bytes: manifest.map_or(picked.bytes.unwrap_or(0), |(manifest, _)| manifest.files.bytes()),
         manifest_sha256: manifest.map(|(_, sha256)| sha256.clone()).unwrap_or_default(),
         start_lsn: Lsn(begin.position),
         end_lsn: Lsn(end.position),
-        ended_unix_us,
+        ended_unix_us: picked.finished_us.unwrap_or(ended_unix_us),
         timeline: begin.timeline,
         took_us,
     }

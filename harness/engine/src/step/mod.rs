@@ -35,6 +35,7 @@ mod watch;
 mod work;
 
 pub use crash::run as crash;
+pub use create_cluster::initdb;
 pub use work::leave as leave_work;
 
 /// Does what a step says. What was seen comes back as findings; `Unable` means that the step could not be done.

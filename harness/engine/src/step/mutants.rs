@@ -33,7 +33,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, mutants: &Mutants) -> Result<Vec<
     let workspace = drill.workspace;
     // The WAL that the recovered server had to replay: what lies behind it, no mutant is made of.
     let recovered = drill.recovered()?;
-    let until = (!recovered.aim.to_the_end).then_some(recovered.aim.stop.replayed_to);
+    let until = recovered.aim.as_ref().filter(|aim| !aim.to_the_end).map(|aim| aim.stop.replayed_to);
     let backups = newest_first(&recovered.from, &mutants.recovery.backups);
     clear(drill, mutants.recovery.server).await?;
     workspace.make_dir(Path::new(ASIDE))?;

@@ -19,7 +19,7 @@ use crate::archiving;
 use crate::baseline::{Written, choose};
 use crate::drill::{Drill, Recovered, on_a_thread};
 use crate::fault;
-use crate::given;
+use crate::given::{self, Made, Taken};
 use crate::receiver;
 use crate::recovery::aim::{self, Aim};
 use crate::recovery::phases::Clocked;
@@ -72,6 +72,10 @@ pub(super) async fn recover(
         }
         None => recovery,
     };
+    if let Some(Taken { made: Made::Dump(layout), globals, .. }) = &drill.given {
+        let (layout, globals) = (layout.clone(), globals.clone());
+        return given::dump::load(drill, recovery, (&layout, globals.as_deref()), evidence, clocked).await;
+    }
     given::fetch(drill, recovery.timeline).await?;
     let began = drill.clock.elapsed();
     // What was saved of a lost server's WAL is still written for a moment by those who outlive its postmaster.
@@ -103,7 +107,10 @@ pub(super) async fn recover(
     clocked.set_aside(took);
     let newest = aim.chain.last().ok_or_else(|| Unable::bug("a recovery of no backup"))?;
     let by = recovery.by.unwrap_or_else(|| RecoverBy::fitting(&newest.how));
-    evidence.by = by.name().to_owned();
+    evidence.by = match &drill.given {
+        Some(Taken { made: Made::PgBackRest(_), .. }) => "pgbackrest".to_owned(),
+        _ => by.name().to_owned(),
+    };
     evidence.backups = aim.chain.iter().map(|member| member.name.clone()).collect();
     let sources: Vec<PathBuf> = aim.chain.iter().map(|member| drill.backup(member)).collect();
     if drill.given.is_none() {
@@ -236,7 +243,7 @@ async fn open(drill: &mut Drill<'_>, recovery: &Recovery, aim: &Aim) -> Result<(
         from: aim.chain.clone(),
         archive: None,
         first_write: None,
-        aim: aim.clone(),
+        aim: Some(aim.clone()),
         reached: None,
         base: None,
         promoted: false,

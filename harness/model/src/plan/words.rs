@@ -173,13 +173,15 @@ impl fmt::Display for Act {
 }
 
 fn look_at(f: &mut fmt::Formatter<'_>, given: &Given) -> fmt::Result {
-    write!(f, "look at the backup in {}, without writing there", given.path.display())?;
+    let which = given.backup.as_deref().map_or(String::new(), |which| format!(" {which}"));
+    let of = given.server.as_deref().map_or(String::new(), |server| format!(" of {server}"));
+    write!(f, "look at the backup{which}{of} in {}, without writing there", given.path.display())?;
     if let Some(command) = &given.restore_command {
         return write!(f, "; its WAL is given by `{}`", excerpt(command));
     }
     let archives: Vec<String> = given.wal.iter().map(|path| path.display().to_string()).collect();
     match archives.as_slice() {
-        [] => f.write_str("; no WAL but what it brings"),
+        [] => Ok(()),
         archives => write!(f, "; its WAL lies in {}", archives.join(", ")),
     }
 }

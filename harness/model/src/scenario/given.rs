@@ -18,8 +18,14 @@ use super::{BackupFrom, Placed, Step};
 /// A backup that is there already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Given {
-    /// Where it lies: a directory, plain or with tars.
+    /// Where it lies: a base backup, a dump, a repository, or a directory of backups.
     pub path: PathBuf,
+    /// Whose it is, where the path holds backups of several servers: pgBackRest's stanza, Barman's server.
+    pub server: Option<String>,
+    /// Which of several it is: a label, `newest`, `oldest` or `random`; none is the newest.
+    pub backup: Option<String>,
+    /// The SQL of what the databases of a cluster share, for a dump.
+    pub globals: Option<PathBuf>,
     /// Where the WAL lies that recovery goes on with, packed or not: archives, the first of which counts where two hold a file.
     pub wal: Vec<PathBuf>,
     /// What gives it instead, for this host's shell, with PostgreSQL's own `%f` and `%p`.
@@ -31,10 +37,18 @@ pub struct Given {
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 #[schemars(extend("required" = ["path"]))]
 pub(super) struct GivenArguments {
-    /// Where it lies: the directory of a base backup, plain or with tars.
+    /// Where it lies: a base backup, plain or in tars; a dump, in any format; a repository of pgBackRest, Barman or WAL-G; or a
+    /// directory of backups.
     pub(super) path: Slot<FilePath>,
-    /// Directories with the WAL that recovery goes on with, plain or packed by gzip, LZ4 or Zstandard. Default: only what the
-    /// backup itself brings.
+    /// Whose it is, where the path holds backups of several servers: pgBackRest's stanza, Barman's server.
+    pub(super) server: Slot<Label>,
+    /// Which of several it is: its label, newest, oldest or random. Default: newest.
+    pub(super) backup: Slot<Label>,
+    /// For a dump, what the databases of its cluster share, as `pg_dumpall --globals-only` writes it. Default: none, and nobody
+    /// owns what is loaded.
+    pub(super) globals: Slot<FilePath>,
+    /// Directories with the WAL that recovery goes on with, plain or packed by gzip, LZ4 or Zstandard. Default: what the repository
+    /// has, or else only what the backup itself brings.
     pub(super) wal: Slot<Vec<Slot<FilePath>>>,
     /// A command for this host's shell that gives one file of WAL instead, with %f for its name and %p for where to put it, as
     /// `restore_command` has them. It is run beside the drill, before the server starts.
@@ -56,7 +70,8 @@ impl<'de> Deserialize<'de> for FromArguments {
 
 impl TextOr<'_> for FromArguments {
     type Arguments = GivenArguments;
-    const WANTED: &'static str = "primary, standby, or a mapping with the keys path, wal, restore-command";
+    const WANTED: &'static str =
+        "primary, standby, or a mapping with the keys path, server, backup, wal, restore-command, globals";
     const HINT: &'static str =
         "write `from: standby`, or `from: { path: /backups/today }` for a backup that is there already";
 
@@ -91,6 +106,16 @@ impl JsonSchema for FromArguments {
     }
 }
 
+impl JsonSchema for Label {
+    fn schema_name() -> Cow<'static, str> {
+        "Label".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[^\\x00-\\x1f\\x7f]+$", "examples": ["newest", "20260301-040506F"] })
+    }
+}
+
 impl JsonSchema for FilePath {
     fn schema_name() -> Cow<'static, str> {
         "FilePath".into()
@@ -119,7 +144,25 @@ impl FromText for FilePath {
     }
 }
 
-read_from_text!(FilePath);
+/// By what a backup or a server is named in a repository.
+#[derive(Clone, Debug)]
+pub(super) struct Label(pub(super) String);
+
+impl FromText for Label {
+    const WANTED: &'static str = "a name, as in newest or 20260301-040506F";
+
+    fn from_text(text: &str) -> Result<Self, Words> {
+        if text.is_empty() || text.contains(char::is_control) {
+            return Err(Words::predicate(
+                format!("must be {}; found {}", Self::WANTED, found_text(text)),
+                "",
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+read_from_text!(FilePath, Label);
 
 /// The backup that is there already, where `arguments` are of one. What makes no sense is noted.
 pub(super) fn meaning(arguments: &mut BackupArguments, notes: &mut Vec<Note>) -> Option<Given> {
@@ -170,6 +213,9 @@ pub(super) fn meaning(arguments: &mut BackupArguments, notes: &mut Vec<Note>) ->
     Some(Given {
         path: given.path.what().map(|path| path.0).unwrap_or_default(),
         wal: given.wal.what().into_iter().flatten().filter_map(|path| Some(path.what()?.0)).collect(),
+        server: given.server.what().map(|label| label.0),
+        backup: given.backup.what().map(|label| label.0),
+        globals: given.globals.what().map(|path| path.0),
         restore_command: given.restore_command.what().map(|command| command.0),
     })
 }

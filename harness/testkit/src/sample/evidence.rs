@@ -138,6 +138,7 @@ pub fn backup() -> BackupEvidence {
     BackupEvidence {
         name: "backup-1".to_owned(),
         path: None,
+        label: None,
         tool: "pg_basebackup".to_owned(),
         format: "tar".to_owned(),
         compress: "gzip".to_owned(),

@@ -1,0 +1,80 @@
+//! Copies a dump that is SQL, line by line, and refuses what no dump has: psql would run it.
+
+use std::io::{self, BufRead, Write};
+
+/// Commands of psql that `pg_dump` and `pg_dumpall` write (`src/bin/pg_dump/pg_dumpall.c`, `dumputils.c`).
+const OF_DUMPS: [&str; 4] = ["\\connect ", "\\restrict ", "\\unrestrict ", "\\."];
+
+/// The role that every cluster begins with, and that a dump of one makes all the same.
+const FIRST_ROLE: &str = "CREATE ROLE postgres;";
+
+/// The most of a line that is told.
+const LONGEST: usize = 80;
+
+/// What became of a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// All of it is there.
+    Whole,
+    /// It makes a tablespace, in this place.
+    Tablespace(String),
+    /// It has a command for psql that is none of a dump's.
+    Command(String),
+}
+
+/// Copies SQL.
+///
+/// # Errors
+///
+/// As the standard library has them.
+pub fn copy_sql(mut from: impl BufRead, to: &mut impl Write) -> io::Result<Kept> {
+    let (mut line, mut data) = (Vec::new(), false);
+    loop {
+        line.clear();
+        if from.read_until(b'\n', &mut line)? == 0 {
+            to.flush()?;
+            return Ok(Kept::Whole);
+        }
+        let text = line.trim_ascii_end();
+        if data {
+            data = text != b"\\.";
+        } else if text.starts_with(b"COPY ") && text.ends_with(b" FROM stdin;") {
+            data = true;
+        } else if text.starts_with(b"CREATE TABLESPACE ") {
+            let text = String::from_utf8_lossy(text);
+            let location = text.split('\'').nth(1).unwrap_or("an unknown place").to_owned();
+            return Ok(Kept::Tablespace(location));
+        } else if text.starts_with(b"\\") && !OF_DUMPS.iter().any(|own| text.starts_with(own.as_bytes())) {
+            return Ok(Kept::Command(String::from_utf8_lossy(text).chars().take(LONGEST).collect()));
+        } else if text == FIRST_ROLE.as_bytes() {
+            continue;
+        }
+        to.write_all(&line)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("CREATE ROLE postgres;\nCREATE ROLE app;\n", Ok("CREATE ROLE app;\n"))]
+    #[case(
+        "\\connect shop\nCOPY t FROM stdin;\n\\N\n\\! not a command\n\\.\nSELECT 1;\n",
+        Ok("\\connect shop\nCOPY t FROM stdin;\n\\N\n\\! not a command\n\\.\nSELECT 1;\n")
+    )]
+    #[case("SELECT 1;\n\\! touch /tmp/x\n", Err(Kept::Command("\\! touch /tmp/x".to_owned())))]
+    #[case("COPY t FROM stdin;\n1\n\\.\n\\copy t to program 'x'\n", Err(Kept::Command("\\copy t to program 'x'".to_owned())))]
+    #[case("CREATE TABLESPACE fast OWNER postgres LOCATION '/srv/fast';\n", Err(Kept::Tablespace("/srv/fast".to_owned())))]
+    #[case("no newline", Ok("no newline"))]
+    fn what_no_dump_has_is_refused(#[case] text: &str, #[case] expected: Result<&str, Kept>) {
+        let mut to = Vec::new();
+        let kept = copy_sql(text.as_bytes(), &mut to).unwrap();
+        match expected {
+            Ok(copied) => assert_eq!((kept, to.as_slice()), (Kept::Whole, copied.as_bytes())),
+            Err(refused) => assert_eq!(kept, refused),
+        }
+    }
+}

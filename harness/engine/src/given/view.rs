@@ -1,0 +1,116 @@
+//! WAL as PostgreSQL names it, where a tool keeps it under other names: a directory of links, each with the ending by which it is
+//! told how its file is packed.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use pgdrill_backup::parts::Packed;
+use pgdrill_model::code::Code;
+use pgdrill_model::finding::Unable;
+use pgdrill_repository::{WalLayout, WalPlace, barman};
+
+use crate::drill::Drill;
+
+/// The directory, within the workspace.
+const VIEW: &str = "wal-view";
+
+/// Digits of a SHA-1.
+const SHA1: usize = 40;
+
+/// Directories in which the WAL of a place lies as PostgreSQL names it.
+///
+/// # Errors
+///
+/// `BACKUP_UNREADABLE`: the place cannot be read; `WORKSPACE_UNUSABLE`.
+pub fn view(drill: &Drill<'_>, place: &WalPlace, from: Option<&str>) -> Result<Vec<PathBuf>, Unable> {
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Unable::new(Code::BackupUnreadable, format!("{}: {error}", place.path.display()))
+    };
+    let links = match place.layout {
+        WalLayout::Plain => return Ok(vec![place.path.clone()]),
+        WalLayout::Barman => barman::wal_files(&place.path, from)
+            .map_err(|error| unreadable(&error))?
+            .into_iter()
+            .filter_map(|file| Some((format!("{}{}", file.name, ending(file.packed?)), file.path)))
+            .collect(),
+        WalLayout::PgBackRest | WalLayout::WalG => {
+            let mut found = Vec::new();
+            walk(&place.path, &mut found).map_err(|error| unreadable(&error))?;
+            found
+        }
+    };
+    drill.workspace.make_dir(Path::new(VIEW))?;
+    for (name, path) in links {
+        symlink(&path, drill.workspace.path(VIEW).join(&name)).map_err(|error| {
+            Unable::new(Code::WorkspaceUnusable, format!("cannot make {VIEW}/{name}: {error}"))
+        })?;
+    }
+    Ok(vec![drill.workspace.path(VIEW)])
+}
+
+fn ending(packed: Packed) -> &'static str {
+    match packed {
+        Packed::No => "",
+        Packed::Gzip => ".gz",
+        Packed::Lz4 => ".lz4",
+        Packed::Zstd => ".zst",
+    }
+}
+
+/// Every file of WAL below a directory, by the name that PostgreSQL asks for.
+fn walk(directory: &Path, found: &mut Vec<(String, PathBuf)>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            walk(&entry.path(), found)?;
+        } else if let Some(name) = entry.file_name().to_str().and_then(plain) {
+            found.push((name, entry.path()));
+        }
+    }
+    Ok(())
+}
+
+/// The name of a file of WAL without what pgBackRest puts into it: `NAME-SHA1.gz` is `NAME.gz`. None where it is no such file.
+fn plain(name: &str) -> Option<String> {
+    let (stem, ending) = name.split_once('.').map_or((name, ""), |(stem, ending)| (stem, ending));
+    let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if stem.len() == 8 && hex(stem) && ending.split('.').next() == Some("history") {
+        return Some(name.to_owned());
+    }
+    let segment = match stem.split_once('-') {
+        Some((segment, hash)) if hash.len() == SHA1 && hex(hash) => segment,
+        Some(_) => return None,
+        None => stem,
+    };
+    let is_segment =
+        segment.len() == 24 && hex(segment) && !ending.contains("partial") && !ending.contains("backup");
+    is_segment.then(|| if ending.is_empty() { segment.to_owned() } else { format!("{segment}.{ending}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(
+        "000000010000000000000003-64ac2c0d7a0ee7c4d9a1e2f5b5b5b7ed8f3a5c1e.gz",
+        Some("000000010000000000000003.gz")
+    )]
+    #[case(
+        "000000010000000000000003-64ac2c0d7a0ee7c4d9a1e2f5b5b5b7ed8f3a5c1e",
+        Some("000000010000000000000003")
+    )]
+    #[case("000000010000000000000003.lz4", Some("000000010000000000000003.lz4"))]
+    #[case("00000002.history", Some("00000002.history"))]
+    #[case("000000010000000000000003.partial-64ac2c0d7a0ee7c4d9a1e2f5b5b5b7ed8f3a5c1e.gz", None)]
+    #[case("000000010000000000000003.00000028.backup", None)]
+    #[case("000000010000000000000003-short.gz", None)]
+    #[case("archive.info", None)]
+    fn a_name_is_that_which_postgresql_asks_for(#[case] name: &str, #[case] expected: Option<&str>) {
+        assert_eq!(plain(name).as_deref(), expected);
+    }
+}
