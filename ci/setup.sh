@@ -141,6 +141,30 @@ tell_pgbouncer() {
     fi
 }
 
+# The programs that make repositories of backups. The tests compare what is said of such a repository with what these say; they
+# run them on servers of their own, so the timer that Debian's Barman brings along has nothing to do and is left alone.
+need_pgbackrest() {
+    if command -v pgbackrest >/dev/null; then
+        say "pgBackRest: $(pgbackrest version)"
+    elif may_install; then
+        say "pgBackRest: not there, installing the distribution's"
+        install_packages pgbackrest
+    else
+        say "pgBackRest: not there; tests of its repositories look at kept ones only"
+    fi
+}
+
+need_barman() {
+    if command -v barman >/dev/null; then
+        say "Barman: $(barman --version | head -n 1)"
+    elif may_install; then
+        say "Barman: not there, installing the distribution's"
+        install_packages barman
+    else
+        say "Barman: not there; tests of its directories look at kept ones only"
+    fi
+}
+
 # The browser in which the tests look at HTML reports; those that do not find it say so.
 need_chromium() {
     local name
@@ -186,5 +210,7 @@ if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     need_programs curl
     need_faketime
     need_pgbouncer
+    need_pgbackrest
+    need_barman
     need_rust
 fi

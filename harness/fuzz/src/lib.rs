@@ -1,4 +1,4 @@
-//! What must hold of the readers of PostgreSQL's formats, whatever bytes they are given: one function per format, which
+//! What must hold of the readers of PostgreSQL's formats, and of those of programs that make backups, whatever bytes they are given: one function per format, which
 //! takes any bytes and fails an assertion where something does not hold. That nothing panics, hangs or takes memory by
 //! what a length says is asked along the way.
 //!
@@ -11,6 +11,8 @@ mod again;
 mod catalog;
 mod chance;
 mod control;
+mod described;
+mod dump;
 mod history;
 mod incremental_file;
 mod label;
@@ -23,6 +25,8 @@ mod wal;
 
 pub use catalog::catalog;
 pub use control::control;
+pub use described::described;
+pub use dump::dump;
 pub use history::history;
 pub use incremental_file::incremental_file;
 pub use label::label;
@@ -39,6 +43,8 @@ pub type Check = fn(&[u8]);
 pub const TARGETS: &[(&str, Check)] = &[
     ("catalog", catalog),
     ("control", control),
+    ("described", described),
+    ("dump", dump),
     ("history", history),
     ("incremental_file", incremental_file),
     ("label", label),

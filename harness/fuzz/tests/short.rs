@@ -18,6 +18,9 @@ use pgdrill_ondisk::label::Label;
 use pgdrill_ondisk::manifest::Manifest;
 use pgdrill_ondisk::wal::page;
 use pgdrill_ondisk::{history, tablespace};
+use pgdrill_repository::barman;
+use pgdrill_repository::dump::{Comments, Toc};
+use pgdrill_repository::pgbackrest::Info;
 use rstest::rstest;
 
 use crate::mutations::Mutations;
@@ -65,6 +68,8 @@ fn failing(check: Check, seeds: &[(String, Vec<u8>)], changes: usize) -> Option<
 #[rstest]
 #[case::catalog("catalog", 6000)]
 #[case::control("control", 4000)]
+#[case::described("described", 4000)]
+#[case::dump("dump", 4000)]
 #[case::history("history", 6000)]
 #[case::incremental_file("incremental_file", 4000)]
 #[case::label("label", 6000)]
@@ -142,6 +147,15 @@ fn seeds_are_what_their_names_say() {
     for (name, bytes) in seeds("incremental_file") {
         let numbers = Prefix::read(&bytes, 8192, 131_072).and_then(|prefix| prefix.numbers(&bytes));
         assert!(numbers.is_ok_and(|numbers| !numbers.is_empty()), "{name}");
+    }
+    for (name, bytes) in seeds("dump") {
+        let is_archive = Toc::read(bytes.as_slice()).is_ok();
+        let is_sql = Comments::read(&String::from_utf8_lossy(&bytes)).is_some();
+        assert_eq!((is_archive, is_sql), (!name.ends_with("sql"), name.ends_with("sql")), "{name}");
+    }
+    for (name, bytes) in seeds("described") {
+        let (pgbackrest, barman) = (Info::read(&bytes).is_ok(), barman::Info::read(&bytes).is_ok());
+        assert_eq!((pgbackrest, barman), (name.contains("pgbackrest"), name.contains("barman")), "{name}");
     }
     for (name, bytes) in seeds("wal") {
         let major = page::Header::read(&bytes).and_then(|header| page::major(header.magic)).unwrap();

@@ -94,6 +94,9 @@ fn directory(tree: &Tree, options: &Options) -> Result<Found, NotABackup> {
     if let Some(whole) = barman::whole_of(tree.root()) {
         return Err(part_of(tree, "what Barman keeps of a server", whole));
     }
+    if let Some(trouble) = pgbackrest::hidden(tree) {
+        return Err(NotABackup::of(&tree.root().join("backup"), trouble));
+    }
     if pgbackrest::is_repository(tree) {
         return pgbackrest::look(tree, options);
     }
@@ -237,10 +240,13 @@ fn set(tree: &Tree) -> Result<Found, NotABackup> {
             // `latest`, which leads to one of the others.
             EntryKind::Link => continue,
             EntryKind::Directory => match tree.below(&entry.name) {
-                Ok(below) => {
-                    found.wal.extend(wal_beside(&below));
-                    one(&below)
-                }
+                Ok(below) => match below.entries("") {
+                    Ok(_) => {
+                        found.wal.extend(wal_beside(&below));
+                        one(&below)
+                    }
+                    Err(trouble) => Some(Err(NotABackup::of(below.root(), trouble))),
+                },
                 Err(trouble) => Some(Err(NotABackup::of(&tree.root().join(&entry.name), trouble))),
             },
         };

@@ -73,6 +73,12 @@ pub(crate) fn is_repository(tree: &Tree) -> bool {
     stanzas(tree).is_ok_and(|stanzas| !stanzas.is_empty())
 }
 
+/// Why a directory that is laid out like a repository cannot be looked into.
+pub(crate) fn hidden(tree: &Tree) -> Option<Trouble> {
+    let laid_out = tree.has_directory("backup") && tree.has_directory("archive");
+    tree.directories("backup").err().filter(|_| laid_out)
+}
+
 /// The stanzas that have a description of their backups, or of their WAL.
 fn stanzas(tree: &Tree) -> Result<Vec<String>, Trouble> {
     let below = |directory: &str, file: &str| -> Result<Vec<String>, Trouble> {

@@ -44,6 +44,9 @@ fn a_barman_directory_is_what_barman_says() {
     let kept = unpack(15);
     let compared = oracle::barman(&kept.path().join("barman"), kept.path());
     assert_eq!(compared, 2, "one that ended well, and one that failed");
+    let newest = kept.path().join("newest");
+    assert!(newest.join("barman/main/meta").is_dir(), "it describes backups elsewhere");
+    assert_eq!(oracle::barman(&newest.join("barman"), &newest), 2);
 }
 
 #[rstest]

@@ -188,6 +188,7 @@ pub fn barman(home: &Path, said: &Path) -> usize {
     assert_eq!(nightly.start.map(|lsn| lsn.to_string()).as_deref(), of["begin_lsn"].as_str());
     assert_eq!(nightly.stop.map(|lsn| lsn.to_string()).as_deref(), of["end_lsn"].as_str());
     assert_eq!(nightly.timeline.map(u64::from), of["timeline"].as_u64());
+    assert_eq!(held.tablespaces.len(), 1);
     let tablespace = &show["tablespaces"][0];
     assert_eq!(Some(u64::from(held.tablespaces[0].oid)), tablespace["oid"].as_u64());
     assert_eq!(held.tablespaces[0].name.as_deref(), tablespace["name"].as_str());

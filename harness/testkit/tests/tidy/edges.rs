@@ -16,7 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("cli", &["model", "ondisk", "backup", "repository", "engine", "runtime", "report", "trading-app"]),
     ("testkit", &["model"]),
     ("trading-app", &[]),
-    ("fuzz", &["model", "ondisk", "backup"]),
+    ("fuzz", &["model", "ondisk", "backup", "repository"]),
     ("fuzz/libfuzzer", &["fuzz"]),
     ("benches", &["model", "ondisk", "ledger", "backup", "engine", "runtime", "report"]),
 ];
