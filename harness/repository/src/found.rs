@@ -124,6 +124,8 @@ pub struct WalPlace {
     pub path: PathBuf,
     /// Whose WAL it is, as in [`Backup::server`].
     pub server: Option<String>,
+    /// The cluster whose WAL it is, where that is known.
+    pub system_identifier: Option<u64>,
     /// How files are named and packed in it.
     pub layout: WalLayout,
     /// The first segment in it, by the order of names.

@@ -136,7 +136,10 @@ impl Found {
         if let Some(why) = self.why_unfit(backup) {
             return Err(cannot(why, "choose another backup, or give what is missing"));
         }
-        let wal = self.wal.iter().find(|place| place.server == backup.server).cloned();
+        let of_another = |place: &WalPlace| {
+            place.system_identifier.is_some() && place.system_identifier != backup.system_identifier
+        };
+        let wal = self.wal.iter().find(|place| place.server == backup.server && !of_another(place)).cloned();
         match &backup.held {
             Held::PgBackRest(held) => Ok(Layout::PgBackRest {
                 repository: self.path.clone(),

@@ -295,6 +295,7 @@ fn wal_beside(tree: &Tree) -> Option<WalPlace> {
     let mut place = WalPlace {
         path: tree.root().to_owned(),
         server: None,
+        system_identifier: None,
         layout: WalLayout::Plain,
         first: None,
         last: None,
@@ -313,10 +314,13 @@ fn wal_beside(tree: &Tree) -> Option<WalPlace> {
 fn belongs(found: &mut Found) {
     let known: Vec<u64> = found.backups.iter().filter_map(|backup| backup.system_identifier).collect();
     let mut remarks = Vec::new();
-    found.wal.retain(|place| {
+    found.wal.retain_mut(|place| {
         let name = place.path.file_name().unwrap_or_default().to_string_lossy();
         match whose(place) {
-            Some(system) if known.contains(&system) => true,
+            Some(system) if known.contains(&system) => {
+                place.system_identifier = Some(system);
+                true
+            }
             Some(system) => {
                 remarks.push(format!(
                     "{}: it holds WAL of another cluster ({system}); it is left out",

@@ -136,6 +136,7 @@ fn archive(tree: &Tree) -> Option<WalPlace> {
     let mut place = WalPlace {
         path: tree.root().join(WAL),
         server: None,
+        system_identifier: None,
         layout: WalLayout::WalG,
         first: None,
         last: None,

@@ -117,7 +117,7 @@ pub(crate) fn look(tree: &Tree, servers: Vec<(String, Tree)>) -> Result<Found, N
             match of_id(&server, &name, &id) {
                 Ok(backup) => backups.push(backup),
                 Err(why) => {
-                    found.remarks.push(format!("{} of {} is left out: {why}", shown(&id), shown(&name)))
+                    found.remarks.push(format!("{} of {} is left out: {why}", shown(&id), shown(&name)));
                 }
             }
         }
@@ -265,6 +265,7 @@ fn archive(tree: &Tree, server: &str, remarks: &mut Vec<String>) -> Option<WalPl
     let mut place = WalPlace {
         path: tree.root().join("wals"),
         server: Some(server.to_owned()),
+        system_identifier: None,
         layout: WalLayout::Barman,
         first: None,
         last: None,
@@ -282,7 +283,7 @@ fn each_wal(tree: &Tree, mut each: impl FnMut(&str, String)) -> Result<(), Troub
     for entry in tree.entries("wals")? {
         match entry.kind {
             EntryKind::File(_) if entry.name.ends_with(".history") => {
-                each(&entry.name, format!("wals/{}", entry.name))
+                each(&entry.name, format!("wals/{}", entry.name));
             }
             EntryKind::Directory if entry.name.len() == 16 => {
                 let directory = format!("wals/{}", entry.name);

@@ -70,9 +70,8 @@ impl Info {
     pub fn read(bytes: &[u8]) -> Result<Self, Invalid> {
         let (info, stored, computed) = Self::lines(bytes, true)?;
         let stored = stored.ok_or(Invalid::NoChecksum)?;
-        let stored = match serde_json::from_str(&stored) {
-            Ok(Value::String(text)) => text,
-            _ => return Err(Invalid::Value { section: HEADER.to_owned(), key: CHECKSUM.to_owned() }),
+        let Ok(Value::String(stored)) = serde_json::from_str(&stored) else {
+            return Err(Invalid::Value { section: HEADER.to_owned(), key: CHECKSUM.to_owned() });
         };
         if stored != computed {
             return Err(Invalid::Checksum { stored: crate::files::shown(&stored), computed });

@@ -34,8 +34,12 @@ pub struct PgBackRest {
     pub kind: String,
     /// The version of pgBackRest that made it; an older one need not be able to restore it.
     pub version: Option<String>,
-    /// The number of the database in the stanza's history.
+    /// The number of its database in the stanza's history.
     pub database: Option<u64>,
+    /// All databases that the stanza had; each upgrade adds one.
+    pub history: Vec<Database>,
+    /// The number of the one that it has now.
+    pub current: Option<u64>,
     /// The first segment that it needs.
     pub archive_start: Option<String>,
     /// The last segment that it needs.
@@ -66,6 +70,17 @@ pub struct PgBackRest {
     pub tablespaces: Vec<Tablespace>,
     /// The bytes that changed since the one on which it is built.
     pub delta_bytes: Option<u64>,
+}
+
+/// A database that a stanza has or had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Database {
+    /// Its number.
+    pub id: u64,
+    /// Its version, `15`.
+    pub version: String,
+    /// The cluster's unique number.
+    pub system_identifier: u64,
 }
 
 /// Whether a directory looks like a repository of pgBackRest.
@@ -185,7 +200,7 @@ fn described(tree: &Tree, relative: &str, remarks: &mut Vec<String>) -> Result<I
             match copy {
                 Ok(Ok(copy)) if copy == main => {}
                 Ok(Ok(_)) => {
-                    remarks.push(format!("{} and its copy are both whole and differ", shown(relative)))
+                    remarks.push(format!("{} and its copy are both whole and differ", shown(relative)));
                 }
                 other => remarks.push(format!("{} is of no use: {}", shown(&copy_path), words(&other))),
             }
@@ -207,8 +222,9 @@ fn described(tree: &Tree, relative: &str, remarks: &mut Vec<String>) -> Result<I
 
 /// The backups that a description lists.
 fn listed(tree: &Tree, stanza: &str, info: &Info, remarks: &mut Vec<String>) -> Vec<Backup> {
-    let history: BTreeMap<u64, Value> =
-        info.section("db:history").filter_map(|(id, value)| Some((id.parse().ok()?, value))).collect();
+    let history: Vec<Database> =
+        info.section("db:history").filter_map(|(id, value)| database(id, &value)).collect();
+    let current = info.value("db", "db-id").and_then(|id| id.as_u64());
     let mut backups = Vec::new();
     for (label, value) in info.section("backup:current") {
         if !is_label(label) {
@@ -219,7 +235,7 @@ fn listed(tree: &Tree, stanza: &str, info: &Info, remarks: &mut Vec<String>) -> 
             ));
             continue;
         }
-        backups.push(backup(tree, stanza, label, &value, &history));
+        backups.push(backup(tree, stanza, label, &value, (&history, current)));
     }
     for backup in
         backups.iter().filter(|backup| matches!(&backup.held, Held::PgBackRest(of) if of.error == Some(true)))
@@ -240,7 +256,18 @@ fn listed(tree: &Tree, stanza: &str, info: &Info, remarks: &mut Vec<String>) -> 
     backups
 }
 
-fn backup(tree: &Tree, stanza: &str, label: &str, value: &Value, history: &BTreeMap<u64, Value>) -> Backup {
+fn database(id: &str, value: &Value) -> Option<Database> {
+    let version = value.get("db-version")?.as_str()?.to_owned();
+    Some(Database { id: id.parse().ok()?, version, system_identifier: value.get("db-system-id")?.as_u64()? })
+}
+
+fn backup(
+    tree: &Tree,
+    stanza: &str,
+    label: &str,
+    value: &Value,
+    (history, current): (&[Database], Option<u64>),
+) -> Backup {
     let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     let number = |key: &str| value.get(key).and_then(Value::as_u64);
     let flag = |key: &str| value.get(key).and_then(Value::as_bool);
@@ -250,6 +277,8 @@ fn backup(tree: &Tree, stanza: &str, label: &str, value: &Value, history: &BTree
         kind: text("backup-type").unwrap_or_default(),
         version: text("backrest-version"),
         database,
+        history: history.to_vec(),
+        current,
         archive_start: text("backup-archive-start").filter(|name| is_segment(name)),
         archive_stop: text("backup-archive-stop").filter(|name| is_segment(name)),
         references: strings(value.get("backup-reference")),
@@ -267,9 +296,9 @@ fn backup(tree: &Tree, stanza: &str, label: &str, value: &Value, history: &BTree
     let timeline = held.archive_start.as_deref().and_then(|name| u32::from_str_radix(&name[..8], 16).ok());
     let mut backup = Backup::new(label, tree.root().join(&directory), Held::PgBackRest(held));
     backup.server = Some(stanza.to_owned());
-    let of_history = database.and_then(|id| history.get(&id));
-    backup.major = of_history.and_then(|of| major(of.get("db-version")?.as_str()?));
-    backup.system_identifier = of_history.and_then(|of| of.get("db-system-id")?.as_u64());
+    let of_history = history.iter().find(|of| Some(of.id) == database);
+    backup.major = of_history.and_then(|of| major(&of.version));
+    backup.system_identifier = of_history.map(|of| of.system_identifier);
     backup.timeline = timeline;
     (backup.start, backup.stop) = (lsn("backup-lsn-start"), lsn("backup-lsn-stop"));
     backup.started_us = number("backup-timestamp-start").and_then(time::of_seconds);
@@ -399,6 +428,7 @@ fn archive(tree: &Tree, stanza: &str, remarks: &mut Vec<String>) -> Vec<WalPlace
         let mut place = WalPlace {
             path: tree.root().join(&relative),
             server: Some(stanza.to_owned()),
+            system_identifier: None,
             layout: WalLayout::PgBackRest,
             first: None,
             last: None,

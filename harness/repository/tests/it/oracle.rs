@@ -122,6 +122,9 @@ pub fn pgbackrest(repository: &Path, info: &Path) -> usize {
         assert_eq!(backup.stop.map(|lsn| lsn.to_string()), text(&said["lsn"]["stop"]));
         assert_eq!(backup.started_us, said["timestamp"]["start"].as_i64().map(|seconds| seconds * 1_000_000));
         assert_eq!(backup.finished_us, said["timestamp"]["stop"].as_i64().map(|seconds| seconds * 1_000_000));
+        let history: Vec<(u64, &str)> = held.history.iter().map(|of| (of.id, of.version.as_str())).collect();
+        assert_eq!(history, [(1, database["version"].as_str().unwrap())]);
+        assert_eq!((held.current, held.database), (Some(1), said["database"]["id"].as_u64()));
         assert_eq!(held.archive_start, text(&said["archive"]["start"]));
         assert_eq!(held.archive_stop, text(&said["archive"]["stop"]));
         assert_eq!(held.version, text(&said["backrest"]["version"]));

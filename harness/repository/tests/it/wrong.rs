@@ -109,6 +109,30 @@ fn names_that_are_hostile_are_shown_tamely() {
     assert!(all.backups.iter().all(|backup| all.why_unfit(backup).is_some()));
 }
 
+#[test]
+fn a_stanza_that_was_upgraded_knows_the_major_of_each_backup() {
+    let kept = unpack(15);
+    let info = kept.path().join("pgbackrest/backup/main/backup.info");
+    let text = fs::read_to_string(&info).unwrap();
+    let last = text.rfind("\"db-id\":1,\"option").unwrap();
+    let (before, after) = text.split_at(last);
+    let newer = "2={\"db-catalog-version\":202406281,\"db-control-version\":1700,\"db-system-id\":42,\"db-version\":\"17\"}\n";
+    let upgraded = format!("{before}{}", after.replacen("\"db-id\":1", "\"db-id\":2", 1))
+        .replace("\ndb-id=1\n", "\ndb-id=2\n")
+        .replace("\n\n[backrest]\nbackrest-checksum", &format!("\n{newer}\n[backrest]\nbackrest-checksum"));
+    let upgraded = sealed(&upgraded);
+    fs::write(&info, &upgraded).unwrap();
+    fs::write(info.with_extension("info.copy"), &upgraded).unwrap();
+    let all = found(&kept.path().join("pgbackrest"));
+    let majors: Vec<u16> = all.backups.iter().map(|backup| backup.major.unwrap().0).collect();
+    assert_eq!(majors, [15, 15, 17]);
+    assert_eq!(all.backups[2].system_identifier, Some(42));
+    let pgdrill_repository::Held::PgBackRest(held) = &all.backups[0].held else {
+        panic!("{:?}", all.backups[0])
+    };
+    assert_eq!((held.history.len(), held.current, held.database), (2, Some(2), Some(1)));
+}
+
 /// The same with the checksum that its content gives.
 fn sealed(text: &str) -> String {
     let invalid = pgdrill_repository::pgbackrest::Info::read(text.as_bytes()).unwrap_err();
