@@ -226,6 +226,21 @@ catalogue! {
     SequenceBehind "SEQUENCE_BEHIND" Disproves
         "A sequence would give a value that is in use already, or gave on the primary."
         "The next INSERT fails on a duplicate key, or a number is given twice. Set the sequence with setval() after a real restore, and find out what set it back.";
+    WrongDatabase "WRONG_DATABASE" Disproves
+        "The restored server is not the database that the witness file is of: another cluster, or a copy that went another way."
+        "Look at which backup was restored, and from where. The message names both.";
+    WitnessLost "WITNESS_LOST" Disproves
+        "Beats that production had acknowledged before the recovery point are not there after the restore."
+        "What production wrote in that time is lost, too. The message says from when to when; look for WAL that is missing or was not replayed.";
+    WitnessUnexpected "WITNESS_UNEXPECTED" Disproves
+        "A beat is there that came after the recovery point, belongs to another timeline, or is not what was acknowledged."
+        "Recovery went past its target or another way, or something else wrote to the server.";
+    WitnessMissing "WITNESS_MISSING" Unverifies
+        "There is no beat by which the restored server could be known."
+        "Let `pgdrill live witness beat` run on production, keep its file, and restore a backup that was taken since.";
+    BackupStale "BACKUP_STALE" Disproves
+        "What came back is older than is allowed."
+        "The backup is old, or WAL since then does not reach the archive. Where beats stopped, look whether `pgdrill live witness beat` still runs.";
     CollationMismatch "COLLATION_MISMATCH" Disproves
         "A collation that columns or indexes use has another version in the restored server's library than in the database."
         "Indexes may be in another order than the library's, and hide rows. Restore on the operating system that the primary had, or REINDEX and then ALTER COLLATION ... REFRESH VERSION.";
