@@ -24,7 +24,11 @@ mod verify;
 mod wal;
 
 pub use evidence::Evidence;
-pub use live::{Live, Triage as LiveTriage, Watch as LiveWatch, What};
+pub use live::{
+    Baseline as LiveBaseline, Beat as WitnessBeat, Check as WitnessCheck, Live, Remove as WitnessRemove,
+    Server as LiveServer, Triage as LiveTriage, Watch as LiveWatch, What, Witness as LiveWitness,
+    WitnessWhat,
+};
 pub use prove::Prove;
 pub use report::{Form, Report};
 pub use restore::{AtTarget, Restore};
@@ -71,7 +75,7 @@ pub enum Command {
     Wal(Wal),
     /// Tell again what sealed records say, and what they say together: how often, when last, how fast
     Report(Report),
-    /// Look at a server of your own, which is only asked
+    /// Look at a server of your own, which is only asked, but for the beats of a witness
     Live(Live),
     /// Tell what of the machine pgdrill can use, what is missing, and how to mend it
     Doctor(Doctor),

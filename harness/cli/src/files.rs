@@ -1,7 +1,8 @@
 //! Files that pgdrill writes for others, and the umask under which everything else is made.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -45,6 +46,25 @@ pub fn write_report(path: &Path, content: &[u8], mode: u32) -> anyhow::Result<()
         .and_then(|()| fs::set_permissions(&part, Permissions::from_mode(mode)))
         .and_then(|()| fs::rename(&part, path))
         .with_context(|| format!("cannot write {shown}"))
+}
+
+/// Writes what is for nobody else, whole and on disk or not at all.
+pub fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let part = part(path)?;
+    let write = || {
+        // One that was left by somebody who died may be open to others.
+        fs::remove_file(&part).or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        })?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&part, path)?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Where drills make their workspaces when nobody says otherwise: short, because a socket's path must be.

@@ -6,7 +6,7 @@ use std::path::Path;
 use pgdrill_model::evidence::{CollationVersion, DatabaseCollations, ServerEvidence};
 use pgdrill_model::plan::Server as Name;
 use pgdrill_model::units::Major;
-use tokio_postgres::Error;
+use tokio_postgres::{Client, Error};
 
 use crate::connections::Connections;
 use crate::content::databases;
@@ -32,20 +32,20 @@ impl Collations {
 
     /// The part that belongs in the record.
     pub fn evidence(&self, server: Name) -> ServerEvidence {
-        let in_use = |database: &DatabaseCollations| DatabaseCollations {
-            default: database.default.clone(),
-            used: database
-                .used
-                .iter()
-                .filter(|(_, collation)| collation.uses > 0)
-                .map(|(name, collation)| (name.clone(), collation.clone()))
-                .collect(),
-        };
         ServerEvidence {
             server: server.name().to_owned(),
             version: self.version.clone(),
             databases: self.databases.iter().map(|(name, held)| (name.clone(), in_use(held))).collect(),
         }
+    }
+}
+
+/// What of a database is in use, and its default.
+pub fn in_use(database: &DatabaseCollations) -> DatabaseCollations {
+    let used = database.used.iter().filter(|(_, collation)| collation.uses > 0);
+    DatabaseCollations {
+        default: database.default.clone(),
+        used: used.map(|(name, collation)| (name.clone(), collation.clone())).collect(),
     }
 }
 
@@ -59,30 +59,39 @@ pub async fn read(socket: &Path, major: Major, connections: &Connections) -> Res
     let version = session.query_one("SHOW server_version", &[]).await?.get(0);
     let names = databases(&session).await?;
     drop(session);
-    let query = for_major(COLLATIONS, major);
     let mut found = Collations { version, databases: BTreeMap::new() };
     for database in names {
         let session = connections.open(&Door::reading(socket, &database)).await?;
-        let mut held = DatabaseCollations::default();
-        for row in session.query(&query, &[]).await? {
-            let uses: i64 = row.get("uses");
-            let collation = CollationVersion {
-                provider: provider(row.get("provider")).to_owned(),
-                locale: row.get::<_, Option<String>>("locale").unwrap_or_default(),
-                recorded: row.get("recorded"),
-                actual: row.get("actual"),
-                uses: uses.unsigned_abs(),
-            };
-            match row.get::<_, Option<String>>("name") {
-                None => held.default = collation,
-                Some(name) => {
-                    held.used.insert(name, collation);
-                }
-            }
-        }
+        let held = of_database(&session, major).await?;
         found.databases.insert(database, held);
     }
     Ok(found)
+}
+
+/// Asks about the database of a connection.
+///
+/// # Errors
+///
+/// What the server answered.
+pub async fn of_database(client: &Client, major: Major) -> Result<DatabaseCollations, Error> {
+    let mut held = DatabaseCollations::default();
+    for row in client.query(&for_major(COLLATIONS, major), &[]).await? {
+        let uses: i64 = row.get("uses");
+        let collation = CollationVersion {
+            provider: provider(row.get("provider")).to_owned(),
+            locale: row.get::<_, Option<String>>("locale").unwrap_or_default(),
+            recorded: row.get("recorded"),
+            actual: row.get("actual"),
+            uses: uses.unsigned_abs(),
+        };
+        match row.get::<_, Option<String>>("name") {
+            None => held.default = collation,
+            Some(name) => {
+                held.used.insert(name, collation);
+            }
+        }
+    }
+    Ok(held)
 }
 
 /// The library behind a letter of the catalog (`src/include/catalog/pg_collation.h`).

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 
 use pgdrill_model::event::Unit;
 use pgdrill_model::evidence::TableContent;
-use tokio_postgres::Error;
+use tokio_postgres::{Client, Error};
 
 use crate::connections::{Connected, Connections};
 use crate::record::Recorder;
@@ -180,7 +180,7 @@ async fn read_table(session: &Session, table: &Table, what: &Measure) -> Result<
 ///
 /// What the server answered.
 pub async fn fingerprint(
-    session: &Session,
+    session: &Client,
     quoted: &str,
     without_xid: Option<&str>,
 ) -> Result<TableContent, Error> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use pgdrill_model::units::Major;
-use tokio_postgres::{Error, Row};
+use tokio_postgres::{Client, Error, Row};
 
 use crate::connections::Connections;
 use crate::content::databases;
@@ -50,15 +50,32 @@ impl Definitions {
 pub async fn read(socket: &Path, major: Major, connections: &Connections) -> Result<Definitions, Error> {
     let session = connections.open(&Door::reading(socket, SUPERUSER)).await?;
     let names = databases(&session).await?;
-    let cluster = kept(&session.query(&for_major(CLUSTER, major), &[]).await?);
+    let cluster = cluster(&session, major).await?;
     drop(session);
-    let catalog = for_major(CATALOG, major);
     let mut databases = BTreeMap::new();
     for name in names {
         let session = connections.open(&Door::reading(socket, &name)).await?;
-        databases.insert(name, kept(&session.query(&catalog, &[]).await?));
+        databases.insert(name, of_database(&session, major).await?);
     }
     Ok(Definitions { cluster, databases })
+}
+
+/// The definitions of the cluster.
+///
+/// # Errors
+///
+/// What the server answered.
+pub async fn cluster(client: &Client, major: Major) -> Result<Kept, Error> {
+    Ok(kept(&client.query(&for_major(CLUSTER, major), &[]).await?))
+}
+
+/// The definitions of the database of a connection.
+///
+/// # Errors
+///
+/// What the server answered.
+pub async fn of_database(client: &Client, major: Major) -> Result<Kept, Error> {
+    Ok(kept(&client.query(&for_major(CATALOG, major), &[]).await?))
 }
 
 fn kept(rows: &[Row]) -> Kept {

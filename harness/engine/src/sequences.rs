@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use tokio_postgres::Error;
+use tokio_postgres::{Client, Error};
 
-use crate::connections::{Connected, Connections};
+use crate::connections::Connections;
 use crate::content::databases;
 use crate::session::{Door, SUPERUSER};
 
@@ -81,19 +81,22 @@ pub async fn read(socket: &Path, connections: &Connections) -> Result<Sequences,
     Ok(sequences)
 }
 
-async fn read_database(session: &Connected<'_>, database: &str) -> Result<BTreeMap<String, Sequence>, Error> {
-    let rows = session.query(SEQUENCES, &[]).await?;
-    let names: Vec<String> =
-        rows.iter().map(|row| format!("{database}.{}", row.get::<_, String>("name"))).collect();
+/// Where the sequences of the database of a connection are, by `schema.sequence`, without the columns that they feed.
+///
+/// # Errors
+///
+/// What the server answered.
+pub async fn values(client: &Client) -> Result<BTreeMap<String, Sequence>, Error> {
+    let rows = client.query(SEQUENCES, &[]).await?;
     let mut found = BTreeMap::new();
     for (first, batch) in batches(&rows) {
         let each = batch.iter().zip(first..).map(|(row, number)| {
             let quoted: String = row.get("quoted");
             format!("SELECT {number}, last_value, is_called FROM {quoted}")
         });
-        for value in session.query(&union(each), &[]).await? {
+        for value in client.query(&union(each), &[]).await? {
             let number = value.get::<_, i32>(0).unsigned_abs() as usize;
-            let (Some(row), Some(name)) = (rows.get(number), names.get(number)) else { continue };
+            let Some(row) = rows.get(number) else { continue };
             let sequence = Sequence {
                 last: value.get(1),
                 called: value.get(2),
@@ -101,9 +104,16 @@ async fn read_database(session: &Connected<'_>, database: &str) -> Result<BTreeM
                 cycle: row.get("cycle"),
                 feeds: Vec::new(),
             };
-            found.insert(name.clone(), sequence);
+            found.insert(row.get("name"), sequence);
         }
     }
+    Ok(found)
+}
+
+async fn read_database(session: &Client, database: &str) -> Result<BTreeMap<String, Sequence>, Error> {
+    let values = values(session).await?.into_iter();
+    let mut found: BTreeMap<String, Sequence> =
+        values.map(|(name, sequence)| (format!("{database}.{name}"), sequence)).collect();
     let columns = session.query(FED_COLUMNS, &[]).await?;
     for (first, batch) in batches(&columns) {
         let sequence_of =

@@ -15,7 +15,7 @@ pub const SUPERUSER: &str = "postgres";
 
 /// Settings under which the text of a row is the same on every server of every version. Without `jit`, which costs more
 /// than it gains on statements that run once.
-const FIXED_TEXT: &str = "-c TimeZone=UTC -c DateStyle=ISO,MDY -c IntervalStyle=postgres -c extra_float_digits=1 \
+pub(crate) const FIXED_TEXT: &str = "-c TimeZone=UTC -c DateStyle=ISO,MDY -c IntervalStyle=postgres -c extra_float_digits=1 \
                           -c bytea_output=hex -c search_path=pg_catalog -c default_transaction_read_only=off \
                           -c lock_timeout=60s -c jit=off";
 

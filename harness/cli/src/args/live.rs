@@ -1,11 +1,17 @@
 //! The arguments of `pgdrill live`.
 
+mod baseline;
+mod witness;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use pgdrill_engine::live::triage::Url;
 use pgdrill_model::units::parse_duration;
+
+pub use baseline::Baseline;
+pub use witness::{Beat, Check, Remove, Server, What as WitnessWhat, Witness};
 
 #[derive(Debug, clap::Args)]
 pub struct Live {
@@ -19,6 +25,10 @@ pub enum What {
     Watch(Watch),
     /// The first five minutes of an incident: how bad it is, what is likely behind it, what to look at, whom to call
     Triage(Triage),
+    /// A few bytes a minute in a database of your own, by which a restored copy is known: which it is, how far, how old
+    Witness(Witness),
+    /// Capture what a running server holds, and where in its WAL that belongs, for a restored copy to be compared with
+    Baseline(Baseline),
 }
 
 /// Ends with 0 where no alert fired, with 1 where one did, and with 2 where the server was never reached.

@@ -1,6 +1,9 @@
-//! `pgdrill live`: looks at a user's own server. The only command that connects to one, and it only asks.
+//! `pgdrill live`: looks at a user's own server. The only command that connects to one, and it only asks; but for the witness, which
+//! writes a few bytes where it is told to.
 
+mod baseline;
 mod triage;
+mod witness;
 
 use std::path::Path;
 use std::time::Duration;
@@ -31,6 +34,8 @@ pub(super) fn run(args: &Live) -> anyhow::Result<Exit> {
     let exit = match &args.what {
         What::Watch(args) => tokio.block_on(watch(args)),
         What::Triage(args) => tokio.block_on(triage::triage(args)),
+        What::Witness(args) => tokio.block_on(witness::witness(args)),
+        What::Baseline(args) => tokio.block_on(baseline::baseline(args)),
     };
     // A name or a disk that hangs is a thread that nobody can end, and nobody waits for.
     tokio.shutdown_background();
@@ -53,17 +58,18 @@ fn told(wrong: &Wrong) -> anyhow::Error {
     anyhow!("{}; {}", wrong.message, wrong.hint)
 }
 
+/// The password for the connection string of `--dsn`, which must not hold it itself on the command line.
+fn password(dsn: &str) -> anyhow::Result<Option<String>> {
+    let instead = "put it into PGPASSWORD, or the whole string into PGDRILL_DSN";
+    expect_no_password(dsn, "--dsn", "PGDRILL_DSN", instead)?;
+    Ok(std::env::var("PGPASSWORD").ok())
+}
+
 async fn watch(args: &LiveWatch) -> anyhow::Result<Exit> {
-    expect_no_password(
-        &args.dsn,
-        "--dsn",
-        "PGDRILL_DSN",
-        "put it into PGPASSWORD, or the whole string into PGDRILL_DSN",
-    )?;
+    let password = password(&args.dsn)?;
     let mut watch = alert::Watch::new(args.scale);
     let every = args.every.unwrap_or_else(|| watch.interval()).max(SHORTEST_INTERVAL);
     let limit = every.clamp(SHORTEST_LOOK, LONGEST_LOOK);
-    let password = std::env::var("PGPASSWORD").ok();
     let probe =
         Probe::new(&args.dsn, password.as_deref(), args.disk.clone(), limit).map_err(|wrong| told(&wrong))?;
     for disk in &args.disk {

@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Config, Error, NoTls};
 
 use super::conninfo::Parts;
 use super::tls::{Check, Handshake, Roots, configuration};
-use crate::session::{Door, describe};
+use crate::session::{Door, FIXED_TEXT, describe};
 
 /// A server, and how to come to it.
 #[derive(Clone, Debug)]
@@ -112,6 +112,22 @@ impl Target {
     /// Whether the connection string holds a password.
     pub fn has_password(dsn: &str) -> bool {
         Parts::of(dsn).rest.parse::<Config>().is_ok_and(|config| config.get_password().is_some())
+    }
+
+    /// The same server for reading content of `database`: the text of rows is the same everywhere, nothing can be written, row
+    /// security that would hide rows is an error, no table may take longer than `each`, and nobody is kept waiting behind a lock.
+    pub(super) fn reading(&self, database: Option<&str>, each: Duration) -> Self {
+        let mut reading = self.clone();
+        let own = self.config.get_options().unwrap_or_default();
+        reading.config.options(format!(
+            "{own} {FIXED_TEXT} -c default_transaction_read_only=on -c row_security=off -c statement_timeout={} \
+             -c lock_timeout=5s -c idle_in_transaction_session_timeout=0",
+            each.as_millis()
+        ));
+        if let Some(database) = database {
+            reading.config.dbname(database);
+        }
+        reading
     }
 
     /// Opens a connection.

@@ -12,7 +12,7 @@ use pgdrill_model::triage::{Assessment, Contacts, escalate};
 use pgdrill_model::world::Clock;
 use pgdrill_report::triage::Triaged;
 
-use super::{expect_no_password, told};
+use super::{expect_no_password, password, told};
 use crate::args::LiveTriage;
 use crate::exit::Exit;
 use crate::{files, interrupt, printer};
@@ -79,9 +79,7 @@ pub(super) async fn triage(args: &LiveTriage) -> anyhow::Result<Exit> {
 
 /// The server and the pooler by their connection strings.
 fn targets(args: &LiveTriage) -> anyhow::Result<(Target, Option<Target>)> {
-    let instead = "put it into PGPASSWORD, or the whole string into PGDRILL_DSN";
-    expect_no_password(&args.dsn, "--dsn", "PGDRILL_DSN", instead)?;
-    let password = std::env::var("PGPASSWORD").ok();
+    let password = password(&args.dsn)?;
     let server = Target::new(&args.dsn, password.as_deref(), args.within).map_err(|wrong| told(&wrong))?;
     let Some(dsn) = &args.pooler else { return Ok((server, None)) };
     expect_no_password(
