@@ -28,6 +28,9 @@ pub const SEEDS: [i64; 2] = [0x7067_6472_696C_6C31, 0x7067_6472_696C_6C32];
 /// Names a row in SQL so that no column has the name.
 const ROW: &str = "pgdrill_row_4c1d";
 
+/// The same for its text: a column of the table may have any shorter name.
+const LINE: &str = "pgdrill_line_4c1d";
+
 /// Connections that read one server at the same time.
 const READERS: usize = 2;
 
@@ -187,9 +190,9 @@ pub async fn fingerprint(
     let [first, second] = SEEDS;
     let filter = without_xid.map_or_else(String::new, |xid| format!("WHERE {ROW}.xmin <> '{xid}'::xid"));
     let query = format!(
-        "SELECT count(*), sum(hashtextextended(line COLLATE \"C\", {first}))::text, \
-                sum(hashtextextended(line COLLATE \"C\", {second}))::text \
-           FROM ONLY {quoted} AS {ROW}, LATERAL unnest(ARRAY[{ROW}::text]) AS line {filter}"
+        "SELECT count(*), sum(hashtextextended({LINE} COLLATE \"C\", {first}))::text, \
+                sum(hashtextextended({LINE} COLLATE \"C\", {second}))::text \
+           FROM ONLY {quoted} AS {ROW}, LATERAL unnest(ARRAY[{ROW}::text]) AS {LINE} {filter}"
     );
     let row = session.query_one(query.as_str(), &[]).await?;
     let rows: i64 = row.get(0);

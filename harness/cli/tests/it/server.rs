@@ -73,6 +73,17 @@ impl<'a> Server<'a> {
         server
     }
 
+    /// Starts a server on a copy of a data directory, with a socket of its own.
+    pub fn of_copy(bin: &'a Path, data: &str, socket: &str, settings: &str) -> Self {
+        fs::create_dir(socket).unwrap();
+        fs::set_permissions(socket, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        let server = Self { bin, data: data.to_owned(), socket: socket.to_owned() };
+        server.configure(&format!("unix_socket_directories = '{socket}'\narchive_mode = off\n{settings}"));
+        let log = format!("{socket}/log");
+        postgres(bin, "pg_ctl", &["-w", "-s", "-D", data, "-l", &log, "start"], "");
+        server
+    }
+
     pub fn configure(&self, settings: &str) {
         let path = format!("{}/postgresql.conf", self.data);
         let text = fs::read_to_string(&path).unwrap();

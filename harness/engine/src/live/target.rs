@@ -122,7 +122,7 @@ impl Target {
         reading.config.options(format!(
             "{own} {FIXED_TEXT} -c default_transaction_read_only=on -c row_security=off -c statement_timeout={} \
              -c lock_timeout=5s -c idle_in_transaction_session_timeout=0",
-            each.as_millis()
+            each.as_millis().min(i32::MAX as u128)
         ));
         if let Some(database) = database {
             reading.config.dbname(database);

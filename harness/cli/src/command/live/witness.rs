@@ -61,14 +61,18 @@ async fn install(args: &LiveServer) -> anyhow::Result<Exit> {
     Ok(Exit::Proven)
 }
 
-/// Opens the witness file to append to it.
-fn open(path: &Path) -> anyhow::Result<WitnessFile> {
+/// Opens the witness file to append to it; where it cannot be, that is said.
+fn open(path: &Path) -> Result<WitnessFile, Exit> {
     let shown = path.display();
-    let file = WitnessFile::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => {
-            anyhow::anyhow!("another pgdrill appends to the witness file {shown}; let it go on, or name another file by --state")
-        }
-        _ => anyhow::Error::new(error).context(format!("cannot append to the witness file {shown}")),
+    let file = WitnessFile::open(path).map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                "another pgdrill does so; let it go on, or name another file by --state".to_owned()
+            }
+            _ => format!("{error}; name another file by --state"),
+        };
+        printer::say(&format!("pgdrill: cannot append to the witness file {shown}: {}", clean(&why)));
+        Exit::Unverified
     })?;
     if file.torn() {
         printer::say(&format!(
@@ -98,7 +102,10 @@ fn cluster(file: &WitnessFile) -> Option<System> {
 async fn beat(args: &WitnessBeat) -> anyhow::Result<Exit> {
     let server = server(&args.server)?;
     files::make_private();
-    let mut file = open(&args.state.state)?;
+    let mut file = match open(&args.state.state) {
+        Ok(file) => file,
+        Err(exit) => return Ok(exit),
+    };
     let interrupt = interrupt::listen().context("cannot listen for signals")?;
     let clock = SystemClock::start();
     let mut ticks = tokio::time::interval(args.every.max(Duration::from_millis(10)));
@@ -161,7 +168,10 @@ fn tell(sent: &Sent, said: &mut Option<String>) -> anyhow::Result<()> {
 async fn remove(args: &WitnessRemove) -> anyhow::Result<Exit> {
     let server = server(&args.server)?;
     files::make_private();
-    let mut file = if args.state.state.exists() { Some(open(&args.state.state)?) } else { None };
+    let mut file = match args.state.state.exists().then(|| open(&args.state.state)) {
+        Some(Err(exit)) => return Ok(exit),
+        opened => opened.and_then(Result::ok),
+    };
     let removed = match server.remove().await {
         Ok(removed) => removed,
         Err(why) => return Ok(refused(&why)),
