@@ -153,8 +153,7 @@ fn a_recovery_to_the_position_of_a_loaded_server_gives_its_content() {
     };
     let (baseline, span) = located.iter().rev().find(searched).expect("a position found in the WAL");
     assert_eq!(span.unresolved, Vec::<u64>::new());
-    let sequences_at = baseline.databases["postgres"].sequences_at;
-    let Point::Lsn(target) = span.target(sequences_at).at else { panic!() };
+    let Point::Lsn(target) = baseline.target("postgres", span).unwrap().at else { panic!() };
 
     let restored = recover(&bin, &room, &base, "at", target);
     for (table, name) in [("entry", "public.entry"), ("total", "public.total")] {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use pgdrill_model::evidence::{DatabaseCollations, ServerEvidence, TableContent};
+use pgdrill_model::scenario::Target;
 use pgdrill_model::snapshot::{Position, Span};
 use pgdrill_model::units::{Lsn, Major};
 use pgdrill_model::witness::{Beat, System};
@@ -216,7 +217,14 @@ impl Baseline {
         self.unread.iter().filter(|(name, _)| !self.skipped.contains(name))
     }
 
-    /// One database as the checks of a drill compare with it, at the position that was found for it.
+    /// The target by which a recovery comes to where the content of a database belongs, and no earlier than its sequences were read
+    /// where that can be.
+    pub fn target(&self, name: &str, span: &Span) -> Option<Target> {
+        self.databases.get(name).map(|database| span.target(database.sequences_at))
+    }
+
+    /// One database as the checks of a drill compare with it, at the position that was found for it. Sequences go on outside of
+    /// transactions: where they were read behind that position, nothing is required of them.
     pub fn of_database(&self, name: &str, span: &Span) -> Option<baseline::Baseline> {
         let database = self.databases.get(name)?;
         let tables =
@@ -240,7 +248,10 @@ impl Baseline {
                 cluster: kept(&self.cluster),
                 databases: BTreeMap::from([(name.to_owned(), kept(&database.definitions))]),
             }),
-            sequences: Some(Sequences(sequences.collect())),
+            sequences: span
+                .to
+                .is_none_or(|to| to >= database.sequences_at)
+                .then(|| Sequences(sequences.collect())),
             collations,
         })
     }
@@ -331,5 +342,9 @@ mod tests {
         assert_eq!(baseline.definitions.unwrap().count(), 2);
         assert_eq!((baseline.timeline, baseline.lsn, baseline.settled), (1, Lsn(150), Lsn(150)));
         assert!(small().of_database("other", &span).is_none());
+        // The first commit that is not in it lies before where the sequences were read.
+        let early = Span { from: Lsn(50), to: Some(Lsn(80)), ..span };
+        assert_eq!(small().of_database("trading", &early).unwrap().sequences, None);
+        assert_eq!(small().target("trading", &early).unwrap().to_string(), "position 0/50, exclusive");
     }
 }
