@@ -229,6 +229,9 @@ catalogue! {
     WrongDatabase "WRONG_DATABASE" Disproves
         "The restored server is not the database that the witness file is of: another cluster, or a copy that went another way."
         "Look at which backup was restored, and from where. The message names both.";
+    BaselineElsewhere "BASELINE_ELSEWHERE" Unverifies
+        "The baseline of production belongs to another moment than the one that was recovered, so nothing can be compared with it exactly."
+        "Recover to where it belongs, by `to: baseline`. One that belongs to no position in the WAL was captured while transactions ended out of order: capture another.";
     WitnessLost "WITNESS_LOST" Disproves
         "Beats that production had acknowledged before the recovery point are not there after the restore."
         "What production wrote in that time is lost, too. The message says from when to when; look for WAL that is missing or was not replayed.";
@@ -280,6 +283,9 @@ catalogue! {
     NotABackup "NOT_A_BACKUP" Unverifies
         "What was to be proven is no backup, or none that can be recovered as it lies there."
         "The message says what was looked for. Name the directory that holds PG_VERSION, or base.tar.";
+    OracleUnusable "ORACLE_UNUSABLE" Unverifies
+        "A file of what production holds, a baseline or a witness, cannot be read or is not whole."
+        "The message says what is wrong with it. `pgdrill live baseline` and `pgdrill live witness beat` write such files.";
     WalNotFetched "WAL_NOT_FETCHED" Unverifies
         "The command that gives WAL failed in another way than that a file is not there."
         "Run it by hand with the name of the file that the message says. Like PostgreSQL, pgdrill takes exit codes from 1 to 125 for `not there`, and all others for trouble.";

@@ -329,8 +329,28 @@ pub struct RecoveryEvidence {
     /// What the server says that replay took; none before 14, and where nothing was replayed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redo: Option<RedoEvidence>,
+    /// What the witness of production says of it, where one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<WitnessEvidence>,
     /// The running server's answers about settings that must be off.
     pub quarantine: BTreeMap<String, String>,
+}
+
+/// What the beats of production say of what came back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct WitnessEvidence {
+    /// The number of the newest beat that came back.
+    pub returned: Option<u64>,
+    /// When it was written, microseconds since 1970 UTC.
+    pub returned_unix_us: Option<i64>,
+    /// How old it was when it was looked at.
+    pub age_us: Option<i64>,
+    /// Beats in the database that the file knows.
+    pub known: u64,
+    /// Beats before the recovery point that are not there.
+    pub lost: u64,
+    /// Beats that production was told of after the recovery point.
+    pub beyond: u64,
 }
 
 /// A backup that was not taken because it is not good.

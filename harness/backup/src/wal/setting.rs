@@ -42,7 +42,7 @@ impl Target {
         Some(match &target.at {
             Point::Latest => Self::Latest,
             Point::Immediate => Self::Immediate,
-            Point::Mark(..) => return None,
+            Point::Mark(..) | Point::Baseline => return None,
             Point::Time(micros) => Self::Time { micros: *micros, inclusive },
             Point::Xid(xid) => Self::Xid { xid: *xid, inclusive },
             Point::Lsn(Lsn(position)) => Self::Lsn { position: *position, inclusive },

@@ -42,9 +42,23 @@ pub struct Prove {
     #[arg(long, value_name = "COMMAND", conflicts_with = "wal", help_heading = "What to prove")]
     pub restore_command: Option<String>,
 
-    /// Where recovery stops: latest, immediate, time=TIME, xid=NUMBER, lsn=POSITION, name=RESTORE_POINT
-    #[arg(long, value_name = "TARGET", default_value = "latest", help_heading = "What to prove")]
-    pub to: Point,
+    /// Where recovery stops: latest, immediate, baseline, time=TIME, xid=NUMBER, lsn=POSITION, name=RESTORE_POINT [default: where
+    /// the baseline belongs, if there is one; else latest]
+    #[arg(long, value_name = "TARGET", help_heading = "What to prove")]
+    pub to: Option<Point>,
+
+    /// What production held at a moment, as `pgdrill live baseline` wrote it: every row and definition must be there
+    #[arg(long, value_name = "FILE", help_heading = "What it must hold")]
+    pub baseline: Option<PathBuf>,
+
+    /// What production was told of its beats, as `pgdrill live witness beat` wrote it: it must be this database, with every beat
+    /// before the point to which it is recovered
+    #[arg(long, value_name = "FILE", help_heading = "What it must hold")]
+    pub witness: Option<PathBuf>,
+
+    /// How old the newest beat that comes back may be, as in 26h
+    #[arg(long, value_name = "TIME", requires = "witness", help_heading = "What it must hold")]
+    pub max_age: Option<String>,
 
     /// Stop just before the time, transaction or position
     #[arg(long, help_heading = "What to prove")]

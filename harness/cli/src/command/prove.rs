@@ -28,10 +28,7 @@ struct Meant {
 }
 
 pub(super) fn run(args: Prove) -> anyhow::Result<Exit> {
-    if let Point::Mark(name, _) = &args.to {
-        bail!("{name} is a mark of a scenario, which only `pgdrill run` knows");
-    }
-    if args.exclusive && !matches!(args.to, Point::Time(_) | Point::Xid(_) | Point::Lsn(_)) {
+    if args.exclusive && !matches!(to(&args), Point::Time(_) | Point::Xid(_) | Point::Lsn(_)) {
         bail!("only a time, a transaction and a position can be exclusive");
     }
     let meant = meant(&args)?;
@@ -85,6 +82,12 @@ fn named(found: &Found, backup: &Backup) -> Meant {
     Meant { label: several.then(|| backup.label.clone()), server: backup.server.clone(), major: backup.major }
 }
 
+/// Where recovery is to stop.
+fn to(args: &Prove) -> Point {
+    let by_default = if args.baseline.is_some() { Point::Baseline } else { Point::Latest };
+    args.to.clone().unwrap_or(by_default)
+}
+
 /// The same as `pgdrill run` would have it.
 fn as_run(args: Prove) -> args::Run {
     args::Run {
@@ -126,8 +129,12 @@ fn written(args: &Prove, backup: &Meant) -> anyhow::Result<String> {
         let _ = writeln!(text, "time-limit: {}", quoted(limit));
     }
     let _ = writeln!(text, "steps:\n  - backup:\n      from:\n        path: {}", quoted(&path));
-    let named =
-        [("server", &backup.server), ("backup", &backup.label), ("restore-command", &args.restore_command)];
+    let named = [
+        ("server", &backup.server),
+        ("backup", &backup.label),
+        ("restore-command", &args.restore_command),
+        ("max-age", &args.max_age),
+    ];
     for (key, value) in named {
         if let Some(value) = value {
             let _ = writeln!(text, "        {key}: {}", quoted(value));
@@ -139,10 +146,13 @@ fn written(args: &Prove, backup: &Meant) -> anyhow::Result<String> {
             let _ = writeln!(text, "          - {}", quoted(&absolute(directory)?));
         }
     }
-    if let Some(globals) = &args.globals {
-        let _ = writeln!(text, "        globals: {}", quoted(&absolute(globals)?));
+    let files = [("globals", &args.globals), ("baseline", &args.baseline), ("witness", &args.witness)];
+    for (key, file) in files {
+        if let Some(file) = file {
+            let _ = writeln!(text, "        {key}: {}", quoted(&absolute(file)?));
+        }
     }
-    let _ = writeln!(text, "  - recover:\n      to: {}", target(&args.to, args.exclusive));
+    let _ = writeln!(text, "  - recover:\n      to: {}", target(&to(args), args.exclusive));
     if args.timeline != Timeline::Latest {
         let _ = writeln!(text, "      timeline: {}", args.timeline);
     }
@@ -181,6 +191,7 @@ fn target(to: &Point, exclusive: bool) -> String {
     match to {
         Point::Latest => "latest".to_owned(),
         Point::Immediate => "immediate".to_owned(),
+        Point::Baseline => "baseline".to_owned(),
         Point::Mark(name, _) => name.clone(),
         Point::Time(unix_us) => {
             format!("{{ time: {}, exclusive: {exclusive} }}", quoted(&show_time(*unix_us)))

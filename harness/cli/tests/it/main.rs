@@ -24,6 +24,7 @@ mod nightly;
 mod pipelines;
 mod points;
 mod prove;
+mod prove_oracles;
 mod proven;
 mod report;
 mod restore;

@@ -69,6 +69,10 @@ pub async fn load(
         let message = format!("a dump holds one moment, and was to be recovered to {}", recovery.to);
         return Err(Unable::new(Code::TargetBeforeBackup, message).hint("leave the target out"));
     }
+    if drill.given.as_ref().is_some_and(|taken| taken.baseline.is_some()) {
+        let message = "a dump is recovered to no position in the WAL, so no baseline can be compared with it";
+        return Err(Unable::new(Code::BaselineElsewhere, message).hint("leave the baseline out"));
+    }
     let dump = Dump { form: *form, path, packed: *packed, database: database.as_deref(), globals };
     evidence.by = form.program().to_owned();
     evidence.backups = drill.given.iter().map(|taken| taken.name.clone()).collect();
@@ -91,7 +95,9 @@ pub async fn load(
     evidence.state = Some("promoted".to_owned());
     evidence.looks_well = Some(true);
     drill.recovered()?.promoted = true;
-    first_write::write(drill, name, clocked, evidence).await
+    let mut findings = first_write::write(drill, name, clocked, evidence).await?;
+    findings.extend(super::oracle::witness(drill, name, None, evidence).await?);
+    Ok(findings)
 }
 
 /// Opens the place of the server that is to hold it.

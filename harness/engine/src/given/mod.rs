@@ -6,6 +6,7 @@
 
 mod command;
 pub mod dump;
+pub mod oracle;
 pub mod pgbackrest;
 mod program;
 mod staging;
@@ -14,6 +15,7 @@ mod untouched;
 mod view;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use pgdrill_backup::Unreadable;
 use pgdrill_backup::wal::Store;
@@ -21,6 +23,7 @@ use pgdrill_backup::wal::aim::Origin;
 use pgdrill_model::finding::Finding;
 use pgdrill_model::plan::Member;
 use pgdrill_model::scenario::Backup;
+use pgdrill_model::witness::Entry;
 use pgdrill_repository::Layout;
 
 pub use command::fetch;
@@ -48,6 +51,12 @@ pub struct Taken {
     pub wal: Vec<PathBuf>,
     /// What gives WAL that lies in no directory.
     pub command: Option<String>,
+    /// What production held at a moment.
+    pub baseline: Option<crate::live::baseline::Baseline>,
+    /// What production was told of its beats, and how old the newest may be that comes back.
+    pub witness: Option<Vec<Entry>>,
+    /// See there.
+    pub max_age: Option<Duration>,
     /// What the databases of its cluster share, beside a dump.
     pub globals: Option<PathBuf>,
     /// What was where it lies before anything was read.

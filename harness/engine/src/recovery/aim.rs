@@ -22,6 +22,7 @@ use pgdrill_ondisk::segment;
 use pgdrill_ondisk::wal::{Lineage, Reason};
 
 use crate::drill::{Drill, on_a_thread};
+use crate::given::oracle;
 use crate::recovery::{left_over, wal_end};
 
 /// What a recovery begins from and goes to.
@@ -63,10 +64,15 @@ pub async fn take(
     recovery: &Recovery,
     evidence: &mut RecoveryEvidence,
 ) -> Result<Result<Aim, Finding>, Unable> {
-    let wanted = wanted(drill, &recovery.to)?;
-    let settings = settings(&wanted);
     let store = store(drill)?;
     let timelines = Timelines::of(&store).map_err(|error| unreadable(&error))?;
+    let wanted = match (&recovery.to.at, &drill.given) {
+        (Point::Baseline, Some(taken)) => {
+            oracle::target(taken, &store, &timelines, recovery.timeline).await?
+        }
+        _ => wanted(drill, &recovery.to)?,
+    };
+    let settings = settings(&wanted);
     let candidates: Vec<Candidate> =
         recovery.backups.iter().map(|chain| candidate(drill, chain)).collect::<Result<_, _>>()?;
     let (mut early, mut unreached, mut unresolved) = (None, None, None);

@@ -17,6 +17,7 @@ use pgdrill_model::evidence::{BackupEvidence, Evidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::scenario::{Archive, Backup, BackupFormat, BackupFrom, Given, WalMethod};
 use pgdrill_model::units::{Lsn, show_bytes};
+use pgdrill_model::witness::Entry;
 use pgdrill_ondisk::control::Control;
 use pgdrill_ondisk::wal::Segments;
 use pgdrill_repository::{Backup as Picked, Found, Held, Layout, NotABackup, Options, Pick, look_with};
@@ -70,6 +71,9 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
         origin: None,
         wal,
         command: given.restore_command.clone(),
+        baseline: given.baseline.as_deref().map(baseline).transpose()?,
+        witness: given.witness.as_deref().map(witness).transpose()?,
+        max_age: given.max_age,
         globals: given.globals.clone(),
         seen,
     };
@@ -98,6 +102,30 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
     let now = drill.clock.elapsed();
     drill.lost = Some(Lost { at: now, noticed: now, timeline: end.timeline, position: Lsn(end.position) });
     Ok(Vec::new())
+}
+
+/// What production held at a moment, from its file.
+fn baseline(path: &Path) -> Result<crate::live::baseline::Baseline, Unable> {
+    let unusable = |why: &dyn std::fmt::Display| {
+        Unable::new(Code::OracleUnusable, format!("the baseline {} cannot be used: {why}", path.display()))
+    };
+    crate::live::baseline::open(&fs::read(path).map_err(|error| unusable(&error))?)
+        .map_err(|why| unusable(&why))
+}
+
+/// What production was told of its beats, from its file.
+fn witness(path: &Path) -> Result<Vec<Entry>, Unable> {
+    let unusable = |why: &dyn std::fmt::Display| {
+        Unable::new(
+            Code::OracleUnusable,
+            format!("the witness file {} cannot be used: {why}", path.display()),
+        )
+    };
+    let contents = crate::live::witness::read(path).map_err(|error| unusable(&error))?;
+    match contents.unreadable.first() {
+        Some((line, why)) => Err(unusable(&format!("line {line}: {why}"))),
+        None => Ok(contents.entries),
+    }
 }
 
 /// What it means that a path holds no backup: part of one, or one that is damaged, is a backup that is not good.

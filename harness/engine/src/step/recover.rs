@@ -193,6 +193,8 @@ pub(super) async fn recover(
     recovered.promoted = true;
     fault::restore::promoted(drill, name).await?;
     findings.extend(first_write::write(drill, name, clocked, evidence).await?);
+    findings.extend(given::oracle::compare(drill, name, &aim, evidence).await?);
+    findings.extend(given::oracle::witness(drill, name, Some(&aim), evidence).await?);
     drill.settle(name, Written::Unrecorded).await;
     if recovery.serves {
         receiver::begin(drill, name).await?;

@@ -26,10 +26,14 @@ pub(super) fn reason(run: &Run) -> String {
 fn why_proven(run: &Run) -> String {
     let held = run.proven_for();
     let mut parts = Vec::new();
-    let every_check =
-        if run.is_of_given() { Check::all_of_given() } else { Check::all_of(!run.work.is_empty()) };
+    let every_check = if run.is_of_given() {
+        Check::all_of_given(run.baseline.is_some())
+    } else {
+        Check::all_of(!run.work.is_empty())
+    };
     if every_check.iter().all(|check| held.contains(check)) {
-        let of_given = if run.is_of_given() { " that can be made without a baseline" } else { "" };
+        let without = run.is_of_given() && run.baseline.is_none();
+        let of_given = if without { " that can be made without a baseline" } else { "" };
         parts.push(format!("every check{of_given} held"));
     } else if !held.is_empty() {
         let names: Vec<&str> = held.into_iter().map(Check::name).collect();

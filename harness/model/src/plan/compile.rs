@@ -97,7 +97,10 @@ impl<'s> Walk<'s> {
         checks.dedup();
         // A recovery that nobody looks at proves nothing: where the scenario names no check, every check is made.
         let given = scenario.given().is_some();
-        let every_check = if given { Check::all_of_given() } else { Check::all_of(works) };
+        let every_check = match scenario.given() {
+            Some(given) => Check::all_of_given(given.baseline.is_some()),
+            None => Check::all_of(works),
+        };
         if checks.is_empty() || !last_recovery_is_checked(scenario) {
             checks.clone_from(&every_check);
         }

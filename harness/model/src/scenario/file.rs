@@ -293,7 +293,8 @@ pub(super) struct RecoverArguments {
     /// last-proven, which recovers and checks each as well before it takes one.
     /// Default: newest.
     pub(super) from: Slot<RecoverFrom>,
-    /// Where recovery stops: latest, immediate, the name of a mark that stands above, or a mapping. Default: latest.
+    /// Where recovery stops: latest, immediate, baseline (where that of a backup which is there already belongs), the name of a
+    /// mark that stands above, or a mapping. Default: latest.
     pub(super) to: Slot<TargetArguments>,
     /// Along which timeline: latest, current (the backup's), or a number. Default: latest.
     pub(super) timeline: Slot<TimelineWord>,

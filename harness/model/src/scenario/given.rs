@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -11,7 +12,7 @@ use super::file::{BackupArguments, File};
 use super::mistake::{Lines, Note};
 use super::slot::{At, Slot, TextOr, text_or};
 use super::tree::found_text;
-use super::value::{FromText, Statement, read_from_text};
+use super::value::{FromText, Span as SpanOfTime, Statement, read_from_text};
 use super::wrong::Words;
 use super::{BackupFrom, Placed, Step};
 
@@ -24,6 +25,12 @@ pub struct Given {
     pub server: Option<String>,
     /// Which of several it is: a label, `newest`, `oldest` or `random`; none is the newest.
     pub backup: Option<String>,
+    /// What production held at a moment, as `pgdrill live baseline` wrote it.
+    pub baseline: Option<PathBuf>,
+    /// What production was told of its beats, as `pgdrill live witness beat` wrote it.
+    pub witness: Option<PathBuf>,
+    /// How old the newest beat that comes back may be.
+    pub max_age: Option<Duration>,
     /// The SQL of what the databases of a cluster share, for a dump.
     pub globals: Option<PathBuf>,
     /// Where the WAL lies that recovery goes on with, packed or not: archives, the first of which counts where two hold a file.
@@ -44,6 +51,13 @@ pub(super) struct GivenArguments {
     pub(super) server: Slot<Label>,
     /// Which of several it is: its label, newest, oldest or random. Default: newest.
     pub(super) backup: Slot<Label>,
+    /// What production held at a moment, as `pgdrill live baseline` wrote it; with `to: baseline` all of it must be there exactly.
+    pub(super) baseline: Slot<FilePath>,
+    /// What production was told of its beats, as `pgdrill live witness beat` wrote it: what comes back must be this database, with
+    /// every beat before the point to which it is recovered.
+    pub(super) witness: Slot<FilePath>,
+    /// How old the newest beat that comes back may be, as in 26h. Default: as old as it is.
+    pub(super) max_age: Slot<SpanOfTime>,
     /// For a dump, what the databases of its cluster share, as `pg_dumpall --globals-only` writes it. Default: none, and nobody
     /// owns what is loaded.
     pub(super) globals: Slot<FilePath>,
@@ -70,8 +84,7 @@ impl<'de> Deserialize<'de> for FromArguments {
 
 impl TextOr<'_> for FromArguments {
     type Arguments = GivenArguments;
-    const WANTED: &'static str =
-        "primary, standby, or a mapping with the keys path, server, backup, wal, restore-command, globals";
+    const WANTED: &'static str = "primary, standby, or a mapping with the keys path, server, backup, wal, restore-command, baseline, witness, max-age, globals";
     const HINT: &'static str =
         "write `from: standby`, or `from: { path: /backups/today }` for a backup that is there already";
 
@@ -193,6 +206,12 @@ pub(super) fn meaning(arguments: &mut BackupArguments, notes: &mut Vec<Note>) ->
     if given.path.0.is_none() {
         notes.push(Note::new(place, "`from` does not say where the backup lies").hint("write `path: ...`"));
     }
+    if let (Some(place), None) = (given.max_age.span(), given.witness.span()) {
+        notes.push(
+            Note::new(place, "`max-age` is of the newest beat that comes back, and there is no `witness`")
+                .hint("name the file of `pgdrill live witness beat`, as in `witness: FILE`"),
+        );
+    }
     if let (Some(place), Some(_)) = (given.restore_command.span(), given.wal.span()) {
         notes.push(
             Note::new(place, "`restore-command` beside `wal`: both say where the WAL comes from")
@@ -215,6 +234,9 @@ pub(super) fn meaning(arguments: &mut BackupArguments, notes: &mut Vec<Note>) ->
         wal: given.wal.what().into_iter().flatten().filter_map(|path| Some(path.what()?.0)).collect(),
         server: given.server.what().map(|label| label.0),
         backup: given.backup.what().map(|label| label.0),
+        baseline: given.baseline.what().map(|path| path.0),
+        witness: given.witness.what().map(|path| path.0),
+        max_age: given.max_age.what().map(|age| age.0),
         globals: given.globals.what().map(|path| path.0),
         restore_command: given.restore_command.what().map(|command| command.0),
     })

@@ -1,4 +1,4 @@
-//! A target in one word, as a command line has it: `latest`, `immediate`, `time=...`, `xid=...`, `lsn=...`, `name=...`. The
+//! A target in one word, as a command line has it: `latest`, `immediate`, `baseline`, `time=...`, `xid=...`, `lsn=...`, `name=...`. The
 //! values are those of the scenario language.
 
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use super::target::{Instant, Point, Position, RestorePoint, Timeline, Xid};
 use super::value::FromText;
 
 /// What can be written.
-const WANTED: &str = "latest, immediate, time=TIME, xid=NUMBER, lsn=POSITION or name=RESTORE_POINT";
+const WANTED: &str = "latest, immediate, baseline, time=TIME, xid=NUMBER, lsn=POSITION or name=RESTORE_POINT";
 
 impl FromStr for Point {
     type Err = String;
@@ -19,6 +19,7 @@ impl FromStr for Point {
         match (text, text.split_once('=')) {
             ("latest", _) => Ok(Self::Latest),
             ("immediate", _) => Ok(Self::Immediate),
+            ("baseline", _) => Ok(Self::Baseline),
             (_, Some(("time", value))) => read("a time", value).map(|Instant(unix_us)| Self::Time(unix_us)),
             (_, Some(("xid", value))) => read("a transaction", value).map(|Xid(xid)| Self::Xid(xid)),
             (_, Some(("lsn", value))) => read("a position", value).map(|Position(lsn)| Self::Lsn(lsn)),

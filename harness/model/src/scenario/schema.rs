@@ -215,7 +215,7 @@ value_schemas! {
     });
     MarkName => json_schema!({
         "type": "string",
-        "pattern": "^(?!(latest|immediate)$)[a-z][a-z0-9-]{0,62}$",
+        "pattern": "^(?!(latest|immediate|baseline)$)[a-z][a-z0-9-]{0,62}$",
         "examples": ["before-accident"],
     });
     Instant => json_schema!({
@@ -363,7 +363,7 @@ impl JsonSchema for TargetArguments {
         schema.insert("type".to_owned(), json!(["string", "object"]));
         schema.insert("pattern".to_owned(), json!("^[a-z][a-z0-9-]{0,62}$"));
         schema.insert("minProperties".to_owned(), json!(1));
-        schema.insert("examples".to_owned(), json!(["latest", "immediate", "before-accident"]));
+        schema.insert("examples".to_owned(), json!(["latest", "immediate", "baseline", "before-accident"]));
         schema
     }
 }

@@ -32,6 +32,8 @@ pub enum Point {
     Latest,
     /// The earliest consistent state: the end of the backup.
     Immediate,
+    /// Where a baseline of production belongs, so that everything can be compared with it exactly.
+    Baseline,
     /// A mark of the scenario, given to the server as that.
     Mark(String, MarkBy),
     /// A time, microseconds since 1970 UTC.
@@ -126,6 +128,7 @@ impl fmt::Display for Target {
         match &self.at {
             Point::Latest => f.write_str("latest")?,
             Point::Immediate => f.write_str("immediate")?,
+            Point::Baseline => f.write_str("baseline")?,
             Point::Mark(name, MarkBy::Name) => write!(f, "mark {name}")?,
             Point::Mark(name, by) => write!(f, "mark {name} by its {}", by.name())?,
             Point::Time(unix_us) => write!(f, "time {}", show_time(*unix_us))?,
@@ -147,7 +150,7 @@ impl FromText for MarkName {
         "it begins with a small letter and has small letters, digits and hyphens, at most 63 in all";
 
     fn from_text(text: &str) -> Result<Self, Words> {
-        if matches!(text, "latest" | "immediate") {
+        if matches!(text, "latest" | "immediate" | "baseline") {
             return Err(Words::predicate(
                 format!("cannot be {}: that is a target of its own", quote(text)),
                 "give the mark another name",
@@ -330,6 +333,7 @@ pub(super) struct TargetMapping {
 pub(super) enum TargetArguments {
     Latest,
     Immediate,
+    Baseline,
     Mark(MarkName),
     Mapping(Box<TargetMapping>),
 }
@@ -342,14 +346,14 @@ impl<'de> Deserialize<'de> for TargetArguments {
 
 impl TextOr<'_> for TargetArguments {
     type Arguments = TargetMapping;
-    const WANTED: &'static str =
-        "latest, immediate, the name of a mark, or a mapping with one of mark, time, xid, lsn, name";
+    const WANTED: &'static str = "latest, immediate, baseline, the name of a mark, or a mapping with one of mark, time, xid, lsn, name";
     const HINT: &'static str = "write `to: latest`, or `to: before-accident` for a mark of that name";
 
     fn text(text: &str) -> Result<Self, Words> {
         match text {
             "latest" => Ok(Self::Latest),
             "immediate" => Ok(Self::Immediate),
+            "baseline" => Ok(Self::Baseline),
             _ => MarkName::from_text(text).map(Self::Mark).map_err(|words| {
                 let instead = if text.parse::<jiff::Timestamp>().is_ok() {
                     format!("time: '{text}'")
@@ -388,6 +392,7 @@ pub(super) fn meaning(arguments: TargetArguments, place: Place, notes: &mut Vec<
     let mapping = match arguments {
         TargetArguments::Latest => return Target::LATEST,
         TargetArguments::Immediate => return Target { at: Point::Immediate, inclusive: true },
+        TargetArguments::Baseline => return Target { at: Point::Baseline, inclusive: false },
         TargetArguments::Mark(name) => {
             return Target { at: Point::Mark(name.0, MarkBy::Name), inclusive: true };
         }

@@ -32,8 +32,9 @@ pub(super) struct Walkthrough<'l> {
     lines: &'l Lines,
     /// The backups above, the oldest first.
     backups: Vec<Backup>,
-    /// The backup that was there already.
+    /// The backup that was there already, and whether it has a baseline.
     given: Option<Span>,
+    has_baseline: bool,
     /// Since when nothing reaches the archive of the server that is there.
     stopped: Option<Span>,
     /// The disaster that nothing has recovered from yet.
@@ -64,6 +65,7 @@ impl<'l> Walkthrough<'l> {
             lines,
             backups: Vec::new(),
             given: None,
+            has_baseline: false,
             stopped: None,
             lost: None,
             disaster: None,

@@ -82,7 +82,7 @@ fn of_a_backup_that_is_there_already_there_is_no_primary_and_every_check_is_made
     );
     let names: Vec<&str> = plan.steps.iter().map(|step| step.act.name()).collect();
     assert_eq!(names, ["backup", "recover", "check"]);
-    assert_eq!(plan.checks(), Check::all_of_given());
+    assert_eq!(plan.checks(), Check::all_of_given(false));
     assert!(plan.steps[0].act.to_string().contains("in /b"), "{}", plan.steps[0].act);
     let Act::Recover(recovery) = &plan.steps[1].act else { panic!() };
     assert_eq!((recovery.given, recovery.by), (true, Some(RecoverBy::Native)));

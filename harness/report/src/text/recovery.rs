@@ -1,6 +1,6 @@
 //! The part of a report that tells from what, how far and how fast it was recovered.
 
-use pgdrill_model::evidence::{PassedOverEvidence, RecoveryEvidence, VerifiedEvidence};
+use pgdrill_model::evidence::{PassedOverEvidence, RecoveryEvidence, VerifiedEvidence, WitnessEvidence};
 use pgdrill_model::run::{Objective, Run};
 
 use super::points;
@@ -89,6 +89,9 @@ pub(crate) fn recoveries(page: &mut Page, run: &Run) {
             page.fact("reached", &reached(run, recovery));
         }
         points::of_recovery(page, run, recovery);
+        if let Some(witness) = &recovery.witness {
+            page.fact("witness", &witness_words(witness));
+        }
         let mut wal = format!("{} from the archive", words::count(recovery.segments, "segments"));
         if let Some(last) = &recovery.last_segment {
             wal.push_str(&format!(", the last {last}"));
@@ -110,6 +113,21 @@ pub(crate) fn recoveries(page: &mut Page, run: &Run) {
             page.fact("quarantine", &format!("the server says {}", settings.join(", ")));
         }
     }
+}
+
+/// What the beats of production say of what came back.
+fn witness_words(witness: &WitnessEvidence) -> String {
+    let Some(beat) = witness.returned else { return "no beat of production came back".to_owned() };
+    let mut words = format!("beat {beat}");
+    if let Some(unix_us) = witness.returned_unix_us {
+        words.push_str(&format!(" of {}", words::moment(unix_us)));
+    }
+    if let Some(age) = witness.age_us.and_then(|age| u64::try_from(age).ok()) {
+        words.push_str(&format!(", {} old", words::time(age)));
+    }
+    let lost = words::count(witness.lost, "beats");
+    words.push_str(&format!("; {lost} lost, {} later than the recovery point", witness.beyond));
+    words
 }
 
 /// A backup that is not good, how that was found out, and what it costs to take the one before.

@@ -217,6 +217,18 @@ impl Baseline {
         self.unread.iter().filter(|(name, _)| !self.skipped.contains(name))
     }
 
+    /// The part of what a server holds that it says anything of.
+    pub fn known_of(&self, content: &Content) -> Content {
+        let told = |name: &String| !self.unread.contains_key(name) && !self.skipped.contains(name);
+        let databases = content.databases.iter().filter(|(name, _)| self.databases.contains_key(*name));
+        let databases = databases.map(|(name, held)| {
+            let tables = held.tables.iter().filter(|(table, _)| told(&format!("{name}.{table}")));
+            let tables = tables.map(|(table, content)| (table.clone(), content.clone())).collect();
+            (name.clone(), content::Database { tables, system: held.system.clone() })
+        });
+        Content { databases: databases.collect() }
+    }
+
     /// The target by which a recovery comes to where the content of a database belongs, and no earlier than its sequences were read
     /// where that can be.
     pub fn target(&self, name: &str, span: &Span) -> Option<Target> {

@@ -12,13 +12,14 @@ impl Walkthrough<'_> {
     /// Takes note of the backup.
     pub(super) fn given(&mut self, given: Given, span: Span) -> Step {
         self.given = Some(span);
+        self.has_baseline = given.baseline.is_some();
         self.origins.backup();
         Step::Given(given)
     }
 
     /// Every check that can be made of the drill.
     pub(super) fn every_check(&self) -> Vec<Check> {
-        if self.given.is_some() { Check::all_of_given() } else { Check::all_of(self.works) }
+        if self.given.is_some() { Check::all_of_given(self.has_baseline) } else { Check::all_of(self.works) }
     }
 
     /// Tells of a step that needs a primary, where there is none, and of what stands above the backup.

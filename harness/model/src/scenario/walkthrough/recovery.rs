@@ -20,6 +20,12 @@ impl Walkthrough<'_> {
         if let (Point::Mark(name, _), true) = (&to.at, counts) {
             self.known(name, place.unwrap_or(span), notes);
         }
+        if to.at == Point::Baseline && !self.has_baseline {
+            notes
+                .push(Note::new(place.unwrap_or(span), "`to: baseline`, and the backup above has none").hint(
+                "give it one, as `pgdrill live baseline` writes it: `from: { path: ..., baseline: FILE }`",
+            ));
+        }
         let timeline = arguments.timeline.what().map_or(Timeline::Latest, |timeline| timeline.0);
         let from = arguments.from.what().unwrap_or_default();
         if let (Some(At { span, what: by }), Some(given)) = (&arguments.by.0, self.given)
