@@ -182,6 +182,27 @@ need_chromium() {
     fi
 }
 
+# A server that speaks S3, for the tests of fetching: moto, in an environment of its own below the build directory, where the
+# tests look for it. They start it themselves, on any free port of the loopback.
+need_s3_server() {
+    local place=${CARGO_TARGET_DIR:-target}/s3-server wanted="moto[s3]==5.2.5 flask==3.1.3 flask-cors==6.0.5"
+    if [ "$(cat "$place/is" 2>/dev/null)" = "$wanted" ]; then
+        say "S3 server: $place/bin/moto_server"
+        return
+    fi
+    say "S3 server: not there, installing moto into $place"
+    if command -v python3 >/dev/null && ! python3 -c 'import ensurepip' 2>/dev/null && may_install; then
+        install_packages python3-venv
+    fi
+    rm -rf "$place"
+    # shellcheck disable=SC2086 # one word each
+    if python3 -m venv "$place" && "$place/bin/pip" install --quiet --disable-pip-version-check $wanted; then
+        printf '%s\n' "$wanted" >"$place/is"
+    else
+        say "S3 server: it cannot be installed; tests of fetching from an object store cannot do so"
+    fi
+}
+
 # Container images of every major that the tests ask for, where an engine answers. Where they cannot be made, the tests
 # that need them say so.
 need_images() {

@@ -94,6 +94,15 @@ catalogue! {
     DiskFull "DISK_FULL" Unverifies
         "There is not enough disk space for the drill, or it ran out."
         "Free space, lower `data: orders`, or name another disk with --workspace.";
+    SourceUnreachable "SOURCE_UNREACHABLE" Unverifies
+        "What the backup is to be fetched from does not answer, or stopped answering."
+        "Look at the address, the network and the store, and run it again: a fetch goes on where it was interrupted. Nothing was learnt about the backup.";
+    SourceRefused "SOURCE_REFUSED" Unverifies
+        "What the backup is to be fetched from does not give it: credentials, bucket, prefix, or names that no file can have."
+        "The message says which. Credentials come from the environment (AWS_*, GOOGLE_*, AZURE_*), never from the command line.";
+    SourceInconsistent "SOURCE_INCONSISTENT" Unverifies
+        "What the backup was fetched from gave other bytes than it says it has, or another object each time."
+        "Look at what writes to it, and at what stands between. Until it gives the same twice, nothing is known about the backup.";
     ServerStartFailed "SERVER_START_FAILED" Unverifies
         "The server that the drill makes for itself did not start."
         "Read the quoted log line: usually a bad value under `settings:` in the scenario.";
