@@ -175,9 +175,7 @@ pub async fn fetch(
     if cancel.is_cancelled() {
         return Err(Trouble::interrupted(&source.url));
     }
-    if let Some(staging) = Arc::into_inner(staging) {
-        staging.close()?;
-    }
+    staging.close()?;
     let mut files: Vec<FetchedFile> = files.into_inner().unwrap_or_else(PoisonError::into_inner);
     files.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(work.result(files, began.elapsed()))

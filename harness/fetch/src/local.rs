@@ -10,7 +10,7 @@ use bytes::BytesMut;
 
 use crate::checksum::Said;
 use crate::listing::{Listing, Object};
-use crate::place::{Failure, Patience};
+use crate::place::Failure;
 use crate::trouble::{Kind, Trouble};
 
 /// A directory, or a single file.
@@ -31,19 +31,10 @@ impl Local {
     }
 
     /// What there is.
-    pub async fn list(&self, patience: Patience) -> Result<Listing, Failure> {
+    pub async fn list(&self) -> Result<Listing, Failure> {
         let root = self.root.clone();
-        // A share whose server is gone lets nobody go on, for hours.
         let listed = tokio::task::spawn_blocking(move || walk(&root));
-        match tokio::time::timeout(patience.overall, listed).await {
-            Ok(Ok(listing)) => listing,
-            Ok(Err(error)) => Err(unreadable(&self.root, &io::Error::other(error))),
-            Err(_) => Err(Failure::Lasting(Trouble::new(
-                Kind::Unreachable,
-                format!("{} cannot be listed: {}", self.root.display(), "its file system does not answer"),
-                "look at the server that the directory is mounted from",
-            ))),
-        }
+        listed.await.unwrap_or_else(|error| Err(unreadable(&self.root, &io::Error::other(error))))
     }
 
     /// One object as it is now.

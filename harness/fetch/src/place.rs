@@ -52,7 +52,7 @@ impl Place {
     /// What there is.
     pub async fn list(&self, patience: Patience) -> Result<Listing, Failure> {
         match self {
-            Self::Local(local) => local.list(patience).await,
+            Self::Local(local) => mounted(patience, local.list()).await,
             #[cfg(feature = "object-store")]
             Self::Remote(remote) => remote.list(patience).await,
         }
@@ -61,7 +61,7 @@ impl Place {
     /// One object as it is now.
     pub async fn look(&self, name: &str, patience: Patience) -> Result<Object, Failure> {
         match self {
-            Self::Local(local) => local.look(name).await,
+            Self::Local(local) => mounted(patience, local.look(name)).await,
             #[cfg(feature = "object-store")]
             Self::Remote(remote) => within(patience.silence, remote.look(name)).await,
         }
@@ -77,7 +77,7 @@ impl Place {
         patience: Patience,
     ) -> Result<Said, Failure> {
         match self {
-            Self::Local(local) => local.read(object, range, bytes).await,
+            Self::Local(local) => mounted(patience, local.read(object, range, bytes)).await,
             #[cfg(feature = "object-store")]
             Self::Remote(remote) => remote.read(object, range, bytes, patience).await,
         }
@@ -100,6 +100,21 @@ impl Place {
             Self::Remote(remote) => remote.is_directory(name, patience).await,
         }
     }
+}
+
+/// What a directory answers; one that is mounted from a server which is gone lets nobody go on, for hours.
+async fn mounted<T>(
+    patience: Patience,
+    question: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::time::timeout(patience.overall, question).await.unwrap_or_else(|_| {
+        let waited = pgdrill_model::units::show_duration(patience.overall);
+        Err(Failure::Lasting(Trouble::new(
+            Kind::Unreachable,
+            format!("the file system of the source has not answered for {waited}"),
+            "look at the server that the directory is mounted from; nothing was learnt about the backup",
+        )))
+    })
 }
 
 /// The answer to a question, which must come in time.

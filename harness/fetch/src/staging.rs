@@ -266,7 +266,7 @@ impl Staging {
     /// # Errors
     ///
     /// `Kind::Local`.
-    pub fn close(self) -> Result<(), Trouble> {
+    pub fn close(&self) -> Result<(), Trouble> {
         self.tree
             .remove_directory(STAGING)
             .map_err(|error| Trouble::local("remove", &self.tree.path(STAGING), &error))
