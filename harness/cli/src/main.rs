@@ -6,6 +6,7 @@ mod command;
 mod drills;
 mod examination;
 mod exit;
+mod fetched;
 mod files;
 mod interrupt;
 mod key_file;

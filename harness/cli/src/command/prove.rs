@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use pgdrill_model::scenario::{Point, Scenario, Timeline, parse};
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::args::{self, Prove};
 use crate::exit::Exit;
-use crate::{clock, files, printer};
+use crate::{clock, fetched, files, printer};
 
 /// With what an encrypted repository of pgBackRest can be read.
 const PASSPHRASE: &str = "PGBACKREST_REPO1_CIPHER_PASS";
@@ -27,7 +27,33 @@ struct Meant {
     major: Option<Major>,
 }
 
-pub(super) fn run(args: Prove) -> anyhow::Result<Exit> {
+pub(super) fn run(mut args: Prove) -> anyhow::Result<Exit> {
+    let sources: Vec<&Path> =
+        [args.backup.as_path()].into_iter().chain(args.wal.iter().map(PathBuf::as_path)).collect();
+    let urls: Vec<&Path> = sources.into_iter().filter(|path| fetched::is_url(path)).collect();
+    if urls.is_empty() {
+        return prove(args);
+    }
+    if let Some(path) = &args.save {
+        bail!(
+            "{} would name files that are removed in the end: fetch the backup yourself first",
+            path.display()
+        );
+    }
+    let base = args.running.evidence.parent().unwrap_or(Path::new(".")).join("fetched");
+    let fetched = match fetched::all(&urls, &base, args.running.quiet)? {
+        Ok(fetched) => fetched,
+        Err(exit) => return Ok(exit),
+    };
+    let mut paths = fetched.iter().map(|fetched| fetched.path.clone());
+    for path in [&mut args.backup].into_iter().chain(&mut args.wal).filter(|path| fetched::is_url(path)) {
+        *path = paths.next().unwrap_or_default();
+    }
+    prove(args)
+}
+
+/// Proves what lies on this host.
+fn prove(args: Prove) -> anyhow::Result<Exit> {
     if args.exclusive && !matches!(to(&args), Point::Time(_) | Point::Xid(_) | Point::Lsn(_)) {
         bail!("only a time, a transaction and a position can be exclusive");
     }

@@ -14,7 +14,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("engine", &["model", "ondisk", "ledger", "backup", "repository"]),
     ("runtime", &["model"]),
     ("report", &["model"]),
-    ("cli", &["model", "ondisk", "backup", "repository", "fetch", "engine", "runtime", "report", "trading-app"]),
+    (
+        "cli",
+        &["model", "ondisk", "backup", "repository", "fetch", "engine", "runtime", "report", "trading-app"],
+    ),
     ("testkit", &["model"]),
     ("trading-app", &[]),
     ("fuzz", &["model", "ondisk", "backup", "repository"]),
