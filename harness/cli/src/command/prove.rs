@@ -31,8 +31,9 @@ pub(super) fn run(mut args: Prove) -> anyhow::Result<Exit> {
     let sources: Vec<&Path> =
         [args.backup.as_path()].into_iter().chain(args.wal.iter().map(PathBuf::as_path)).collect();
     let urls: Vec<&Path> = sources.into_iter().filter(|path| fetched::is_url(path)).collect();
+    let shown = absolute(&args.backup)?;
     if urls.is_empty() {
-        return prove(args);
+        return prove(args, &shown);
     }
     if let Some(path) = &args.save {
         bail!(
@@ -49,11 +50,11 @@ pub(super) fn run(mut args: Prove) -> anyhow::Result<Exit> {
     for path in [&mut args.backup].into_iter().chain(&mut args.wal).filter(|path| fetched::is_url(path)) {
         *path = paths.next().unwrap_or_default();
     }
-    prove(args)
+    prove(args, &shown)
 }
 
-/// Proves what lies on this host.
-fn prove(args: Prove) -> anyhow::Result<Exit> {
+/// Proves what lies on this host, and in records is called `shown`.
+fn prove(args: Prove, shown: &str) -> anyhow::Result<Exit> {
     if args.exclusive && !matches!(to(&args), Point::Time(_) | Point::Xid(_) | Point::Lsn(_)) {
         bail!("only a time, a transaction and a position can be exclusive");
     }
@@ -63,8 +64,8 @@ fn prove(args: Prove) -> anyhow::Result<Exit> {
     }
     let mut scenarios: Vec<Scenario> = Vec::new();
     for backup in &meant {
-        let text = written(&args, backup)?;
-        match parse(&id(&args, backup), "the drill that was made of the arguments", &text) {
+        let text = written(&args, backup, shown)?;
+        match parse(&id(shown, backup), "the drill that was made of the arguments", &text) {
             Ok(scenario) => scenarios.push(scenario),
             Err(mistakes) => {
                 printer::say(mistakes.to_string().trim_end());
@@ -136,17 +137,17 @@ fn as_run(args: Prove) -> args::Run {
     }
 }
 
-fn id(args: &Prove, backup: &Meant) -> String {
-    let name = args.backup.file_name().map_or_else(|| "backup".into(), |name| name.to_string_lossy());
-    let parts = [Some("prove"), Some(&*name), backup.server.as_deref(), backup.label.as_deref()];
+fn id(shown: &str, backup: &Meant) -> String {
+    let name = shown.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty());
+    let parts = [Some("prove"), name.or(Some("backup")), backup.server.as_deref(), backup.label.as_deref()];
     parts.into_iter().flatten().collect::<Vec<_>>().join("/")
 }
 
 /// The text of the scenario that proves a backup.
-fn written(args: &Prove, backup: &Meant) -> anyhow::Result<String> {
+fn written(args: &Prove, backup: &Meant, shown: &str) -> anyhow::Result<String> {
     let path = absolute(&args.backup)?;
     let which = backup.label.as_deref().map_or_else(String::new, |label| format!(" {label}"));
-    let mut text = format!("title: {}\n", quoted(&format!("Prove the backup{which} in {path}")));
+    let mut text = format!("title: {}\n", quoted(&format!("Prove the backup{which} in {shown}")));
     // A dump may be loaded into a later major as well.
     if let (Some(major), None) = (backup.major, args.postgres) {
         let _ = writeln!(text, "postgres: {major}");
@@ -200,6 +201,9 @@ fn written(args: &Prove, backup: &Meant) -> anyhow::Result<String> {
 }
 
 fn absolute(path: &Path) -> anyhow::Result<String> {
+    if let Some(url) = path.to_str().filter(|_| fetched::is_url(path)) {
+        return Ok(url.to_owned());
+    }
     let path = std::path::absolute(path).with_context(|| format!("cannot use {}", path.display()))?;
     match path.into_os_string().into_string() {
         Ok(path) => Ok(path),
