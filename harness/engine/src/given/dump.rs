@@ -1,6 +1,7 @@
 //! Loads a dump into a new cluster: by `pg_restore`, or by `psql` that stops at the first error. Its files are copied into the drill
 //! first, unpacked if need be: the programs run in the server's place, which sees nothing else.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter};
 use std::os::unix::fs::chown;
@@ -24,7 +25,7 @@ use crate::drill::{Drill, Recovered, disk_full, on_a_thread};
 use crate::recovery::first_write;
 use crate::recovery::phases::Clocked;
 use crate::server::Server;
-use crate::session::{Door, SUPERUSER};
+use crate::session::{Door, SUPERUSER, describe};
 use crate::settings::{self, PORT};
 use crate::step::initdb;
 use crate::tablespaces;
@@ -78,11 +79,13 @@ pub async fn load(
     evidence.backups = drill.given.iter().map(|taken| taken.name.clone()).collect();
     let name = recovery.server;
     open(drill, name).await?;
-    if let Some(finding) = copy(drill, &dump).await? {
-        return Ok(vec![finding]);
-    }
+    let named = match copy(drill, &dump).await? {
+        Ok(named) => named,
+        Err(finding) => return Ok(vec![*finding]),
+    };
     clocked.fetched(drill.clock.elapsed());
     begin(drill, name).await?;
+    make_tablespaces(drill, name, &named).await?;
     clocked.started(drill.clock.elapsed());
     for command in commands(drill, &dump, name) {
         let program = command.program.name();
@@ -125,17 +128,16 @@ async fn open(drill: &mut Drill<'_>, name: Name) -> Result<(), Unable> {
     Ok(())
 }
 
-/// Copies the dump and what goes with it into the drill; a finding when it cannot be unpacked.
-async fn copy(drill: &Drill<'_>, dump: &Dump<'_>) -> Result<Option<Finding>, Unable> {
+/// Copies the dump and what goes with it into the drill; the tablespaces that its SQL names, or a finding when it cannot be unpacked.
+async fn copy(drill: &Drill<'_>, dump: &Dump<'_>) -> Result<Result<BTreeSet<String>, Box<Finding>>, Unable> {
     let owner = drill.workspace.owner().map(|owner| (owner.uid, owner.gid));
     let (from, to) = (dump.path.to_owned(), drill.workspace.path(COPY));
     let (form, packed) = (dump.form, dump.packed);
     let copied = on_a_thread(move || -> io::Result<Kept> {
         let kept = match form {
-            Form::Directory => copy_directory(&from, &to).map(|()| Kept::Whole),
-            Form::Custom | Form::Tar => {
-                io::copy(&mut opened(&from, packed)?, &mut File::create(&to)?).map(|_| Kept::Whole)
-            }
+            Form::Directory => copy_directory(&from, &to).map(|()| Kept::Whole(BTreeSet::new())),
+            Form::Custom | Form::Tar => io::copy(&mut opened(&from, packed)?, &mut File::create(&to)?)
+                .map(|_| Kept::Whole(BTreeSet::new())),
             Form::Sql | Form::ClusterSql { .. } => {
                 copy_sql(BufReader::new(opened(&from, packed)?), &mut BufWriter::new(File::create(&to)?))
             }
@@ -143,17 +145,43 @@ async fn copy(drill: &Drill<'_>, dump: &Dump<'_>) -> Result<Option<Finding>, Una
         own(&to, owner)?;
         Ok(kept)
     });
-    if let Some(finding) = of_copy(copied.await?, dump.path)? {
-        return Ok(Some(finding));
-    }
-    let Some(globals) = dump.globals.map(Path::to_owned) else { return Ok(None) };
+    let mut named = match of_copy(copied.await?, dump.path)? {
+        Ok(named) => named,
+        Err(finding) => return Ok(Err(finding)),
+    };
+    let Some(globals) = dump.globals.map(Path::to_owned) else { return Ok(Ok(named)) };
     let (from, to) = (globals.clone(), drill.workspace.path(GLOBALS));
     let copied = on_a_thread(move || -> io::Result<Kept> {
         let kept = copy_sql(BufReader::new(File::open(from)?), &mut BufWriter::new(File::create(&to)?))?;
         own(&to, owner)?;
         Ok(kept)
     });
-    of_copy(copied.await?, &globals)
+    Ok(of_copy(copied.await?, &globals)?.map(|of_globals| {
+        named.extend(of_globals);
+        named
+    }))
+}
+
+/// Makes tablespaces that SQL names and no dump of a database makes, in the drill's own tree.
+async fn make_tablespaces(drill: &Drill<'_>, name: Name, named: &BTreeSet<String>) -> Result<(), Unable> {
+    if named.is_empty() {
+        return Ok(());
+    }
+    let door = Door::superuser(&drill.workspace.socket(name), SUPERUSER);
+    let lost =
+        |error| Unable::new(Code::ServerLost, format!("cannot connect to the server: {}", describe(&error)));
+    let session = door.open().await.map_err(lost)?;
+    for (number, tablespace) in (1..).zip(named) {
+        let part = tablespaces::root(name).join(format!("named-{number}"));
+        drill.workspace.make_dir(&part)?;
+        let place = drill.workspace.path(part).to_string_lossy().replace('\'', "''");
+        let made = session.batch_execute(&format!("CREATE TABLESPACE {tablespace} LOCATION '{place}'")).await;
+        made.map_err(|error| {
+            let message = format!("the tablespace {tablespace} could not be made: {}", describe(&error));
+            Unable::new(Code::SqlFailed, message)
+        })?;
+    }
+    Ok(())
 }
 
 fn opened(path: &Path, packed: Packed) -> io::Result<Box<dyn io::Read + Send>> {
@@ -161,10 +189,10 @@ fn opened(path: &Path, packed: Packed) -> io::Result<Box<dyn io::Read + Send>> {
 }
 
 /// What became of a copy.
-fn of_copy(copied: io::Result<Kept>, path: &Path) -> Result<Option<Finding>, Unable> {
+fn of_copy(copied: io::Result<Kept>, path: &Path) -> Result<Result<BTreeSet<String>, Box<Finding>>, Unable> {
     let shown = path.display();
     match copied {
-        Ok(Kept::Whole) => Ok(None),
+        Ok(Kept::Whole(named)) => Ok(Ok(named)),
         Ok(Kept::Tablespace(location)) => {
             let message = format!("{shown} makes a tablespace in {location}, which is not the drill's own");
             let hint = "prove a dump of the databases alone, without the tablespaces of the cluster";
@@ -183,7 +211,7 @@ fn of_copy(copied: io::Result<Kept>, path: &Path) -> Result<Option<Finding>, Una
         }
         Err(error) => {
             let message = format!("the dump could not be unpacked: {shown}: {error}");
-            Ok(Some(Finding::new(Code::UnpackFailed, Stage::Recover, message)))
+            Ok(Err(Box::new(Finding::new(Code::UnpackFailed, Stage::Recover, message))))
         }
     }
 }
@@ -249,7 +277,12 @@ fn commands(drill: &Drill<'_>, dump: &Dump<'_>, name: Name) -> Vec<Command> {
         Form::Sql | Form::ClusterSql { .. } => commands.push(sql(COPY, SUPERUSER)),
         Form::Custom | Form::Directory | Form::Tar => {
             let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-            let mut args = vec!["--exit-on-error".to_owned(), format!("--dbname={SUPERUSER}")];
+            // The tablespaces of its cluster are not in it, and where data lies is no part of what a dump holds.
+            let mut args = vec![
+                "--exit-on-error".to_owned(),
+                "--no-tablespaces".to_owned(),
+                format!("--dbname={SUPERUSER}"),
+            ];
             args.extend(own.map(|_| "--create".to_owned()));
             // Who owns what is nothing without the roles.
             if dump.globals.is_none() {
@@ -286,10 +319,10 @@ fn judge(exit: &Exit, program: &str) -> Result<Option<Finding>, Unable> {
         let hint = "the dump was made by a newer pg_dump: install its minor version, or name another image";
         return Err(Unable::new(Code::ProgramMissing, message).hint(hint));
     }
-    let finding = Finding::new(Code::UnpackFailed, Stage::Recover, message);
-    Ok(Some(if words.contains("role \"") && words.contains("does not exist") {
-        finding.hint("the roles are not in it: give what the databases share, by `pg_dumpall --globals-only`, as `globals`")
-    } else {
-        finding
-    }))
+    // Roles are of a cluster, and a dump of one database needs not hold them: nothing is wrong with it.
+    if words.contains("role \"") && words.contains("does not exist") {
+        let hint = "the roles are not in it: give what the databases share, by `pg_dumpall --globals-only`, with --globals";
+        return Err(Unable::new(Code::NotABackup, message).hint(hint));
+    }
+    Ok(Some(Finding::new(Code::UnpackFailed, Stage::Recover, message)))
 }
