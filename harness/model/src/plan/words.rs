@@ -219,7 +219,7 @@ fn recover(f: &mut fmt::Formatter<'_>, recovery: &Recovery) -> fmt::Result {
         return after_unpacking(f, recovery);
     }
     match recovery.backups.as_slice() {
-        [_] if recovery.given => f.write_str("restore it by pgdrill, verified on the way")?,
+        [_] if recovery.given => f.write_str("restore it in the way of its kind")?,
         [chain] => unpack(f, chain, recovery.by)?,
         chains => {
             let names: Vec<&str> =

@@ -20,15 +20,15 @@ pub(crate) fn backups(page: &mut Page, run: &Run) {
                 None => format!("{}, taken in {}", words::backup(backup), words::time(backup.took_us)),
             },
         );
-        page.fact(
-            "size",
-            &format!(
-                "{} on disk; {} of {} together",
-                words::bytes(backup.bytes),
-                words::count(backup.files, "files"),
-                words::bytes(backup.content_bytes)
-            ),
-        );
+        // Without a manifest nobody says how many there are; of a dump, how large what is in it was.
+        let within = match (backup.files, backup.content_bytes) {
+            (0, 0) => String::new(),
+            (0, content) => format!("; {} once it is unpacked", words::bytes(content)),
+            (files, content) => {
+                format!("; {} of {} together", words::count(files, "files"), words::bytes(content))
+            }
+        };
+        page.fact("size", &format!("{} on disk{within}", words::bytes(backup.bytes)));
         if backup.tablespaces > 0 {
             page.fact(
                 "tablespaces",
@@ -39,14 +39,19 @@ pub(crate) fn backups(page: &mut Page, run: &Run) {
                 ),
             );
         }
-        page.fact(
-            "WAL",
-            &format!(
-                "replay from {}, consistent at {}, timeline{TIE}{}",
-                backup.start_lsn, backup.end_lsn, backup.timeline
-            ),
-        );
-        page.fact("manifest", &backup.manifest_sha256);
+        // A dump has no WAL.
+        if backup.timeline > 0 {
+            page.fact(
+                "WAL",
+                &format!(
+                    "replay from {}, consistent at {}, timeline{TIE}{}",
+                    backup.start_lsn, backup.end_lsn, backup.timeline
+                ),
+            );
+        }
+        if !backup.manifest_sha256.is_empty() {
+            page.fact("manifest", &backup.manifest_sha256);
+        }
     }
 }
 
