@@ -187,6 +187,9 @@ catalogue! {
     WalDamaged "WAL_DAMAGED" Disproves
         "An archived WAL segment cannot be read to its end; recovery ended in it."
         "Everything after the damage is lost to recovery, although the server started and looks well. The message names segment and byte.";
+    WalUnfinished "WAL_UNFINISHED" Notes
+        "The newest segment of the archive was still being copied there, and was taken as not there yet."
+        "Nothing, if it is whole soon; if it stays as it is, the next drill says that it is damaged.";
     WalNotGiven "WAL_NOT_GIVEN" Disproves
         "The restore_command did not give a segment that was archived; recovery ended before it."
         "PostgreSQL takes that for the end of the archive, starts, and looks well. Try the command by hand with the name of that segment.";

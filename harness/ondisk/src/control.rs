@@ -222,6 +222,11 @@ impl Control {
         }
     }
 
+    /// Whether its server was shut down in good order, so that nothing has to be replayed before it can be used.
+    pub fn is_shut_down(&self) -> bool {
+        matches!(self.state, 1 | 2)
+    }
+
     /// The state, as `pg_controldata` prints it; none where it has no name for it.
     pub fn state_name(&self) -> Option<&'static str> {
         STATES.get(self.state as usize).copied()

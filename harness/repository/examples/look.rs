@@ -1,4 +1,4 @@
-//! Prints what a path holds: `cargo run -p pgdrill-repository --example look -- PATH... [--pick WHICH] [--key]`.
+//! Prints what a path holds: `cargo run -p pgdrill-repository --example look -- PATH... [--pick WHICH] [--key PASSPHRASE]`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example that prints")]
 
@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use pgdrill_model::units::{show_bytes, show_time};
-use pgdrill_repository::{Backup, Found, Held, NotABackup, Options, Pick, State, look_together, look_with};
+use pgdrill_repository::{
+    Backup, Found, Held, NotABackup, Options, Passphrase, Pick, State, look_together, look_with,
+};
 
 fn main() -> ExitCode {
     let (mut paths, mut pick, mut options) = (Vec::new(), None, Options::default());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--key" => options.has_key = true,
+            "--key" => options.key = arguments.next().map(Passphrase::new),
             "--pick" => pick = arguments.next().map(|which| Pick::read(&which, 1)),
             _ => paths.push(PathBuf::from(argument)),
         }

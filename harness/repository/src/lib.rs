@@ -23,14 +23,14 @@ pub use files::Trouble;
 pub use found::{Backup, Found, Held, Kind, State, WalLayout, WalPlace};
 pub use layout::{Chained, Layout, Placed};
 pub use not_a_backup::NotABackup;
+pub use pgbackrest::Passphrase;
 pub use pick::{NoSuch, Pick};
 
 /// What somebody who looks has beside the path.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Whether the passphrase of an encrypted repository is at hand, so that the program that made it can read it. Without
-    /// it, such a repository is [`NotABackup::Encrypted`].
-    pub has_key: bool,
+    /// The passphrase of an encrypted repository. Without it, such a repository is [`NotABackup::Encrypted`].
+    pub key: Option<Passphrase>,
 }
 
 /// A tablespace, as a backup describes it.

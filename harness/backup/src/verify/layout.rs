@@ -86,6 +86,8 @@ pub fn look(observed: &Observed) -> Read {
     match kept("backup_label").map(|bytes| Label::read(bytes)) {
         Some(Ok(label)) => read.label = Some(label),
         Some(Err(error)) => unfit("backup_label", error.to_string()),
+        // A copy of a server that was shut down needs none: its control file says where to begin.
+        None if read.control.as_ref().is_some_and(Control::is_shut_down) => {}
         None => unfit(
             "backup_label",
             "there is no \"backup_label\": a server would begin its recovery at the wrong place, and not say so"

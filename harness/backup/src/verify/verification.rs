@@ -266,7 +266,15 @@ impl Verification<'_> {
         {
             unfit(&longest.file, message);
         }
-        let Some(label) = &read.label else { return };
+        let Some(label) = &read.label else {
+            if read.control.as_ref().is_some_and(Control::is_shut_down) {
+                self.not_checked.push(
+                    "whether its server stayed shut down until all of it was copied: it has no backup_label"
+                        .to_owned(),
+                );
+            }
+            return;
+        };
         match (label.incremental, first) {
             (None, Some(first)) => {
                 // A server would start on it, without the tables that these files hold parts of.

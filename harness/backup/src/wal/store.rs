@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use pgdrill_ondisk::segment::{self, ArchiveFile};
 use pgdrill_ondisk::wal::page::Header;
@@ -29,6 +30,8 @@ pub struct Store {
     partial: BTreeSet<String>,
     compressed: bool,
     short: bool,
+    /// Segments that are taken as not there, whatever files of them there are.
+    left_out: BTreeSet<String>,
 }
 
 impl Store {
@@ -47,6 +50,7 @@ impl Store {
             partial: BTreeSet::new(),
             compressed: false,
             short: false,
+            left_out: BTreeSet::new(),
         };
         let names = store.names()?;
         let said = names
@@ -107,6 +111,46 @@ impl Store {
     #[must_use]
     pub fn with_partial(self, names: BTreeSet<String>) -> Self {
         Self { partial: names, ..self }
+    }
+
+    /// Takes segments as not there, by their names.
+    #[must_use]
+    pub fn without(self, names: BTreeSet<String>) -> Self {
+        Self { left_out: names, ..self }
+    }
+
+    /// The newest segments that are still being copied into a directory: what there is of them is not whole, no later one is, and
+    /// their files were written to since a moment.
+    ///
+    /// # Errors
+    ///
+    /// A directory that cannot be read.
+    pub fn unfinished(&self, since: SystemTime) -> Result<BTreeSet<String>, Unreadable> {
+        let (mut found, mut bytes) = (BTreeSet::new(), Vec::new());
+        for (timeline, number) in self.segments()?.into_iter().rev() {
+            let name = self.name(timeline, number);
+            let read = self.clone().read(timeline, number, &mut bytes);
+            let partly = match read {
+                Ok(Found::OddSize { bytes }) => bytes < u64::from(self.segment_size),
+                Ok(Found::Corrupt { .. }) => true,
+                _ => false,
+            };
+            if !partly || self.written(&name).is_none_or(|written| written < since) {
+                break;
+            }
+            found.insert(name);
+        }
+        Ok(found)
+    }
+
+    /// When the file of a segment was written to last.
+    fn written(&self, name: &str) -> Option<SystemTime> {
+        let endings = std::iter::once("").chain(packed::ENDINGS.iter().map(|(ending, _)| *ending));
+        let mut names = endings.map(|ending| format!("{name}{ending}"));
+        names.find_map(|name| {
+            let mut paths = self.directories.iter().map(|directory| directory.join(&name));
+            paths.find_map(|path| fs::metadata(path).ok()?.modified().ok())
+        })
     }
 
     /// The whole segments, as timeline and number, in order and each once; packed ones where these are read.
@@ -175,7 +219,8 @@ impl Store {
             let mut within = Vec::new();
             for entry in fs::read_dir(directory).map_err(wrong)? {
                 let name = entry.map_err(wrong)?.file_name();
-                within.extend(name.into_string().ok().map(|name| (directory.as_path(), name)));
+                let name = name.into_string().ok().filter(|name| !self.left_out.contains(self.stem(name)));
+                within.extend(name.map(|name| (directory.as_path(), name)));
             }
             within.sort();
             names.extend(within);
@@ -185,6 +230,9 @@ impl Store {
 
     /// The first directory that has the file.
     fn file(&self, name: &str) -> io::Result<Option<File>> {
+        if self.left_out.contains(self.stem(name)) {
+            return Ok(None);
+        }
         for directory in &self.directories {
             match open(&directory.join(name)) {
                 Ok(file) => return Ok(Some(file)),
@@ -245,7 +293,8 @@ impl Store {
     }
 
     fn exists(&self, name: &str) -> bool {
-        self.directories.iter().any(|directory| directory.join(name).exists())
+        let left_out = self.left_out.contains(self.stem(name));
+        !left_out && self.directories.iter().any(|directory| directory.join(name).exists())
     }
 }
 
@@ -344,6 +393,8 @@ fn said(path: &Path) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const SIZE: usize = 1 << 20;
@@ -402,6 +453,29 @@ mod tests {
         assert_eq!(read(&mut store, 3), (Found::Whole, Some(3)));
         assert_eq!(read(&mut store, 5), instead("000000010000000000000005.partial"));
         assert_eq!(read(&mut store, 1), (Found::Whole, Some(1)));
+    }
+
+    #[test]
+    fn the_newest_segments_that_are_not_whole_and_just_written_are_still_being_copied() {
+        let archive = tempfile::tempdir().unwrap();
+        let name = |number: u64| segment::name(1, number * SIZE as u64, SIZE as u64);
+        let path = |number: u64, ending: &str| archive.path().join(name(number) + ending);
+        fs::write(path(1, ""), segment(1)).unwrap();
+        fs::write(path(2, ""), &segment(2)[..100]).unwrap();
+        fs::write(path(3, ""), segment(3)).unwrap();
+        fs::write(path(4, ""), &segment(4)[..100]).unwrap();
+        fs::write(path(5, ".gz"), [0x1f, 0x8b, 8]).unwrap();
+        let store = Store::open(&[archive.path()]).unwrap().with_compressed();
+        let (past, future) =
+            (SystemTime::now() - Duration::from_secs(60), SystemTime::now() + Duration::from_secs(60));
+        assert_eq!(store.unfinished(past).unwrap(), [name(4), name(5)].into());
+        assert_eq!(store.unfinished(future).unwrap(), [].into(), "what lies there for long is damaged");
+        let mut store = store.clone().without(store.unfinished(past).unwrap());
+        assert_eq!(store.segments().unwrap(), [(1, 1), (1, 2), (1, 3)]);
+        assert_eq!(read(&mut store, 4).0, Found::Missing { instead: None });
+        assert_eq!(read(&mut store, 5).0, Found::Missing { instead: None });
+        assert_eq!(read(&mut store, 2).0, Found::OddSize { bytes: 100 });
+        assert!(!store.has(&name(5)) && store.has(&name(3)));
     }
 
     #[test]

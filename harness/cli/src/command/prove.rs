@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use pgdrill_model::scenario::{Point, Scenario, Timeline, parse};
 use pgdrill_model::units::{Major, show_time};
-use pgdrill_repository::{Backup, Found, Options, Pick, look_with};
+use pgdrill_repository::{Backup, Found, Options, Passphrase, Pick, look_with};
 use serde_json::json;
 
 use crate::args::{self, Prove};
@@ -82,7 +82,7 @@ fn prove(args: Prove, shown: &str) -> anyhow::Result<Exit> {
 
 /// The backups that are meant.
 fn meant(args: &Prove) -> anyhow::Result<Vec<Meant>> {
-    let options = Options { has_key: std::env::var_os(PASSPHRASE).is_some() };
+    let options = Options { key: std::env::var(PASSPHRASE).ok().map(Passphrase::new) };
     let Ok(found) = look_with(&args.backup, &options) else {
         return Ok(vec![Meant { label: None, server: args.server.clone(), major: None }]);
     };
@@ -149,7 +149,9 @@ fn written(args: &Prove, backup: &Meant, shown: &str) -> anyhow::Result<String> 
     let which = backup.label.as_deref().map_or_else(String::new, |label| format!(" {label}"));
     let mut text = format!("title: {}\n", quoted(&format!("Prove the backup{which} in {shown}")));
     // A dump may be loaded into a later major as well.
-    if let (Some(major), None) = (backup.major, args.postgres) {
+    // One that is too old, the drill itself refuses.
+    let major = backup.major.filter(|major| *major >= Major::OLDEST);
+    if let (Some(major), None) = (major, args.postgres) {
         let _ = writeln!(text, "postgres: {major}");
     }
     if let Some(limit) = &args.time_limit {

@@ -13,7 +13,9 @@ mod staging;
 mod text;
 mod untouched;
 mod view;
+pub mod wal;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -59,6 +61,10 @@ pub struct Taken {
     pub max_age: Option<Duration>,
     /// What the databases of its cluster share, beside a dump.
     pub globals: Option<PathBuf>,
+    /// The `pg_wal` of a server that was shut down, whose last segment is not full; none of a backup of one that ran.
+    pub saved: Option<PathBuf>,
+    /// Segments that were still being copied into its archive when the drill came, and are taken as not there.
+    pub unfinished: BTreeSet<String>,
     /// What was where it lies before anything was read.
     pub seen: Vec<Seen>,
 }
@@ -82,7 +88,16 @@ impl Taken {
     /// A directory that cannot be read.
     pub fn store(&self, segment_size: u32) -> Result<Store, Unreadable> {
         let directories: Vec<&Path> = self.wal.iter().map(PathBuf::as_path).collect();
-        Ok(Store::open(&directories)?.with_compressed().of_segment_size(segment_size))
+        let store = Store::open(&directories)?.with_compressed().of_segment_size(segment_size);
+        Ok(store.without(self.unfinished.clone()))
+    }
+
+    /// Whether a segment was archived, so that it is full or ends with a switch to the next.
+    pub fn archived(&self, name: &str) -> bool {
+        let archives: Vec<&Path> =
+            self.wal.iter().filter(|path| Some(*path) != self.saved.as_ref()).map(PathBuf::as_path).collect();
+        let left_out = self.unfinished.contains(name);
+        !left_out && Store::open(&archives).is_ok_and(|store| store.with_compressed().has(name))
     }
 
     /// The backup as a plan names it, now that it is known what it is.

@@ -1,5 +1,5 @@
 //! WAL as PostgreSQL names it, where a tool keeps it under other names: a directory of links, each with the ending by which it is
-//! told how its file is packed.
+//! told how its file is packed. Of what is encrypted it is decrypted copies.
 
 use std::fs;
 use std::io;
@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use pgdrill_backup::parts::Packed;
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
-use pgdrill_repository::{WalLayout, WalPlace, barman};
+use pgdrill_repository::{Passphrase, WalLayout, WalPlace, barman};
 
-use crate::drill::Drill;
+use crate::drill::{Drill, on_a_thread};
+use crate::workspace::trouble;
 
 /// The directory, within the workspace.
 const VIEW: &str = "wal-view";
@@ -24,7 +25,12 @@ const SHA1: usize = 40;
 /// # Errors
 ///
 /// `BACKUP_UNREADABLE`: the place cannot be read; `WORKSPACE_UNUSABLE`.
-pub fn view(drill: &Drill<'_>, place: &WalPlace, from: Option<&str>) -> Result<Vec<PathBuf>, Unable> {
+pub async fn view(
+    drill: &Drill<'_>,
+    place: &WalPlace,
+    from: Option<&str>,
+    key: Option<Passphrase>,
+) -> Result<Vec<PathBuf>, Unable> {
     let unreadable = |error: &dyn std::fmt::Display| {
         Unable::new(Code::BackupUnreadable, format!("{}: {error}", place.path.display()))
     };
@@ -42,12 +48,41 @@ pub fn view(drill: &Drill<'_>, place: &WalPlace, from: Option<&str>) -> Result<V
         }
     };
     drill.workspace.make_dir(Path::new(VIEW))?;
+    if let Some(key) = key {
+        let needed = links.into_iter().filter(|(name, _)| is_needed(name, from)).collect();
+        let into = drill.workspace.path(VIEW);
+        let copied = into.clone();
+        on_a_thread(move || decrypt(needed, &key, &copied)).await??;
+        return Ok(vec![into]);
+    }
     for (name, path) in links {
         symlink(&path, drill.workspace.path(VIEW).join(&name)).map_err(|error| {
             Unable::new(Code::WorkspaceUnusable, format!("cannot make {VIEW}/{name}: {error}"))
         })?;
     }
     Ok(vec![drill.workspace.path(VIEW)])
+}
+
+/// Whether recovery that begins with a segment could ask for a file. A later timeline can begin anew with a lower number only in the
+/// segment in which it left the one before, so only the number counts.
+fn is_needed(name: &str, from: Option<&str>) -> bool {
+    let number = |name: &str| name.get(8..24).map(str::to_owned);
+    match (from.and_then(number), number(name)) {
+        (Some(from), Some(number)) if !name.contains("history") => number >= from,
+        _ => true,
+    }
+}
+
+/// Puts decrypted copies into a directory. What is damaged, so that it cannot be decrypted, is put there as it is: whoever unpacks it
+/// tells that it is damaged.
+fn decrypt(files: Vec<(String, PathBuf)>, key: &Passphrase, into: &Path) -> Result<(), Unable> {
+    for (name, path) in files {
+        let bytes = fs::read(&path)
+            .map_err(|error| Unable::new(Code::BackupUnreadable, format!("{}: {error}", path.display())))?;
+        let to = into.join(name);
+        fs::write(&to, key.decrypt(&bytes).unwrap_or(bytes)).map_err(|error| trouble(&to, &error))?;
+    }
+    Ok(())
 }
 
 fn ending(packed: Packed) -> &'static str {

@@ -32,7 +32,7 @@ pub fn evidence(
         behind && is_written(store, *of, *number, size)
     });
     let whole = match &drill.given {
-        Some(_) => store.has(&segment),
+        Some(taken) => taken.archived(&segment),
         None => drill.workspace.path("archive").join(&segment).is_file(),
     };
     // A segment that was archived is full, or ends with a switch to the next: whatever else ends replay in it is damage.

@@ -1,31 +1,29 @@
 //! `backup` of one that is there already: it is looked at where it lies, and nothing is written there. The loss from which a
 //! recovery is counted is the moment at which somebody goes and fetches it.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use pgdrill_backup::standing::{self, NoBackup, OwnWal, Standing};
+use pgdrill_backup::standing::{self, NoBackup, Standing};
 use pgdrill_backup::verify::Format;
-use pgdrill_backup::wal::Store;
 use pgdrill_backup::wal::aim::Origin;
 use pgdrill_backup::wal::target::Consistent;
 use pgdrill_backup::wal::timelines::Place;
-use pgdrill_backup::{Unreadable, parts::Part, tarball, unpack};
 use pgdrill_model::code::Code;
 use pgdrill_model::evidence::{BackupEvidence, Evidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::scenario::{Archive, Backup, BackupFormat, BackupFrom, Given, WalMethod};
-use pgdrill_model::units::{Lsn, show_bytes};
+use pgdrill_model::units::{Lsn, Major, show_bytes};
 use pgdrill_model::witness::Entry;
-use pgdrill_ondisk::control::Control;
-use pgdrill_ondisk::wal::Segments;
-use pgdrill_repository::{Backup as Picked, Found, Held, Layout, NotABackup, Options, Pick, look_with};
+use pgdrill_repository::{
+    Backup as Picked, Chained, Found, Held, Layout, NotABackup, Options, Passphrase, Pick, WalPlace,
+    look_with, pgbackrest,
+};
 
 use crate::archiving;
 use crate::drill::{Drill, Lost, on_a_thread};
-use crate::given::{Made, OWN_WAL, Seen, Taken, view};
-use crate::workspace::trouble;
+use crate::given::{Made, Seen, Taken, view, wal as of_wal};
 
 /// With what an encrypted repository of pgBackRest can be read.
 const PASSPHRASE: &str = "PGBACKREST_REPO1_CIPHER_PASS";
@@ -35,8 +33,8 @@ const UNPACKED: u64 = 4;
 
 pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Result<Vec<Finding>, Unable> {
     let began = drill.clock.elapsed();
-    let options = Options { has_key: std::env::var_os(PASSPHRASE).is_some() };
-    let path = given.path.clone();
+    let key = std::env::var(PASSPHRASE).ok().map(Passphrase::new);
+    let (path, options) = (given.path.clone(), Options { key: key.clone() });
     let found = match on_a_thread(move || look_with(&path, &options)).await? {
         Ok(found) => found,
         Err(why) => return no_backup(&why).map(|finding| vec![finding]),
@@ -54,7 +52,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
     };
     expect_room(drill, &picked)?;
     archiving::prepare(drill.workspace, &Archive::default(), drill.run_id)?;
-    let wal = archived(drill, given, &found, &picked, &layout)?;
+    let wal = archived(drill, given, (&found, &picked, &layout), key).await?;
     let directories: Vec<PathBuf> = [picked.path.clone()]
         .into_iter()
         .chain(given.wal.iter().cloned())
@@ -75,9 +73,12 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
         witness: given.witness.as_deref().map(witness).transpose()?,
         max_age: given.max_age,
         globals: given.globals.clone(),
+        saved: None,
+        unfinished: BTreeSet::new(),
         seen,
     };
-    let (taken, standing) = match &layout {
+    let archives = taken.wal.clone();
+    let (mut taken, standing) = match &layout {
         Layout::PgBackRest { .. } => (of_pgbackrest(drill, taken, &picked, layout)?, None),
         Layout::Dump { .. } => (Taken { made: Made::Dump(layout), ..taken }, None),
         Layout::Plain { .. } | Layout::Tars { .. } | Layout::OneTar { .. } => {
@@ -92,6 +93,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
             return Err(Unable::new(Code::NotABackup, message).hint(hint));
         }
     };
+    let notes = of_wal::unfinished(drill, &mut taken, &archives)?;
     let took_us = drill.clock.elapsed().saturating_sub(began).as_micros() as u64;
     let evidence = evidence(&taken, &picked, standing.as_ref(), took_us);
     let end = taken.origin.map_or(Place { timeline: 1, position: 0 }, |origin| origin.end);
@@ -101,7 +103,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
     drill.given = Some(taken);
     let now = drill.clock.elapsed();
     drill.lost = Some(Lost { at: now, noticed: now, timeline: end.timeline, position: Lsn(end.position) });
-    Ok(Vec::new())
+    Ok(notes)
 }
 
 /// What production held at a moment, from its file.
@@ -157,16 +159,15 @@ fn pick(found: Found, given: &Given, seed: u64) -> Result<(Found, Picked), Unabl
 }
 
 /// Directories in which its archived WAL lies, as PostgreSQL names it.
-fn archived(
+async fn archived(
     drill: &Drill<'_>,
     given: &Given,
-    found: &Found,
-    picked: &Picked,
-    layout: &Layout,
+    (found, picked, layout): (&Found, &Picked, &Layout),
+    key: Option<Passphrase>,
 ) -> Result<Vec<PathBuf>, Unable> {
     let mut wal = Vec::new();
     for directory in &given.wal {
-        let found = archives(directory);
+        let found = of_wal::archives(directory);
         wal.extend(found.map_err(|error| Unable::new(Code::BackupUnreadable, error.to_string()))?);
     }
     if given.restore_command.is_some() {
@@ -174,18 +175,29 @@ fn archived(
     }
     let (place, from) = match layout {
         Layout::Plain { wal, from, .. } | Layout::Tars { wal, from, .. } => (wal.clone(), from.as_deref()),
-        Layout::PgBackRest { passphrase: Some(_), .. } if wal.is_empty() => {
-            let message = "the WAL of an encrypted repository is given by pgBackRest only";
-            let hint = "name it: `--restore-command 'pgbackrest --stanza=... archive-get %f \"%p\"'`";
-            return Err(Unable::new(Code::NotABackup, message).hint(hint));
-        }
         Layout::PgBackRest { .. } => {
-            (found.wal.iter().find(|place| place.server == picked.server).cloned(), None)
+            let Held::PgBackRest(held) = &picked.held else {
+                return Err(Unable::bug("a backup of pgBackRest is described as another"));
+            };
+            // Each database that the stanza had has a place of its own, `VERSION-NUMBER`.
+            let own = |place: &&WalPlace| {
+                let name = place.path.file_name().and_then(|name| name.to_str());
+                let number = name.and_then(|name| name.rsplit_once('-')?.1.parse().ok());
+                place.server == picked.server && (held.database.is_none() || number == held.database)
+            };
+            (found.wal.iter().find(own).cloned(), held.archive_start.as_deref())
         }
         _ => (None, None),
     };
     if let (Some(place), true) = (place, wal.is_empty()) {
-        wal.extend(view(drill, &place, from)?);
+        let key = match (layout, key) {
+            (Layout::PgBackRest { repository, stanza, passphrase: Some(_), .. }, Some(key)) => {
+                let key = pgbackrest::of_wal(repository, stanza, &key);
+                Some(key.map_err(|why| Unable::new(Code::BackupUnreadable, why.to_string()))?)
+            }
+            _ => None,
+        };
+        wal.extend(view(drill, &place, from, key).await?);
     }
     Ok(wal)
 }
@@ -199,7 +211,10 @@ async fn of_files(
 ) -> Result<Result<(Taken, Standing), Box<Finding>>, Unable> {
     let path = match layout {
         Layout::Plain { chain, .. } => match chain.as_slice() {
-            [one] => one.data.clone(),
+            [one] => {
+                expect_links(one)?;
+                one.data.clone()
+            }
             _ => return Err(incremental(picked)),
         },
         Layout::Tars { chain, .. } => match chain.as_slice() {
@@ -228,10 +243,33 @@ async fn of_files(
         Err(finding) => return Ok(Err(finding)),
     };
     let mut wal = taken.wal;
-    wal.extend(own_wal(drill, &standing).await?);
-    drill.made.wal_segment_megabytes = segment_size(standing.control.as_ref(), &wal)? >> 20;
+    let own = of_wal::own_wal(drill, &standing).await?;
+    let saved = own.clone().filter(|_| standing.label.is_none());
+    wal.extend(own);
+    drill.made.wal_segment_megabytes = of_wal::segment_size(standing.control.as_ref(), &wal)? >> 20;
     let how = how(&standing);
-    Ok(Ok((Taken { path, how, origin: Some(origin), wal, ..taken }, standing)))
+    Ok(Ok((Taken { path, how, origin: Some(origin), wal, saved, ..taken }, standing)))
+}
+
+/// Refuses a backup whose links lead to other files than its own: it was moved after it was made, and what lies where they lead now is
+/// another's.
+fn expect_links(one: &Chained) -> Result<(), Unable> {
+    for placed in &one.tablespaces {
+        let Some(own) = &placed.files else { continue };
+        let link = one.data.join("pg_tblspc").join(placed.oid.to_string());
+        let leads_to_own = match (fs::canonicalize(&link), fs::canonicalize(own)) {
+            (Ok(to), Ok(own)) => to == own,
+            _ => false,
+        };
+        if !leads_to_own {
+            let message =
+                format!("{} does not lead to {}, where its tablespace lies", link.display(), own.display());
+            let hint =
+                "the backup was moved after it was made: make the link anew, or prove it where it was made";
+            return Err(Unable::new(Code::NotABackup, message).hint(hint));
+        }
+    }
+    Ok(())
 }
 
 fn incremental(picked: &Picked) -> Unable {
@@ -261,13 +299,23 @@ fn of_pgbackrest(
         consistent: if from_standby { Consistent::At(stop) } else { Consistent::AtBackupEnd { start } },
         ended_unix_us: picked.finished_us.unwrap_or(0),
     };
-    drill.made.wal_segment_megabytes = segment_size(None, &taken.wal)? >> 20;
+    drill.made.wal_segment_megabytes = of_wal::segment_size(None, &taken.wal)? >> 20;
     Ok(Taken { made: Made::PgBackRest(layout), origin: Some(origin), ..taken })
 }
 
 /// How recovery begins from a backup; a finding where nothing says so.
 fn origin(path: &Path, standing: &Standing) -> Result<Result<Origin, Box<Finding>>, Unable> {
     let Some(label) = &standing.label else {
+        // One of a server that was shut down needs none.
+        if let Some(control) = standing.control.as_ref().filter(|control| control.is_shut_down()) {
+            let whole = control.redo.max(control.min_recovery_point);
+            return Ok(Ok(Origin {
+                begin: Place { timeline: control.timeline, position: control.redo },
+                end: Place { timeline: control.timeline, position: whole },
+                consistent: Consistent::At(whole),
+                ended_unix_us: control.modified.saturating_mul(1_000_000),
+            }));
+        }
         let message = format!(
             "{} has no backup_label that could be read: a server would begin its recovery at the wrong place, and not say so",
             path.display()
@@ -326,6 +374,11 @@ fn expect_major(drill: &Drill<'_>, picked: &Picked) -> Result<(), Unable> {
         return Ok(());
     }
     let major = picked.major.map_or_else(String::new, |major| major.to_string());
+    if picked.major.is_some_and(|major| major < Major::OLDEST) {
+        let message = format!("{} is of PostgreSQL {major}", picked.path.display());
+        let hint = format!("only backups of PostgreSQL {} and later can be proven", Major::OLDEST);
+        return Err(Unable::new(Code::MajorOutOfRange, message).hint(hint));
+    }
     let message =
         format!("{} is of PostgreSQL {major}, and {} was asked for", picked.path.display(), drill.postgres);
     Err(Unable::new(Code::MajorOutOfRange, message).hint(format!(
@@ -349,69 +402,6 @@ fn expect_room(drill: &Drill<'_>, picked: &Picked) -> Result<(), Unable> {
     Err(Unable::new(Code::DiskFull, message).hint("name another disk with --workspace"))
 }
 
-/// The directories of an archive: itself, and those into which tools sort segments, by the first sixteen digits of their names.
-fn archives(directory: &Path) -> Result<Vec<PathBuf>, Unreadable> {
-    let unreadable = |error: io::Error| Unreadable { path: directory.to_owned(), what: error.to_string() };
-    let directory = fs::canonicalize(directory).map_err(unreadable)?;
-    let mut found = vec![directory.clone()];
-    for entry in fs::read_dir(&directory).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let name = entry.file_name();
-        let sorted = name.len() == 16 && name.to_string_lossy().bytes().all(|byte| byte.is_ascii_hexdigit());
-        if sorted && entry.file_type().map_err(unreadable)?.is_dir() {
-            found.push(entry.path());
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// The directory with the WAL that a backup brings; what lies in a tar is unpacked.
-async fn own_wal(drill: &Drill<'_>, standing: &Standing) -> Result<Option<PathBuf>, Unable> {
-    let part = match &standing.own_wal {
-        None => return Ok(None),
-        Some(OwnWal::Directory(directory)) => return Ok(Some(directory.clone())),
-        Some(OwnWal::Tar(part)) => part.clone(),
-    };
-    drill.workspace.make_dir(Path::new(OWN_WAL))?;
-    let into = drill.workspace.path(OWN_WAL);
-    let directory = into.clone();
-    on_a_thread(move || unpack_wal(&part, &into)).await?.map_err(|error| trouble(&directory, &error))?;
-    Ok(Some(directory))
-}
-
-/// Unpacks the files of WAL in a tar. What is wrong with the tar is for the verification to say.
-fn unpack_wal(part: &Part, into: &Path) -> io::Result<()> {
-    let mut trouble = None;
-    let _ = tarball::read(unpack::of_part(part)?, |member, content| {
-        let name = member.path.as_deref().and_then(|path| std::str::from_utf8(path).ok());
-        let Some(name) = name.filter(|name| member.kind == tarball::Kind::File && is_of_wal(name)) else {
-            return Ok(());
-        };
-        let written = fs::File::create(into.join(name)).and_then(|mut file| io::copy(content, &mut file));
-        trouble = written.err();
-        if trouble.is_some() { Err(io::Error::other("cannot be written")) } else { Ok(()) }
-    });
-    trouble.map_or(Ok(()), Err)
-}
-
-fn is_of_wal(name: &str) -> bool {
-    let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (name.len() == 24 && hex(name))
-        || name.strip_suffix(".history").is_some_and(|stem| stem.len() == 8 && hex(stem))
-}
-
-/// Bytes of a segment: by the control file, else by what the WAL says.
-fn segment_size(control: Option<&Control>, wal: &[PathBuf]) -> Result<u32, Unable> {
-    if let Some(control) = control {
-        return Ok(control.wal_segment_size);
-    }
-    let directories: Vec<&Path> = wal.iter().map(PathBuf::as_path).collect();
-    let store =
-        Store::open(&directories).map_err(|error| Unable::new(Code::BackupUnreadable, error.to_string()))?;
-    Ok(store.with_compressed().segment_size())
-}
-
 /// What the backup is, as one that the drill takes would be described.
 fn how(standing: &Standing) -> Backup {
     Backup {
@@ -419,7 +409,7 @@ fn how(standing: &Standing) -> Backup {
             Format::Plain => BackupFormat::Plain,
             Format::Tar => BackupFormat::Tar,
         },
-        wal: if standing.own_wal.as_ref().is_some_and(has_segments) {
+        wal: if standing.own_wal.as_ref().is_some_and(of_wal::has_segments) {
             WalMethod::Stream
         } else {
             WalMethod::None
@@ -429,16 +419,6 @@ fn how(standing: &Standing) -> Backup {
             _ => BackupFrom::Primary,
         },
         ..Backup::GIVEN
-    }
-}
-
-/// Whether there is any WAL: an empty directory belongs to every backup.
-fn has_segments(own: &OwnWal) -> bool {
-    match own {
-        OwnWal::Tar(_) => true,
-        OwnWal::Directory(directory) => fs::read_dir(directory).is_ok_and(|mut entries| {
-            entries.any(|entry| entry.is_ok_and(|entry| is_of_wal(&entry.file_name().to_string_lossy())))
-        }),
     }
 }
 

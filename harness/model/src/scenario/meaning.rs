@@ -223,7 +223,9 @@ fn expectation(expect: At<ExpectArguments>, objectives: Objectives, notes: &mut 
 /// The first stage at which a finding can come.
 fn earliest(code: Code) -> Stage {
     match code {
-        Code::BackupFailed | Code::ArchiveStalled | Code::PageChecksumFailed => Stage::Backup,
+        Code::BackupFailed | Code::ArchiveStalled | Code::PageChecksumFailed | Code::WalUnfinished => {
+            Stage::Backup
+        }
         Code::BaselineUnstable | Code::TableUnreadable => Stage::Capture,
         Code::RollbackFailed | Code::ApplicationFailed | Code::OutageExceeded => Stage::Check,
         Code::ApplicationUnusable => Stage::Backup,

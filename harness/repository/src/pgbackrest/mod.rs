@@ -12,8 +12,10 @@ use crate::found::{Backup, Found, Held, Kind, WalLayout, WalPlace};
 use crate::not_a_backup::NotABackup;
 use crate::{Options, Tablespace, is_segment, time};
 
+mod cipher;
 mod info;
 
+pub use cipher::{Closed, Passphrase, of_wal};
 pub use info::{Info, Invalid};
 
 /// Bytes of a `backup.info`: thousands of backups.
@@ -157,16 +159,13 @@ fn of_stanza(
 ) -> Result<Vec<Backup>, NotABackup> {
     let relative = format!("backup/{stanza}/backup.info");
     let path = tree.root().join(&relative);
-    match described(tree, &relative, remarks) {
+    match described(tree, &relative, options, remarks) {
         Ok(info) => Ok(listed(tree, stanza, &info, remarks)),
-        Err(Unread::Encrypted) if options.has_key => {
-            remarks.push(format!(
-                "stanza {}: backup.info is encrypted, so only what the names of its directories say is known here",
-                shown(stanza)
-            ));
-            by_names(tree, stanza).map_err(|trouble| NotABackup::of(&path, trouble))
+        Err(Unread::Encrypted) => {
+            let another = format!("another {PASSPHRASE} than the one that was given");
+            let needs = options.key.as_ref().map_or_else(|| PASSPHRASE.to_owned(), |_| another);
+            Err(NotABackup::Encrypted { path, needs })
         }
-        Err(Unread::Encrypted) => Err(NotABackup::Encrypted { path, needs: PASSPHRASE.to_owned() }),
         Err(Unread::Trouble(Trouble::Missing)) => {
             let what = format!("stanza {} has no backup.info", shown(stanza));
             Err(NotABackup::Empty { path: tree.root().to_owned(), of: OF, what })
@@ -186,8 +185,21 @@ enum Unread {
 }
 
 /// Reads a description, or its copy where it is damaged, as pgBackRest does.
-fn described(tree: &Tree, relative: &str, remarks: &mut Vec<String>) -> Result<Info, Unread> {
-    let one = |relative: &str| tree.read(relative, LARGEST_INFO).map(|bytes| Info::read(&bytes));
+fn described(
+    tree: &Tree,
+    relative: &str,
+    options: &Options,
+    remarks: &mut Vec<String>,
+) -> Result<Info, Unread> {
+    let one = |relative: &str| {
+        let bytes = tree.read(relative, LARGEST_INFO)?;
+        Ok(match &options.key {
+            Some(key) => {
+                key.description(bytes).ok_or(Invalid::Encrypted).and_then(|bytes| Info::read(&bytes))
+            }
+            None => Info::read(&bytes),
+        })
+    };
     let copy_path = format!("{relative}.copy");
     let words = |read: &Result<Result<Info, Invalid>, Trouble>| match read {
         Ok(Ok(_)) => "it is good".to_owned(),
@@ -225,6 +237,7 @@ fn listed(tree: &Tree, stanza: &str, info: &Info, remarks: &mut Vec<String>) -> 
     let history: Vec<Database> =
         info.section("db:history").filter_map(|(id, value)| database(id, &value)).collect();
     let current = info.value("db", "db-id").and_then(|id| id.as_u64());
+    let key = cipher::inner(info);
     let mut backups = Vec::new();
     for (label, value) in info.section("backup:current") {
         if !is_label(label) {
@@ -235,7 +248,7 @@ fn listed(tree: &Tree, stanza: &str, info: &Info, remarks: &mut Vec<String>) -> 
             ));
             continue;
         }
-        backups.push(backup(tree, stanza, label, &value, (&history, current)));
+        backups.push(backup(tree, stanza, label, &value, (&history, current, key.as_ref())));
     }
     for backup in
         backups.iter().filter(|backup| matches!(&backup.held, Held::PgBackRest(of) if of.error == Some(true)))
@@ -266,7 +279,7 @@ fn backup(
     stanza: &str,
     label: &str,
     value: &Value,
-    (history, current): (&[Database], Option<u64>),
+    (history, current, key): (&[Database], Option<u64>, Option<&Passphrase>),
 ) -> Backup {
     let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     let number = |key: &str| value.get(key).and_then(Value::as_u64);
@@ -292,7 +305,8 @@ fn backup(
         ..PgBackRest::default()
     };
     let directory = format!("backup/{stanza}/{label}");
-    let missing = of_manifest(tree, &directory, &mut held);
+    let mut positions = (lsn("backup-lsn-start"), lsn("backup-lsn-stop"));
+    let missing = of_manifest(tree, &directory, key, (&mut held, &mut positions));
     let timeline = held.archive_start.as_deref().and_then(|name| u32::from_str_radix(&name[..8], 16).ok());
     let mut backup = Backup::new(label, tree.root().join(&directory), Held::PgBackRest(held));
     backup.server = Some(stanza.to_owned());
@@ -300,7 +314,7 @@ fn backup(
     backup.major = of_history.and_then(|of| major(&of.version));
     backup.system_identifier = of_history.map(|of| of.system_identifier);
     backup.timeline = timeline;
-    (backup.start, backup.stop) = (lsn("backup-lsn-start"), lsn("backup-lsn-stop"));
+    (backup.start, backup.stop) = positions;
     backup.started_us = number("backup-timestamp-start").and_then(time::of_seconds);
     backup.finished_us = number("backup-timestamp-stop").and_then(time::of_seconds);
     // Where files lie in bundles, pgBackRest leaves the size of all of them out.
@@ -314,7 +328,12 @@ fn backup(
 }
 
 /// Reads what the manifest of a backup says of it as a whole; what is missing, where it has none.
-fn of_manifest(tree: &Tree, directory: &str, held: &mut PgBackRest) -> Option<String> {
+fn of_manifest(
+    tree: &Tree,
+    directory: &str,
+    key: Option<&Passphrase>,
+    (held, positions): (&mut PgBackRest, &mut (Option<Lsn>, Option<Lsn>)),
+) -> Option<String> {
     if !tree.has_directory(directory) {
         return Some("backup.info lists it, and its directory is not there".to_owned());
     }
@@ -328,12 +347,15 @@ fn of_manifest(tree: &Tree, directory: &str, held: &mut PgBackRest) -> Option<St
         Err(Trouble::Missing) => return Some("its backup.manifest is not there".to_owned()),
         Err(trouble) => return Some(format!("its backup.manifest cannot be read: {trouble}")),
     };
+    held.encrypted = key.is_some();
+    let opened = key.map(|key| key.decrypt_beginning(&bytes));
+    let bytes = match opened {
+        Some(Ok(opened)) => opened,
+        Some(Err(closed)) => return Some(format!("its backup.manifest is damaged: {closed}")),
+        None => bytes,
+    };
     let info = match Info::beginning(&bytes) {
         Ok(info) => info,
-        Err(Invalid::Encrypted) => {
-            held.encrypted = true;
-            return None;
-        }
         Err(invalid) => return Some(format!("its backup.manifest is damaged: {invalid}")),
     };
     let flag = |section: &str, key: &str| info.value(section, key).and_then(|value| value.as_bool());
@@ -342,9 +364,12 @@ fn of_manifest(tree: &Tree, directory: &str, held: &mut PgBackRest) -> Option<St
         _ => flag("backup:option", "option-compress")
             .map(|packed| if packed { "gz" } else { "none" }.to_owned()),
     };
+    // Older versions write them here alone.
+    let lsn = |key: &str| info.value("backup", key).and_then(|value| value.as_str()?.parse().ok());
+    *positions =
+        (positions.0.or_else(|| lsn("backup-lsn-start")), positions.1.or_else(|| lsn("backup-lsn-stop")));
     held.bundle = flag("backup", "backup-bundle").unwrap_or(false);
     held.block_incremental = flag("backup", "backup-block-incr").unwrap_or(false);
-    held.encrypted = info.value("cipher", "cipher-pass").is_some();
     held.tablespaces = info
         .section("backup:target")
         .filter_map(|(_, target)| {
@@ -354,49 +379,6 @@ fn of_manifest(tree: &Tree, directory: &str, held: &mut PgBackRest) -> Option<St
         })
         .collect();
     None
-}
-
-/// What the names of directories say of the backups of an encrypted stanza.
-fn by_names(tree: &Tree, stanza: &str) -> Result<Vec<Backup>, Trouble> {
-    let of_archive: Vec<u16> = tree
-        .directories(&format!("archive/{stanza}"))
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|name| major(name.split_once('-')?.0).map(|major| major.0))
-        .collect();
-    let labels = tree.directories(&format!("backup/{stanza}"))?;
-    let mut backups = Vec::new();
-    for label in labels.iter().filter(|label| is_label(label)) {
-        let kind = match label.chars().last() {
-            Some('D') => "diff",
-            Some('I') => "incr",
-            _ => "full",
-        };
-        let held =
-            PgBackRest { kind: kind.to_owned(), encrypted: true, online: true, ..PgBackRest::default() };
-        let directory = format!("backup/{stanza}/{label}");
-        let complete = tree.has_file(&format!("{directory}/backup.manifest"));
-        let mut backup = Backup::new(label.as_str(), tree.root().join(directory), Held::PgBackRest(held));
-        backup.server = Some(stanza.to_owned());
-        // The time in a label is of the clock of its host, whose zone is not known.
-        backup.started_us = label.rsplit('_').next().and_then(of_label);
-        // Several versions mean an upgrade, and which of them is the backup's is in what is encrypted.
-        backup.major = match of_archive.as_slice() {
-            [one] => Some(Major(*one)),
-            _ => None,
-        };
-        if !complete {
-            backup.unfit("its backup.manifest is not there");
-        }
-        backups.push(backup);
-    }
-    Ok(backups)
-}
-
-fn of_label(part: &str) -> Option<i64> {
-    let format = "%Y%m%d-%H%M%S";
-    let time = part.get(..15)?;
-    time::without_zone(jiff::civil::DateTime::strptime(format, time).ok()?)
 }
 
 /// Whether a name is a label of pgBackRest: `20261129-224634F`, and behind it `_20261129-224639I`.
@@ -514,6 +496,5 @@ mod tests {
         assert_eq!(segment_of(name), Some("000000010000000000000009"));
         assert_eq!(segment_of("000000010000000000000009.00000028.backup"), None);
         assert_eq!(segment_of("000000010000000000000009-73"), None);
-        assert_eq!(of_label("20261129-224639I"), Some(1_795_992_399_000_000));
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use pgdrill_repository::{Found, Held, Kind, State, look};
+use pgdrill_model::units::Lsn;
+use pgdrill_repository::{Found, Held, Kind, Options, Passphrase, State, look, look_with};
 use rstest::rstest;
 use tempfile::TempDir;
 
@@ -76,14 +77,27 @@ fn an_encrypted_repository_says_what_it_needs() {
             not.to_string().ends_with("backup.info: encrypted: needs PGBACKREST_REPO1_CIPHER_PASS"),
             "{not}"
         );
-        let options = pgdrill_repository::Options { has_key: true };
-        let found = pgdrill_repository::look_with(&path, &options).unwrap();
+        let key = |text: &str| Options { key: Some(Passphrase::new(text)) };
+        let not = look_with(&path, &key("sunfish")).unwrap_err();
+        assert!(
+            not.to_string()
+                .ends_with("needs another PGBACKREST_REPO1_CIPHER_PASS than the one that was given"),
+            "{not}"
+        );
+        let options = key("swordfish");
+        let found = look_with(&path, &options).unwrap();
         let said: Vec<serde_json::Value> =
             serde_json::from_slice(&fs::read(kept.path().join("encrypted.json")).unwrap()).unwrap();
         let labels: Vec<&str> =
             said[0]["backup"].as_array().unwrap().iter().map(|of| of["label"].as_str().unwrap()).collect();
         assert_eq!(found.backups.iter().map(|of| of.label.as_str()).collect::<Vec<_>>(), labels);
-        let arguments = found.layout(&found.backups[0]).unwrap().pgbackrest_arguments("/d", "/t").unwrap();
+        let (of, said) = (&found.backups[0], &said[0]["backup"][0]);
+        // Versions before 2.36 write positions into the manifest alone, of which next to nothing is kept.
+        let lsn = |lsn: Option<Lsn>| lsn.map(|lsn| lsn.to_string());
+        assert_eq!(lsn(of.start).as_deref(), said["lsn"]["start"].as_str());
+        assert_eq!(lsn(of.stop).as_deref(), said["lsn"]["stop"].as_str());
+        assert_eq!(of.timeline, Some(1));
+        let arguments = found.layout(of).unwrap().pgbackrest_arguments("/d", "/t").unwrap();
         assert!(arguments.contains(&"--repo1-cipher-type=aes-256-cbc".to_owned()));
         assert!(
             !arguments.iter().any(|argument| argument.contains("pass")),
