@@ -150,7 +150,7 @@ need_pgbackrest() {
         say "pgBackRest: not there, installing the distribution's"
         install_packages pgbackrest
     else
-        say "pgBackRest: not there; tests of its repositories look at kept ones only"
+        say "pgBackRest: not there; drills whose backups it takes fail, and tests of its repositories look at kept ones only"
     fi
 }
 

@@ -29,14 +29,47 @@ pub struct Entry {
     pub crc32c: u32,
 }
 
-/// Takes down what is in the archive `directory`, which has no sub-directories. A file whose size, times and inode are
+/// Takes down what is in the archive `directory` and below it, each file by its path from there. Of a directory only its access
+/// rights count, since its times change with what is added to it; one that may not be looked into is itself all that is taken down.
+///
+/// # Errors
+///
+/// A directory or file that cannot be read.
+pub fn snapshot(directory: &Path, known: &Snapshot) -> Result<Snapshot, Unreadable> {
+    let mut files = Snapshot::new();
+    below(directory, "", known, &mut files)?;
+    Ok(files)
+}
+
+fn below(directory: &Path, at: &str, known: &Snapshot, files: &mut Snapshot) -> Result<(), Unreadable> {
+    let prefixed = |name: &str| format!("{at}{name}");
+    let known_here: Snapshot = known
+        .iter()
+        .filter_map(|(path, entry)| Some((path.strip_prefix(at)?.to_owned(), *entry)))
+        .filter(|(name, _)| !name.contains('/'))
+        .collect();
+    for (name, entry) in snapshot_of_directory(directory, &known_here)? {
+        let path = directory.join(&name);
+        let is_directory = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
+        if !is_directory || fs::read_dir(&path).is_err() {
+            files.insert(prefixed(&name), entry);
+            continue;
+        }
+        let only_rights = Entry { size: 0, modified_ns: 0, changed_ns: 0, ..entry };
+        files.insert(prefixed(&name), only_rights);
+        below(&path, &format!("{}/", prefixed(&name)), known, files)?;
+    }
+    Ok(())
+}
+
+/// Takes down what is in `directory` itself, and not what is below it. A file whose size, times and inode are
 /// still those of `known` is not read again: no write leaves them as they were. A file that goes away while the
 /// archive is read is not in it: a server that still archives removes its half-written files under our eyes.
 ///
 /// # Errors
 ///
 /// A directory or file that cannot be read.
-pub fn snapshot(directory: &Path, known: &Snapshot) -> Result<Snapshot, Unreadable> {
+pub fn snapshot_of_directory(directory: &Path, known: &Snapshot) -> Result<Snapshot, Unreadable> {
     let mut files = Snapshot::new();
     let entries = fs::read_dir(directory).map_err(|error| Unreadable::new(directory, error.to_string()))?;
     for entry in entries {
@@ -162,5 +195,21 @@ mod tests {
     fn an_archive_that_is_not_there_is_told_by_its_path() {
         let error = snapshot(Path::new("/nonexistent/archive"), &Snapshot::new()).unwrap_err();
         assert_eq!(error.to_string(), "/nonexistent/archive: No such file or directory (os error 2)");
+    }
+
+    /// pgBackRest sorts segments into directories; that another one is added there changes none of the others.
+    #[test]
+    fn what_lies_in_directories_shows_by_its_path() {
+        let archive = tempfile::tempdir().unwrap();
+        let directory = archive.path().join("15-1/0000000100000000");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("one"), "1").unwrap();
+        let before = snapshot(archive.path(), &Snapshot::new()).unwrap();
+        fs::write(directory.join("two"), "2").unwrap();
+        let added = differences(&before, &snapshot(archive.path(), &before).unwrap());
+        assert_eq!(added, [("15-1/0000000100000000/two".to_owned(), "it was added".to_owned())]);
+        fs::write(directory.join("one"), "another").unwrap();
+        let changed = differences(&before, &snapshot(archive.path(), &before).unwrap());
+        assert_eq!(changed[0], ("15-1/0000000100000000/one".to_owned(), "its content changed".to_owned()));
     }
 }

@@ -14,6 +14,7 @@ use pgdrill_model::plan::{Member, Server as Name};
 use pgdrill_model::scenario::{Archive, Rpo, Tablespace};
 use pgdrill_model::units::{Lsn, Major};
 use pgdrill_model::world::{Clock, Need, Place, Runtime};
+use pgdrill_repository::Layout;
 use tokio::task::JoinHandle;
 
 use crate::application::Front;
@@ -97,6 +98,8 @@ pub struct Drill<'a> {
     pub unrecorded: Vec<Unrecorded>,
     /// The backups that were taken, by their names in the workspace.
     pub backups: BTreeMap<String, BackupEvidence>,
+    /// How those are restored that pgBackRest took, by the same names.
+    pub layouts: BTreeMap<String, Layout>,
     /// The backup that was there already, where the drill is about one.
     pub given: Option<Taken>,
     /// The instants that were marked, by their names.

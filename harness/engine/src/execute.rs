@@ -189,6 +189,7 @@ async fn in_workspace(
         settled: Lsn(0),
         unrecorded: Vec::new(),
         backups: BTreeMap::new(),
+        layouts: BTreeMap::new(),
         given: None,
         marks: BTreeMap::new(),
         ledger: Ledger::of(&workspace),

@@ -24,6 +24,7 @@ mod mounts;
 mod receiver;
 mod record;
 mod recovery;
+mod repository;
 mod safety;
 mod sequences;
 mod server;

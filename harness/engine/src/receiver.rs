@@ -55,7 +55,7 @@ pub struct Receiver {
 /// The directory, within the workspace, into which the WAL of a server goes while it lives.
 pub fn directory(archive: &Archive, of: Name) -> String {
     match (archive.by, of) {
-        (ArchiveBy::Command, _) | (_, Name::Primary) => "archive".to_owned(),
+        (ArchiveBy::Command | ArchiveBy::PgBackRest, _) | (_, Name::Primary) => "archive".to_owned(),
         (ArchiveBy::Receivewal, other) => format!("received-{}", other.name()),
     }
 }

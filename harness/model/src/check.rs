@@ -118,6 +118,16 @@ impl Check {
         Self::all().into_iter().filter(|check| works || *check != Self::Ledger).collect()
     }
 
+    /// Every check that can be made of a drill whose backups pgBackRest takes.
+    pub fn all_of_repository(works: bool) -> Vec<Self> {
+        Self::all_of(works).into_iter().filter(|check| !check.reads_the_backup()).collect()
+    }
+
+    /// Whether it reads the files of a base backup where they are stored: a repository of pgBackRest holds none.
+    pub fn reads_the_backup(self) -> bool {
+        matches!(self, Self::Manifest | Self::Verify)
+    }
+
     /// Every check that can be made of a server recovered from a backup that was there already, which is verified on its way to
     /// disk. Without a baseline nobody knows what it must hold.
     pub fn all_of_given(baseline: bool) -> Vec<Self> {

@@ -166,12 +166,12 @@ pub struct BackupEvidence {
     /// Where it lies, where it was there already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// By what it was chosen, where it was there already: the label of pgBackRest, the name of its directory.
+    /// The label of pgBackRest; of another that was there already by what it was chosen, as the name of its directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// `pg_basebackup`; of one that was there already `pgBackRest`, `Barman`, `pg_dump`, or nothing where nobody knows.
+    /// `pg_basebackup`, `pgBackRest`; of one that was there already also `Barman`, `pg_dump`, or nothing where nobody knows.
     pub tool: String,
-    /// `plain` or `tar`.
+    /// `plain` or `tar`; of pgBackRest its type: `full`, `diff` or `incr`.
     pub format: String,
     /// `none`, `gzip`, `lz4` or `zstd`.
     pub compress: String,

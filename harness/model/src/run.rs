@@ -12,7 +12,7 @@ use crate::evidence::{
     ServerEvidence, SweepEvidence, TallyEvidence, TriageEvidence, WorkEvidence,
 };
 use crate::finding::Finding;
-use crate::scenario::Rpo;
+use crate::scenario::{BackupTool, Rpo};
 use crate::times::Times;
 use crate::units::Lsn;
 use crate::verdict::Verdict;
@@ -167,6 +167,13 @@ impl Run {
     /// Whether it is about a backup that was there already.
     pub fn is_of_given(&self) -> bool {
         self.backups.iter().any(|backup| backup.path.is_some())
+    }
+
+    /// Whether pgBackRest took its backups, in the drill itself.
+    pub fn is_of_repository(&self) -> bool {
+        self.backups
+            .iter()
+            .any(|backup| backup.path.is_none() && backup.tool == BackupTool::PgBackRest.name())
     }
 
     /// The last recovery and its repetitions, those that came to an end: what is measured several times.

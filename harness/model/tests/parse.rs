@@ -7,9 +7,9 @@ use pgdrill_model::check::Check;
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::Stage;
 use pgdrill_model::scenario::{
-    Action, Backup, BackupFormat, BackupFrom, BackupTool, CheckpointMode, Cluster, Compress, Disaster,
-    Expect, ManifestChecksums, Method, Mistakes, Placed, Recover, RecoverBy, RecoverFrom, Scenario, Setting,
-    Side, Sql, Step, SwitchWal, Tablespace, Target, Timeline, WalMethod, parse,
+    Action, Backup, BackupFormat, BackupFrom, BackupKind, BackupTool, CheckpointMode, Cluster, Compress,
+    Disaster, Expect, ManifestChecksums, Method, Mistakes, Placed, Recover, RecoverBy, RecoverFrom, Scenario,
+    Setting, Side, Sql, Step, SwitchWal, Tablespace, Target, Timeline, WalMethod, parse,
 };
 use pgdrill_model::units::{Major, MajorRange};
 use pgdrill_model::verdict::Verdict;
@@ -105,6 +105,8 @@ const PLAIN: Backup = Backup {
     max_rate: None,
     from: BackupFrom::Primary,
     incremental: false,
+    kind: BackupKind::Full,
+    bundle: false,
 };
 
 const JSON: &str = r#"{
@@ -219,6 +221,8 @@ fn everything_that_is_written_is_taken() {
         max_rate: Some(32 << 10),
         from: BackupFrom::Standby,
         incremental: true,
+        kind: BackupKind::Full,
+        bundle: false,
     };
     let sql = |run: &str, database: Option<&str>| {
         Step::Sql(Sql { run: run.to_owned(), database: database.map(str::to_owned), behind: false })

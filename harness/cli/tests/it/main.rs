@@ -27,6 +27,7 @@ mod prove;
 mod prove_oracles;
 mod proven;
 mod report;
+mod repository;
 mod restore;
 mod rollback;
 mod server;

@@ -25,7 +25,7 @@ impl Files {
 
     fn read(&mut self, directory: &Path, below: &str, known: &Self) -> Result<(), Unreadable> {
         let nothing = Snapshot::new();
-        let snapshot = archive::snapshot(directory, known.0.get(below).unwrap_or(&nothing))?;
+        let snapshot = archive::snapshot_of_directory(directory, known.0.get(below).unwrap_or(&nothing))?;
         for name in snapshot.keys() {
             let path = directory.join(name);
             // Not through links: what a plain backup links to lies beside it, and is read there.

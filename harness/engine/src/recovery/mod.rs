@@ -8,6 +8,7 @@ pub mod first_write;
 pub mod last_good;
 pub mod left_over;
 pub mod native;
+pub mod pgbackrest;
 pub mod phases;
 pub mod reached;
 pub mod remap;

@@ -1,6 +1,6 @@
 //! Unpacks a backup with the programs that an operator would use: tars into the data directory, plain files by `cp`, an
-//! incremental backup and those that it builds upon by `pg_combinebackup`; or by pgdrill itself (`native`). Each tablespace
-//! goes into a directory of the restored server's own, and the data directory is made to name that one.
+//! incremental backup and those that it builds upon by `pg_combinebackup`, what pgBackRest took by pgBackRest; or by
+//! pgdrill itself (`native`). Each tablespace goes into a directory of the restored server's own, and the data directory is made to name that one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,13 +13,13 @@ use pgdrill_model::evidence::VerifiedEvidence;
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Member;
 use pgdrill_model::scenario::{BackupFormat, RecoverBy, WalMethod};
-use pgdrill_model::world::{Command, Place};
+use pgdrill_model::world::{Command, Exit, Place};
 use tokio::time::sleep;
 
 use crate::drill::{Drill, disk_full, on_a_thread};
 use crate::given::{self, Made, Taken};
 use crate::recovery::phases::Clocked;
-use crate::recovery::{native, remap};
+use crate::recovery::{native, pgbackrest, remap};
 use crate::server::Server;
 use crate::workspace::Workspace;
 use crate::{tablespaces, tool};
@@ -91,6 +91,16 @@ pub async fn unpack(
             };
             clocked.unpacked(drill.clock.elapsed());
             match restored {
+                Ok(restored) => unpacked = restored,
+                Err(findings) => return Ok(Err(findings)),
+            }
+            None
+        }
+        (RecoverBy::PgBackRest, [.., newest]) => {
+            let outcome =
+                pgbackrest::restore(drill, place, newest, restored.data, restored.tablespaces).await?;
+            clocked.unpacked(drill.clock.elapsed());
+            match outcome {
                 Ok(restored) => unpacked = restored,
                 Err(findings) => return Ok(Err(findings)),
             }
@@ -233,23 +243,9 @@ async fn run(
     into: &Into<'_>,
     total: Option<u64>,
 ) -> Result<Option<Finding>, Unable> {
-    let recorder = drill.recorder;
     let name = command.program.name();
-    let watched = [drill.workspace.path(into.data), drill.workspace.path(into.tablespaces)];
-    let watch = async {
-        loop {
-            sleep(ASK_AGAIN).await;
-            let directories = watched.clone();
-            let size = move || directories.iter().map(|directory| inspect::size(directory)).sum();
-            let done = on_a_thread(size).await.unwrap_or(0);
-            let what = if name == "pg_combinebackup" { "combine" } else { "unpack" };
-            recorder.progress(what, done, total.map(|total| total.max(done)), Unit::Bytes);
-        }
-    };
-    let exit = tokio::select! {
-        exit = place.run(command) => exit?,
-        () = watch => return Err(Unable::bug("the watch of an unpacking ended")),
-    };
+    let directories = [drill.workspace.path(into.data), drill.workspace.path(into.tablespaces)];
+    let exit = watched(drill, place, command, directories, total).await?;
     if exit.success() {
         return Ok(None);
     }
@@ -267,6 +263,30 @@ async fn run(
         there(place, program).await?;
     }
     Ok(Some(failed(&words)))
+}
+
+/// Runs a program that fills directories, telling how far it is.
+pub(super) async fn watched(
+    drill: &Drill<'_>,
+    place: &dyn Place,
+    command: &Command,
+    directories: [PathBuf; 2],
+    total: Option<u64>,
+) -> Result<Exit, Unable> {
+    let what = if command.program.name() == "pg_combinebackup" { "combine" } else { "unpack" };
+    let watch = async {
+        loop {
+            sleep(ASK_AGAIN).await;
+            let directories = directories.clone();
+            let size = move || directories.iter().map(|directory| inspect::size(directory)).sum();
+            let done = on_a_thread(size).await.unwrap_or(0);
+            drill.recorder.progress(what, done, total.map(|total| total.max(done)), Unit::Bytes);
+        }
+    };
+    tokio::select! {
+        exit = place.run(command) => exit,
+        () = watch => Err(Unable::bug("the watch of an unpacking ended")),
+    }
 }
 
 /// Whether a program can be run in a place.

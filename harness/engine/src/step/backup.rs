@@ -9,9 +9,7 @@ use pgdrill_model::event::Unit;
 use pgdrill_model::evidence::{BackupEvidence, Evidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Server as Name;
-use pgdrill_model::scenario::{
-    ArchiveBy, Backup, BackupFormat, BackupFrom, BackupTool, Method, SwitchWal, WalMethod,
-};
+use pgdrill_model::scenario::{Backup, BackupFormat, BackupFrom, BackupTool, Method, SwitchWal, WalMethod};
 use pgdrill_model::units::Lsn;
 use pgdrill_model::world::Exit;
 use tokio::time::sleep;
@@ -19,6 +17,7 @@ use tokio::time::sleep;
 use super::{create_standby, switch_wal};
 use crate::drill::{Drill, disk_full, on_a_thread};
 use crate::fault;
+use crate::repository::{self, Taken};
 use crate::session::Session;
 use crate::tablespaces;
 use crate::tool::pg_basebackup::{self, Way};
@@ -38,7 +37,9 @@ pub(super) async fn run(
     upon: Option<&str>,
     on: Name,
 ) -> Result<Vec<Finding>, Unable> {
-    let BackupTool::PgBasebackup = how.tool;
+    if how.tool == BackupTool::PgBackRest {
+        return into_repository(drill, name, how, upon, on).await;
+    }
     let from = match how.from {
         BackupFrom::Primary => on,
         BackupFrom::Standby => Name::Standby,
@@ -82,7 +83,7 @@ pub(super) async fn run(
     drop(watcher);
     // pg_basebackup waits for the server's archiver. A standby has none that it could wait for, nor has a server whose
     // WAL is received (`do_pg_backup_stop`, `src/backend/access/transam/xlog.c`).
-    let waited = from != Name::Standby && drill.made.archive.by == ArchiveBy::Command;
+    let waited = from != Name::Standby && drill.made.archive.is_by_the_server();
     if how.wal == WalMethod::None && !waited {
         switch_wal::run(drill, SwitchWal { within: ARCHIVED_WITHIN }, on).await?;
     }
@@ -99,6 +100,23 @@ pub(super) async fn run(
     drill.backups.insert(name.to_owned(), evidence.clone());
     recorder.measured(Evidence::Backup(evidence));
     Ok(damaged)
+}
+
+/// Takes one by pgBackRest.
+async fn into_repository(
+    drill: &mut Drill<'_>,
+    name: &str,
+    how: Backup,
+    upon: Option<&str>,
+    on: Name,
+) -> Result<Vec<Finding>, Unable> {
+    let Taken { evidence, layout, findings } = repository::take(drill, name, how, upon, on).await?;
+    // pgBackRest waits for its own archive at the most, and what the backup needs is to be in the drill's.
+    switch_wal::run(drill, SwitchWal { within: ARCHIVED_WITHIN }, on).await?;
+    drill.layouts.insert(name.to_owned(), layout);
+    drill.backups.insert(name.to_owned(), evidence.clone());
+    drill.recorder.measured(Evidence::Backup(evidence));
+    Ok(findings)
 }
 
 /// The damaged pages of the source, which `pg_basebackup` reports: it ends with an error, but leaves the backup there.

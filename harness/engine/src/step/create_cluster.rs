@@ -8,7 +8,7 @@ use pgdrill_model::code::Code;
 use pgdrill_model::event::Happening;
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::{NewCluster, Server as Name};
-use pgdrill_model::scenario::Cluster;
+use pgdrill_model::scenario::{ArchiveBy, Cluster};
 use pgdrill_model::units::Major;
 use pgdrill_model::world::{Command, Exit};
 
@@ -17,7 +17,7 @@ use crate::drill::{Drill, Made, Template, disk_full};
 use crate::fault;
 use crate::server::Server;
 use crate::session::{Door, SUPERUSER};
-use crate::{receiver, settings, tablespaces, template};
+use crate::{receiver, repository, settings, tablespaces, template};
 
 /// A fresh cluster is up within seconds; this is for a machine that is drowning.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -89,10 +89,14 @@ pub(super) async fn run(drill: &mut Drill<'_>, wanted: &NewCluster) -> Result<Ve
 /// `SERVER_START_FAILED`, `TIME_LIMIT`, `SQL_FAILED`, and what the receiver cannot do.
 pub(super) async fn serve(drill: &mut Drill<'_>) -> Result<(), Unable> {
     let (workspace, clock) = (drill.workspace, drill.clock);
+    let archives = !matches!(drill.made.template, Template::Wanted(_));
+    if archives && drill.made.archive.by == ArchiveBy::PgBackRest {
+        // Before the first segment is given to it.
+        repository::create_stanza(drill, Name::Primary).await?;
+    }
     let Made { tablespaces, archive, wal_segment_megabytes, shared_settings, template } = &drill.made;
-    let archives = !matches!(template, Template::Wanted(_));
     let fresh = matches!(template, Template::None | Template::Wanted(_));
-    let archiving = if archives { archiving::archiving(workspace, archive) } else { None };
+    let archiving = if archives { archiving::archiving(workspace, archive, Name::Primary)? } else { None };
     let socket = workspace.socket(Name::Primary);
     let configuration =
         settings::primary(&socket, archiving.as_ref(), *wal_segment_megabytes, shared_settings);

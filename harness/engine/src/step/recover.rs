@@ -7,12 +7,14 @@ use std::{fs, io};
 
 use pgdrill_backup::archive::{self, Snapshot};
 use pgdrill_backup::tablespaces::has_in_place;
+use pgdrill_backup::wal::timelines::Place;
 use pgdrill_model::code::Code;
 use pgdrill_model::event::Happening;
 use pgdrill_model::evidence::{Evidence, RecoveryEvidence};
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::Recovery;
-use pgdrill_model::scenario::{Action, ArchiveBy, RecoverBy};
+use pgdrill_model::scenario::{Action, RecoverBy};
+use pgdrill_model::units::Lsn;
 
 use super::last_proven;
 use crate::archiving;
@@ -26,6 +28,7 @@ use crate::recovery::phases::Clocked;
 use crate::recovery::reached;
 use crate::recovery::unpack::{SCRATCH, unpack};
 use crate::recovery::{control, first_write, left_over, remap, replay, tablespace_wal};
+use crate::repository;
 use crate::server::Server;
 use crate::settings::{self, Restoring};
 use crate::tablespaces;
@@ -113,7 +116,7 @@ pub(super) async fn recover(
     };
     evidence.backups = aim.chain.iter().map(|member| member.name.clone()).collect();
     let sources: Vec<PathBuf> = aim.chain.iter().map(|member| drill.backup(member)).collect();
-    if drill.given.is_none() {
+    if drill.given.is_none() && by != RecoverBy::PgBackRest {
         for source in &sources {
             remap::refuse_backup(workspace, source).await?;
         }
@@ -128,12 +131,13 @@ pub(super) async fn recover(
     // taken down before anything can change it, and the WAL is looked through before anything can replay it.
     let archive = drill.workspace.path(archiving::directory(&drill.made.archive));
     let server = drill.servers.get(&name).ok_or_else(|| Unable::bug("the restored server has no place"))?;
+    let begins = repository::start(drill, &newest.name);
     let newest = sources.last().ok_or_else(|| Unable::bug("a recovery of no backup"))?;
     let segment_size = drill.made.wal_segment_megabytes << 20;
     let (unpacked, snapshot, refusal) = tokio::join!(
         unpack(drill, server, &aim.chain, by, clocked),
         on_a_thread(move || archive::snapshot(&archive, &Snapshot::new())),
-        refuse_wal(&wal, segment_size, newest),
+        refuse_wal(&wal, segment_size, begins, newest),
     );
     findings.extend(drill.primary_is_gone().await?);
     let looked = refusal?;
@@ -205,7 +209,7 @@ pub(super) async fn recover(
 
 /// Whether the restored server archives by itself, as the primary did.
 fn archives(drill: &Drill<'_>, recovery: &Recovery) -> bool {
-    recovery.serves && drill.made.archive.by == ArchiveBy::Command
+    recovery.serves && drill.made.archive.is_by_the_server()
 }
 
 /// Opens the restored server's place.
@@ -255,8 +259,17 @@ async fn open(drill: &mut Drill<'_>, recovery: &Recovery, aim: &Aim) -> Result<(
 }
 
 /// Refuses WAL that makes a tablespace; tells whether it could be looked through at all.
-async fn refuse_wal(wal: &Path, segment_size: u32, source: &Path) -> Result<bool, Unable> {
-    let Some(start) = tablespace_wal::start_of_backup(source).await? else { return Ok(false) };
+async fn refuse_wal(
+    wal: &Path,
+    segment_size: u32,
+    begins: Option<(u32, Lsn)>,
+    source: &Path,
+) -> Result<bool, Unable> {
+    let start = match begins {
+        Some((timeline, Lsn(position))) => Some(Place { timeline, position }),
+        None => tablespace_wal::start_of_backup(source).await?,
+    };
+    let Some(start) = start else { return Ok(false) };
     tablespace_wal::refuse(vec![wal.to_owned()], segment_size, start).await?;
     Ok(true)
 }
@@ -289,7 +302,8 @@ pub(super) fn configure(
     workspace.write(format!("{}/recovery.signal", name.name()), "", 0o600)?;
     let archive = fault::restore::archive(drill, &aim.chain)?;
     let restore_command = archiving::restore_command(workspace, &archive, name)?;
-    let archiving = if recovery.serves { archiving::archiving(workspace, &drill.made.archive) } else { None };
+    let archiving =
+        if recovery.serves { archiving::archiving(workspace, &drill.made.archive, name)? } else { None };
     let asked = Restoring {
         socket: &workspace.socket(name),
         restore_command: &restore_command,

@@ -4,4 +4,5 @@ pub mod copy;
 pub mod pg_basebackup;
 pub mod pg_combinebackup;
 pub mod pg_receivewal;
+pub mod pgbackrest;
 pub mod tar;

@@ -26,15 +26,19 @@ pub(super) fn reason(run: &Run) -> String {
 fn why_proven(run: &Run) -> String {
     let held = run.proven_for();
     let mut parts = Vec::new();
-    let every_check = if run.is_of_given() {
-        Check::all_of_given(run.baseline.is_some())
-    } else {
-        Check::all_of(!run.work.is_empty())
+    let works = !run.work.is_empty();
+    let (every_check, of_which) = match run.baseline {
+        None if run.is_of_given() => {
+            (Check::all_of_given(false), " that can be made without a baseline")
+        }
+        Some(_) if run.is_of_given() => (Check::all_of_given(true), ""),
+        _ if run.is_of_repository() => {
+            (Check::all_of_repository(works), " that can be made of a repository")
+        }
+        _ => (Check::all_of(works), ""),
     };
     if every_check.iter().all(|check| held.contains(check)) {
-        let without = run.is_of_given() && run.baseline.is_none();
-        let of_given = if without { " that can be made without a baseline" } else { "" };
-        parts.push(format!("every check{of_given} held"));
+        parts.push(format!("every check{of_which} held"));
     } else if !held.is_empty() {
         let names: Vec<&str> = held.into_iter().map(Check::name).collect();
         parts.push(format!("proven for: {}", names.join(", ")));
@@ -85,7 +89,7 @@ pub(super) fn not_tested(run: &Run) -> Vec<String> {
     let mut not: Vec<String> = Check::all_of(!run.work.is_empty())
         .into_iter()
         // What was verified on its way to disk need not be read again.
-        .filter(|check| !(run.is_of_given() && matches!(check, Check::Verify | Check::Manifest)))
+        .filter(|check| !((run.is_of_given() || run.is_of_repository()) && check.reads_the_backup()))
         .filter(|check| {
             !run.checks.iter().any(|record| record.check == *check && record.status != CheckStatus::NotRun)
         })
@@ -105,6 +109,10 @@ pub(super) fn not_tested(run: &Run) -> Vec<String> {
                     .to_owned(),
             ),
         }
+    }
+    if run.is_of_repository() {
+        let what = "files of the repository that no recovery needed";
+        not.push(format!("{what}: pgBackRest verifies those that it restores, and pgdrill reads none"));
     }
     match run.header.rto_us {
         None => not.push("a recovery time objective: the scenario sets none".to_owned()),

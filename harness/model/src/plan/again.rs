@@ -3,7 +3,7 @@
 
 use super::{Act, Mutants, Plan, Planned, Recovery, Repeat};
 use crate::check::Check;
-use crate::fault::FAULTS;
+use crate::fault::{FAULTS, Fault};
 use crate::scenario::{RecoverFrom, Scenario, Step, applies};
 use crate::verdict::Verdict;
 
@@ -17,12 +17,20 @@ pub fn add_mutants(plan: &mut Plan, scenario: &Scenario) -> Result<(), &'static 
         return Err("its backup was there already: only what a drill stored itself is damaged");
     }
     let (mut recovery, checks) = last_recovery(plan, scenario)?;
+    let at =
+        scenario.steps.iter().rposition(|step| matches!(step.what, Step::Recover(_))).unwrap_or_default();
     if recovery.from == RecoverFrom::LastProven {
         // Of a mutant one wants to know what comes of it: it is no use to try it before.
         recovery = Recovery { from: RecoverFrom::LastGood, tried_by: Vec::new(), ..recovery };
     }
-    let at =
-        scenario.steps.iter().rposition(|step| matches!(step.what, Step::Recover(_))).unwrap_or_default();
+    let faults: Vec<Fault> = FAULTS
+        .iter()
+        .map(|entry| entry.fault)
+        .filter(|fault| fault.makes_mutants() && applies(scenario, at, *fault))
+        .collect();
+    if faults.is_empty() {
+        return Err("what it stored is a repository of pgBackRest, in which pgdrill damages nothing");
+    }
     // What survives is tried on every other check, which need to know what was there.
     let works = scenario.steps.iter().any(|step| matches!(step.what, Step::Work(_)));
     for step in &mut plan.steps {
@@ -30,16 +38,7 @@ pub fn add_mutants(plan: &mut Plan, scenario: &Scenario) -> Result<(), &'static 
             *checks = Check::all_of(works);
         }
     }
-    let mutants = Mutants {
-        recovery,
-        checks,
-        faults: FAULTS
-            .iter()
-            .map(|entry| entry.fault)
-            .filter(|fault| fault.makes_mutants() && applies(scenario, at, *fault))
-            .collect(),
-        survivors: scenario.survivors.clone(),
-    };
+    let mutants = Mutants { recovery, checks, faults, survivors: scenario.survivors.clone() };
     plan.steps.push(Planned { line: None, act: Act::Mutants(mutants) });
     Ok(())
 }

@@ -7,8 +7,8 @@ use crate::code::Code;
 use crate::fault::{Fault, Site};
 use crate::finding::Unable;
 use crate::scenario::{
-    Backup, BackupFrom, Disaster, Given, Origins, Placed, Point, Recover, RecoverFrom, RunbookStep, Scenario,
-    Step,
+    Backup, BackupFrom, BackupKind, BackupTool, Disaster, Given, Origins, Placed, Point, Recover,
+    RecoverFrom, RunbookStep, Scenario, Step,
 };
 use crate::units::Major;
 
@@ -86,7 +86,6 @@ struct Walk<'s> {
 impl<'s> Walk<'s> {
     fn new(scenario: &'s Scenario) -> Self {
         let steps = || scenario.steps.iter().map(|step| &step.what);
-        let works = steps().any(|step| matches!(step, Step::Work(_)));
         let mut checks: Vec<Check> = steps()
             .filter_map(
                 |step| if let Step::Check(checks) = step { Some(checks.iter().copied()) } else { None },
@@ -97,10 +96,7 @@ impl<'s> Walk<'s> {
         checks.dedup();
         // A recovery that nobody looks at proves nothing: where the scenario names no check, every check is made.
         let given = scenario.given().is_some();
-        let every_check = match scenario.given() {
-            Some(given) => Check::all_of_given(given.baseline.is_some()),
-            None => Check::all_of(works),
-        };
+        let every_check = scenario.every_check();
         if checks.is_empty() || !last_recovery_is_checked(scenario) {
             checks.clone_from(&every_check);
         }
@@ -108,7 +104,7 @@ impl<'s> Walk<'s> {
             cluster: scenario.cluster.clone(),
             tablespaces: scenario.tablespaces.clone(),
             archive: scenario.archive.clone(),
-            summarize_wal: steps().any(|step| matches!(step, Step::Backup(how) if how.incremental)),
+            summarize_wal: steps().any(|step| matches!(step, Step::Backup(how) if how.incremental && how.tool == BackupTool::PgBasebackup)),
             small_archive: steps().any(|step| *step == Step::Fault(Fault::ArchiveDiskFull)),
             settable_clock: steps().any(|step| *step == Step::Fault(Fault::ClockSetBack)),
             settings: scenario.settings.clone(),
@@ -251,10 +247,10 @@ impl<'s> Walk<'s> {
             self.steps.push(Planned { line: None, act: Act::CreateStandby });
         }
         let name = format!("backup-{}", self.backups.len() + 1);
-        let mut chain = match self.backups.last() {
-            Some(before) if how.incremental => before.clone(),
-            _ => Vec::new(),
-        };
+        // A differential backup leaves out those between it and the full one.
+        let whole = how.kind == BackupKind::Diff;
+        let before = self.backups.iter().rev().find(|chain| !whole || chain.len() == 1);
+        let mut chain = before.filter(|_| how.incremental).cloned().unwrap_or_default();
         let upon = chain.last().map(|member| member.name.clone());
         chain.push(Member { name: name.clone(), how });
         self.backups.push(chain);

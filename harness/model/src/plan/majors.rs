@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::finding::Unable;
-use crate::scenario::{Backup, Method, Placed, Scenario, Side, Step};
+use crate::scenario::{Backup, BackupTool, Method, Placed, Scenario, Side, Step};
 use crate::units::Major;
 
 /// LZ4, Zstandard and compression by the server (`pg_basebackup`), the provider ICU for whole databases (`initdb`).
@@ -50,6 +50,10 @@ pub(super) fn check(scenario: &Scenario, postgres: Major) -> Result<(), Unable> 
 }
 
 fn of_backup(line: usize, backup: &Backup) -> Vec<Wish> {
+    // What pgBackRest does, it does for every major.
+    if backup.tool == BackupTool::PgBackRest {
+        return Vec::new();
+    }
     let compress = backup.compress;
     let wish = |what: &str, from, instead| Wish { line, what: what.to_owned(), from, instead };
     let mut wishes = Vec::new();

@@ -6,8 +6,8 @@ use super::{Act, Member, NewCluster, Recovery, Server};
 use crate::as_written::Stands;
 use crate::fault::Site;
 use crate::scenario::{
-    Action, Backup, BackupFrom, CheckpointMode, Cluster, CopyBy, Disaster, Given, ManifestChecksums, Method,
-    Point, RecoverBy, RecoverFrom, Side, Tablespace, WalMethod,
+    Action, Backup, BackupFrom, BackupTool, CheckpointMode, Cluster, CopyBy, Disaster, Given,
+    ManifestChecksums, Method, Point, RecoverBy, RecoverFrom, Side, Tablespace, WalMethod,
 };
 use crate::units::{show_bytes, show_count, show_duration};
 
@@ -292,7 +292,9 @@ fn of_tablespace(tablespace: &Tablespace) -> String {
 }
 
 fn backup(f: &mut fmt::Formatter<'_>, name: &str, how: &Backup, upon: Option<&str>) -> fmt::Result {
-    let mut parts = vec![how.format.name().to_owned()];
+    let of_pgbackrest = how.tool == BackupTool::PgBackRest;
+    let first = if of_pgbackrest { how.kind.name() } else { how.format.name() };
+    let mut parts = vec![first.to_owned()];
     let compress = how.compress;
     if compress.method != Method::None {
         let mut words = compress.method.name().to_owned();
@@ -303,6 +305,14 @@ fn backup(f: &mut fmt::Formatter<'_>, name: &str, how: &Backup, upon: Option<&st
             words.push_str(&format!(" at {}", compress.detail().replace(',', ", ")));
         }
         parts.push(words);
+    }
+    if of_pgbackrest {
+        parts.extend(how.bundle.then(|| "small files together".to_owned()));
+        write!(f, "pgBackRest ({})", parts.join(", "))?;
+        if let Some(upon) = upon {
+            write!(f, ", only what changed since {upon},")?;
+        }
+        return write!(f, " into backup/pgbackrest as {name}");
     }
     parts.push(match how.manifest {
         ManifestChecksums::None => "manifest without checksums".to_owned(),
@@ -343,6 +353,7 @@ fn unpack(f: &mut fmt::Formatter<'_>, chain: &[Member], by: Option<RecoverBy>) -
         RecoverBy::Copy => write!(f, "unpack backup/{} by cp", names.join(", ")),
         RecoverBy::Combine => write!(f, "pg_combinebackup of {}", names.join(", ")),
         RecoverBy::Native => write!(f, "restore backup/{} by pgdrill, verified on the way", names.join(", ")),
+        RecoverBy::PgBackRest => write!(f, "restore {} by pgBackRest", names.join(", ")),
     }
 }
 

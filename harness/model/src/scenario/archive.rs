@@ -41,11 +41,26 @@ pub enum ArchiveBy {
     Command,
     /// `pg_receivewal`, which streams WAL as it is written, with a replication slot.
     Receivewal,
+    /// `archive_command` with `pgbackrest archive-push`, and `pgbackrest archive-get` gives it back.
+    #[serde(rename = "pgbackrest")]
+    PgBackRest,
 }
 
 impl Default for Archive {
     fn default() -> Self {
         Self { by: ArchiveBy::Command, timeout: None, synchronous: false, command: None, restore: None }
+    }
+}
+
+impl Archive {
+    /// Whether servers archive their WAL themselves.
+    pub fn is_by_the_server(&self) -> bool {
+        self.by != ArchiveBy::Receivewal
+    }
+
+    /// Whether the archive holds each file of WAL as it was written, under its own name.
+    pub fn is_plain(&self) -> bool {
+        self.command.is_none() && self.by != ArchiveBy::PgBackRest
     }
 }
 
@@ -57,6 +72,7 @@ impl fmt::Display for Archive {
             }
             ArchiveBy::Command => f.write_str("archive_command")?,
             ArchiveBy::Receivewal => f.write_str("pg_receivewal")?,
+            ArchiveBy::PgBackRest => f.write_str("pgbackrest archive-push")?,
         }
         if let Some(timeout) = self.timeout {
             write!(f, " with archive_timeout {}", show_duration(timeout))?;
@@ -74,8 +90,8 @@ impl fmt::Display for Archive {
 pub(super) struct ArchiveArguments {
     /// By which means. Default: command.
     pub(super) by: Slot<ArchiveBy>,
-    /// After how long a segment that is not full is archived, too (archive_timeout), as in 5s; for `by: command`.
-    /// Default: never.
+    /// After how long a segment that is not full is archived, too (archive_timeout), as in 5s; not for
+    /// `by: receivewal`. Default: never.
     pub(super) timeout: Slot<Span>,
     /// Whether every commit waits until the receiver has it; for `by: receivewal`. Default: off.
     pub(super) synchronous: Slot<Switch>,
@@ -146,7 +162,7 @@ pub(super) fn meaning(arguments: ArchiveArguments, notes: &mut Vec<Note>) -> Arc
                 .hint("leave it out"),
         );
     }
-    if let (ArchiveBy::Command, Some(place)) = (by, waits) {
+    if let (ArchiveBy::Command | ArchiveBy::PgBackRest, Some(place)) = (by, waits) {
         notes.push(
             Note::new(place, "no commit can wait for archive_command")
                 .hint("write `by: receivewal`, or leave `synchronous` out"),
@@ -157,6 +173,15 @@ pub(super) fn meaning(arguments: ArchiveArguments, notes: &mut Vec<Note>) -> Arc
             notes.push(
                 Note::new(place, format!("`{name}` is for `by: command`: pg_receivewal runs no command"))
                     .hint("leave it out"),
+            );
+        }
+        if let (ArchiveBy::PgBackRest, Some(place)) = (by, place) {
+            notes.push(
+                Note::new(
+                    place,
+                    format!("`{name}` is for `by: command`: pgBackRest has commands of its own"),
+                )
+                .hint("leave it out, or leave `by` out"),
             );
         }
     }

@@ -12,7 +12,7 @@ use super::mistake::{Note, Span, nearest, quote};
 use super::slot::{At, Slot, TextOr, text_or};
 use super::value::{FromText, read_from_text};
 use super::wrong::Words;
-use super::{Backup, BackupFormat, Disaster, Method, Scenario, Step};
+use super::{ArchiveBy, Backup, BackupFormat, Disaster, Method, Scenario, Step};
 use crate::as_written::{AsWritten, Need, ROWS, Stands};
 
 /// A step of the runbook to be carried out.
@@ -211,6 +211,13 @@ impl Around<'_> {
                 (
                     "takes WAL out of the archive with cp, and this archive is what the scenario's own archive_command makes of it",
                     "leave `archive: { command: ... }` out",
+                ),
+            ),
+            (
+                self.scenario.archive.by == ArchiveBy::PgBackRest,
+                (
+                    "takes WAL out of the archive with cp, and this archive is pgBackRest's",
+                    "leave `archive: { by: pgbackrest }` out",
                 ),
             ),
             (

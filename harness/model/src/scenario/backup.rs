@@ -7,6 +7,7 @@ use super::compress::{Compress, Method, Side};
 use super::file::BackupArguments;
 use super::given::FromArguments;
 use super::mistake::{Note, Span};
+use super::pgbackrest::{self, BackupKind};
 use super::value::{FromText, read_from_text, whole_number};
 use super::wrong::Words;
 
@@ -31,8 +32,12 @@ pub struct Backup {
     pub max_rate: Option<u32>,
     /// From which server it is taken.
     pub from: BackupFrom,
-    /// Whether it holds only what changed since the backup before it.
+    /// Whether it holds only what changed since a backup before it.
     pub incremental: bool,
+    /// Since which of them, where pgBackRest takes it: it calls that its type.
+    pub kind: BackupKind,
+    /// Whether pgBackRest puts small files together.
+    pub bundle: bool,
 }
 
 /// A program that takes base backups.
@@ -41,6 +46,9 @@ pub struct Backup {
 pub enum BackupTool {
     /// PostgreSQL's own.
     PgBasebackup,
+    /// pgBackRest, into a repository of the drill's own.
+    #[serde(rename = "pgbackrest")]
+    PgBackRest,
 }
 
 /// The form of a base backup.
@@ -115,7 +123,19 @@ impl Backup {
         max_rate: None,
         from: BackupFrom::Primary,
         incremental: false,
+        kind: BackupKind::Full,
+        bundle: false,
     };
+}
+
+impl BackupTool {
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PgBasebackup => "pg_basebackup",
+            Self::PgBackRest => "pgBackRest",
+        }
+    }
 }
 
 impl BackupFormat {
@@ -199,9 +219,22 @@ read_from_text!(Switch, MaxRate);
 pub(super) fn meaning(
     arguments: BackupArguments,
     span: Span,
-    before: Option<&Backup>,
+    before: &[Backup],
     notes: &mut Vec<Note>,
 ) -> Backup {
+    let tool = arguments.tool.0.as_ref().map_or(BackupTool::PgBasebackup, |at| at.what);
+    if let Some(other) = before.iter().find(|other| other.tool != tool) {
+        let place = arguments.tool.span().unwrap_or(span);
+        notes.push(
+            Note::new(place, format!("a backup by {} below one by {}", tool.name(), other.tool.name())).hint(
+                "the checks of the one do not apply to the other: make two scenarios of it, and compare their reports",
+            ),
+        );
+    }
+    if tool == BackupTool::PgBackRest {
+        return pgbackrest::meaning(arguments, span, before, notes);
+    }
+    pgbackrest::not_of_pg_basebackup(&arguments, notes);
     let format = arguments.format.what().unwrap_or(BackupFormat::Tar);
     let place = arguments.compress.span();
     let fitting = match format {
@@ -219,7 +252,7 @@ pub(super) fn meaning(
     }
     let incremental_at = arguments.incremental.span();
     let incremental = arguments.incremental.what().is_some_and(|switch| switch.0);
-    if incremental && before.is_none() {
+    if incremental && before.is_empty() {
         notes.push(
             Note::new(incremental_at.unwrap_or(span), "an incremental backup without a backup before it")
                 .hint(
@@ -241,5 +274,7 @@ pub(super) fn meaning(
             _ => BackupFrom::Primary,
         },
         incremental,
+        kind: BackupKind::Full,
+        bundle: false,
     }
 }

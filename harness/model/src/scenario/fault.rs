@@ -6,7 +6,7 @@ use super::file::{MutantsArguments, Step as Written};
 use super::mistake::{Note, Span};
 use super::slot::{At, Slot};
 use super::value::FaultName;
-use super::{ArchiveBy, BackupFormat, MarkBy, Method, Point, Scenario, Step, WalMethod};
+use super::{ArchiveBy, BackupFormat, BackupTool, MarkBy, Method, Point, Scenario, Step, WalMethod};
 use crate::fault::{Fault, Need, Site};
 
 /// Where the faults stand, in order.
@@ -116,8 +116,29 @@ impl Around<'_> {
     /// What the scenario lacks for a fault.
     fn missing(&self, fault: Fault) -> Option<(String, String)> {
         let needs = fault.entry().needs;
+        let of_a_base_backup = |need: &Need| {
+            matches!(need, Need::Full | Need::Tar | Need::Plain | Need::Compressed | Need::OwnWal)
+        };
+        let stored = matches!(fault.site(), Site::Backup | Site::Taking);
+        if (stored || needs.iter().any(of_a_base_backup)) && self.by_pgbackrest() {
+            return Some((
+                format!(
+                    "`{}` does not apply: it is of a base backup, and pgBackRest takes this one",
+                    fault.name()
+                ),
+                "leave it out, or write `tool: pg_basebackup`".to_owned(),
+            ));
+        }
         let (lacks, hint) = needs.iter().find_map(|need| self.lacks(*need))?;
         Some((format!("`{}` does not apply: {lacks}", fault.name()), hint.to_owned()))
+    }
+
+    /// Whether pgBackRest takes the backups of the drill.
+    fn by_pgbackrest(&self) -> bool {
+        self.scenario
+            .steps
+            .iter()
+            .any(|step| matches!(&step.what, Step::Backup(how) if how.tool == BackupTool::PgBackRest))
     }
 
     fn lacks(&self, need: Need) -> Option<(&'static str, &'static str)> {
@@ -176,6 +197,11 @@ impl Around<'_> {
                 "no writers have ended above it",
                 "write `- work: { for: 1s }` above it",
             ),
+            Need::PlainArchive if archive.by == ArchiveBy::PgBackRest => (
+                false,
+                "the archive is a repository of pgBackRest",
+                "leave `archive: { by: pgbackrest }` out",
+            ),
             Need::PlainArchive => (
                 archive.command.is_none(),
                 "the archive is what the scenario's own archive_command makes of it",
@@ -191,6 +217,9 @@ impl Around<'_> {
                 "there is no pg_receivewal",
                 "write `archive: { by: receivewal }`",
             ),
+            Need::OwnFetch if archive.by == ArchiveBy::PgBackRest => {
+                (false, "pgBackRest gives the WAL back", "leave `archive: { by: pgbackrest }` out")
+            }
             Need::OwnFetch => (
                 archive.restore.is_none(),
                 "the scenario has a restore_command of its own",

@@ -31,8 +31,8 @@ use super::watch::{AlertArguments, WatchArguments};
 use super::work::WorkArguments;
 use super::wrong::Words;
 use super::{
-    Action, BackupFormat, BackupTool, CheckpointMode, Compress, ManifestChecksums, RecoverBy, RecoverFrom,
-    WalMethod,
+    Action, BackupFormat, BackupKind, BackupTool, CheckpointMode, Compress, ManifestChecksums, RecoverBy,
+    RecoverFrom, WalMethod,
 };
 use crate::finding::Stage;
 use crate::verdict::Verdict;
@@ -206,6 +206,12 @@ pub(super) struct BackupArguments {
     pub(super) tool: Slot<BackupTool>,
     /// In which form. Default: tar.
     pub(super) format: Slot<BackupFormat>,
+    /// What it holds, for pgbackrest: full, diff (what changed since the last full one), or incr (since the last one).
+    /// Default: full.
+    #[serde(rename = "type")]
+    pub(super) kind: Slot<BackupKind>,
+    /// Whether small files are put together, for pgbackrest from 2.39 on. Default: off.
+    pub(super) bundle: Slot<Switch>,
     /// Compressed how, in pg_basebackup's notation: none, gzip, zstd:3, server-lz4, client-gzip:9. lz4, zstd and the
     /// server's side are for PostgreSQL 15 and later. Default: gzip for tar, none for plain.
     pub(super) compress: Slot<Compress>,
@@ -287,7 +293,8 @@ pub(super) struct CrashArguments {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RecoverArguments {
-    /// How the backup is unpacked. Default: tar for a tar backup, copy for a plain one, combine for an incremental one.
+    /// How the backup is unpacked. Default: tar for a tar backup, copy for a plain one, combine for an incremental one,
+    /// pgbackrest for one by pgBackRest.
     pub(super) by: Slot<RecoverBy>,
     /// From which backup: newest; last-good, which verifies them from the newest on and takes the first that is good; or
     /// last-proven, which recovers and checks each as well before it takes one.

@@ -196,6 +196,8 @@ pub(super) fn meaning(arguments: &mut BackupArguments, notes: &mut Vec<Note>) ->
         ("verify-checksums", arguments.verify_checksums.span()),
         ("max-rate", arguments.max_rate.span()),
         ("incremental", arguments.incremental.span()),
+        ("type", arguments.kind.span()),
+        ("bundle", arguments.bundle.span()),
     ];
     for (name, at) in taken {
         notes.extend(at.map(|at| {

@@ -18,6 +18,7 @@ mod meaning;
 mod mistake;
 mod objectives;
 mod origins;
+mod pgbackrest;
 mod point;
 mod precautions;
 mod safety;
@@ -65,6 +66,7 @@ pub use given::Given;
 pub use mistake::{Mistake, Mistakes};
 pub use objectives::{Objectives, Rpo};
 pub(crate) use origins::Origins;
+pub use pgbackrest::BackupKind;
 pub use safety::{CopyBy, Rollback};
 pub use schema::schema;
 pub use size::as_written;
@@ -139,6 +141,19 @@ impl Scenario {
     /// The backup that is there already, where it has one.
     pub fn given(&self) -> Option<&Given> {
         given::of(&self.steps)
+    }
+
+    /// Every check that can be made of it.
+    pub(crate) fn every_check(&self) -> Vec<Check> {
+        let works = self.steps.iter().any(|step| matches!(step.what, Step::Work(_)));
+        let by_pgbackrest = |step: &Placed<Step>| matches!(&step.what, Step::Backup(how) if how.tool == BackupTool::PgBackRest);
+        if let Some(given) = self.given() {
+            Check::all_of_given(given.baseline.is_some())
+        } else if self.steps.iter().any(by_pgbackrest) {
+            Check::all_of_repository(works)
+        } else {
+            Check::all_of(works)
+        }
     }
 }
 
@@ -291,12 +306,16 @@ pub enum RecoverBy {
     Combine,
     /// pgdrill itself, as `pgdrill restore` does: verified by the time it is on disk.
     Native,
+    /// pgBackRest, of what it took itself.
+    #[serde(rename = "pgbackrest")]
+    PgBackRest,
 }
 
 impl RecoverBy {
     /// How a backup is unpacked, by what it is.
     pub fn fitting(backup: &Backup) -> Self {
         match (backup.incremental, backup.format) {
+            _ if backup.tool == BackupTool::PgBackRest => Self::PgBackRest,
             (true, _) => Self::Combine,
             (false, BackupFormat::Tar) => Self::Tar,
             (false, BackupFormat::Plain) => Self::Copy,
@@ -305,7 +324,8 @@ impl RecoverBy {
 
     /// Whether a backup can be unpacked so.
     pub fn fits(self, backup: &Backup) -> bool {
-        self == Self::fitting(backup) || (self == Self::Native && !backup.incremental)
+        let fitting = Self::fitting(backup);
+        self == fitting || (self == Self::Native && !backup.incremental && fitting != Self::PgBackRest)
     }
 
     /// Its name in the scenario language and in records.
@@ -315,6 +335,7 @@ impl RecoverBy {
             Self::Copy => "copy",
             Self::Combine => "combine",
             Self::Native => "native",
+            Self::PgBackRest => "pgbackrest",
         }
     }
 }

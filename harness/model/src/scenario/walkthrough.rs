@@ -135,7 +135,7 @@ impl<'l> Walkthrough<'l> {
                 if let Some(given) = given::meaning(&mut arguments, notes) {
                     return self.given(given, span);
                 }
-                let backup = backup::meaning(arguments, span, self.backups.last(), notes);
+                let backup = backup::meaning(arguments, span, &self.backups, notes);
                 if self.lost.is_none() {
                     self.backups.push(backup);
                     self.origins.backup();
@@ -267,6 +267,16 @@ impl<'l> Walkthrough<'l> {
                 Note::new(*span, "the check 'ledger' has nothing to look at: nothing is written down")
                     .hint("let writers place orders, as in `- work: { for: 5s }`, or leave the check out"),
             );
+        }
+        if self.by_pgbackrest() {
+            for (check, span) in chosen.iter().filter(|(check, _)| check.reads_the_backup()) {
+                let message =
+                    format!("the check '{check}' reads a base backup, and pgBackRest took this one");
+                notes.push(
+                    Note::new(*span, message)
+                        .hint("leave it out: pgBackRest verifies each file that it restores by its SHA-1"),
+                );
+            }
         }
         let mut twice: Vec<(Check, Span, Span)> = Vec::new();
         for (check, span) in &chosen {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::super::file::RecoverArguments;
 use super::super::mistake::{Note, Span, nearest, quote};
 use super::super::slot::At;
-use super::super::{Action, BackupFormat, Point, Recover, RecoverBy, Step, Target, Timeline, target};
+use super::super::{
+    Action, BackupFormat, BackupTool, Point, Recover, RecoverBy, Step, Target, Timeline, target,
+};
 use super::{MOST_RECOVERIES, Walkthrough};
 
 const RECOVER_WITHIN: Duration = Duration::from_secs(600);
@@ -27,7 +29,14 @@ impl Walkthrough<'_> {
             ));
         }
         let timeline = arguments.timeline.what().map_or(Timeline::Latest, |timeline| timeline.0);
+        let at_from = arguments.from.span();
         let from = arguments.from.what().unwrap_or_default();
+        if let (Some(at), true) = (at_from, from.steps_back() && self.by_pgbackrest()) {
+            notes.push(
+                Note::new(at, "to step back, backups are verified first, and those by pgBackRest cannot be")
+                    .hint("leave `from` out, or write `from: newest`"),
+            );
+        }
         if let (Some(At { span, what: by }), Some(given)) = (&arguments.by.0, self.given)
             && *by != RecoverBy::Native
         {
@@ -77,11 +86,17 @@ impl Walkthrough<'_> {
         })
     }
 
+    /// Whether pgBackRest took a backup above; then it took all of them.
+    pub(super) fn by_pgbackrest(&self) -> bool {
+        self.backups.iter().any(|backup| backup.tool == BackupTool::PgBackRest)
+    }
+
     /// Tells of a way to unpack that does not fit a backup from which the recovery may begin.
     fn fits(&self, by: RecoverBy, place: Span, to: &Target, range: Range<usize>, notes: &mut Vec<Note>) {
         let candidates = self.backups.get(range).unwrap_or_default();
         let Some(other) = candidates.iter().find(|candidate| !by.fits(candidate)) else { return };
         let is = match (other.incremental, other.format) {
+            _ if other.tool == BackupTool::PgBackRest => "by pgBackRest, which alone restores it",
             (true, _) => "incremental; it is combined with those before it",
             (false, BackupFormat::Tar) => "in tar format; it is unpacked by tar",
             (false, BackupFormat::Plain) => "plain; it is copied",
