@@ -128,8 +128,9 @@ steps:
 
 #[test]
 fn a_damaged_repository_is_disproven_in_the_words_of_pgbackrest() {
-    let (code, message) =
-        found_after("truncate -s 40 $(find backup/drill/*F -path \"*/base/*\" -size +2k | head -n 1)");
+    let (code, message) = found_after(
+        "truncate -s 40 $(find backup/drill/*F -path \"*/base/*\" -type f -size +2k | head -n 1)",
+    );
     assert_eq!(code, "UNPACK_FAILED", "{message}");
     assert!(message.starts_with("pgbackrest restore ended with exit code "), "{message}");
 }
@@ -158,6 +159,8 @@ steps:
     let done = desk.drill_in(Cell::LOCAL, text);
     done.ends_with(1);
     let found = findings(&desk.record());
-    assert_eq!((found[0].0.as_str(), found[0].1.as_str()), ("PAGE_CHECKSUM_FAILED", "backup"), "{found:?}");
-    assert!(found[0].2.contains("the primary has a damaged page: "), "{found:?}");
+    let told = found.iter().any(|(code, _, message)| {
+        code == "PAGE_CHECKSUM_FAILED" && message.starts_with("the primary has a damaged page: ")
+    });
+    assert!(told, "{found:?}");
 }

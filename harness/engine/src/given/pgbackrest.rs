@@ -32,11 +32,14 @@ pub async fn restore(
 ) -> Result<Result<Unpacked, Vec<Finding>>, Unable> {
     let workspace = drill.workspace;
     let (into, tablespaces) = (workspace.path(data), workspace.path(own));
-    let args = pgbackrest::restore_arguments(layout, &workspace.path("log"), &into, &tablespaces);
+    let locks = workspace.path("log");
+    let args = pgbackrest::restore_arguments(layout, &locks, &into, &tablespaces);
     let program = Program {
         name: pgbackrest::NAME,
         args: args.ok_or_else(|| Unable::bug("pgBackRest is told to restore what it did not make"))?,
         environment: &["PGBACKREST_"],
+        // That of the machine may be production's: a restore empties it.
+        sets: &[(pgbackrest::SPOOL, &locks)],
         directory: workspace.root(),
         limit: LIMIT,
     };

@@ -16,6 +16,8 @@ pub struct Program<'a> {
     pub args: Vec<String>,
     /// What the names of variables begin with that it is given of the environment: its own, which may hold passwords.
     pub environment: &'a [&'static str],
+    /// Variables that it is given beside these, whatever the environment says of them.
+    pub sets: &'a [(&'a str, &'a Path)],
     /// Where it is run.
     pub directory: &'a Path,
     /// How long it may take.
@@ -61,6 +63,7 @@ impl Program<'_> {
             .args(&self.args)
             .env_clear()
             .envs(environment)
+            .envs(self.sets.iter().copied())
             .env("LC_ALL", "C")
             .current_dir(self.directory)
             .stdin(Stdio::null())

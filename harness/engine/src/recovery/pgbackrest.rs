@@ -38,7 +38,7 @@ pub async fn restore(
     let arguments =
         arguments.ok_or_else(|| Unable::bug("pgBackRest is told to restore what it did not make"))?;
     let total = drill.backups.get(&member.name).map(|taken| taken.content_bytes).filter(|bytes| *bytes > 0);
-    let command = pgbackrest::restore(arguments);
+    let command = pgbackrest::restore(arguments, &workspace.path("log"));
     let exit = watched(drill, place, &command, [into, tablespaces], total).await?;
     if exit.success() {
         return Ok(Ok(Unpacked::default()));
@@ -60,7 +60,7 @@ pub fn failed(code: Option<i32>, how: &str, words: &str) -> Result<Finding, Unab
     if disk_full(words) {
         return Err(Unable::new(Code::DiskFull, message));
     }
-    if code.is_none_or(|code| OF_THE_MOMENT.contains(&code)) {
+    if code.is_none_or(|code| OF_THE_MOMENT.contains(&code)) || words.contains("Permission denied") {
         return Err(Unable::new(Code::RestoreFailed, message));
     }
     Ok(Finding::new(Code::UnpackFailed, Stage::Recover, message))
@@ -76,6 +76,8 @@ mod tests {
         assert_eq!(finding.code, Code::UnpackFailed);
         assert_eq!(failed(Some(50), "exit code 50", "[050]: lock").unwrap_err().code, Code::RestoreFailed);
         assert_eq!(failed(None, "signal 15", "terminated").unwrap_err().code, Code::RestoreFailed);
+        let denied = "[053]: unable to list file info for path '/var/spool': [13] Permission denied";
+        assert_eq!(failed(Some(53), "exit code 53", denied).unwrap_err().code, Code::RestoreFailed);
         let full = "[042]: unable to write: No space left on device";
         assert_eq!(failed(Some(42), "exit code 42", full).unwrap_err().code, Code::DiskFull);
     }

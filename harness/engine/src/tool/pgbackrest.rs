@@ -16,6 +16,9 @@ pub const NAME: &str = "pgbackrest";
 /// What it calls the cluster whose backups it keeps.
 pub const STANZA: &str = "drill";
 
+/// The variable that names its spool.
+pub const SPOOL: &str = "PGBACKREST_SPOOL_PATH";
+
 /// The drill as a whole is bounded; a backup or a restore may take as long as it takes within that.
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
 
@@ -99,9 +102,12 @@ pub fn restore_arguments(
     Some(arguments)
 }
 
-/// The command of these arguments.
-pub fn restore(arguments: Vec<String>) -> Command {
-    Command::system(NAME, arguments).within(LIMIT)
+/// The command of these arguments. From 2.55 on a restore empties the spool of its stanza, which is the machine's where nobody names
+/// another; older versions know no such option of a restore, so it is in the environment.
+pub fn restore(arguments: Vec<String>, locks: &Path) -> Command {
+    let mut command = Command::system(NAME, arguments).within(LIMIT);
+    command.env.push((SPOOL.to_owned(), locks.display().to_string()));
+    command
 }
 
 fn jobs() -> String {
