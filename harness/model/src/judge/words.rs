@@ -28,13 +28,9 @@ fn why_proven(run: &Run) -> String {
     let mut parts = Vec::new();
     let works = !run.work.is_empty();
     let (every_check, of_which) = match run.baseline {
-        None if run.is_of_given() => {
-            (Check::all_of_given(false), " that can be made without a baseline")
-        }
+        None if run.is_of_given() => (Check::all_of_given(false), " that can be made without a baseline"),
         Some(_) if run.is_of_given() => (Check::all_of_given(true), ""),
-        _ if run.is_of_repository() => {
-            (Check::all_of_repository(works), " that can be made of a repository")
-        }
+        _ if run.is_of_repository() => (Check::all_of_repository(works), " that can be made of a repository"),
         _ => (Check::all_of(works), ""),
     };
     if every_check.iter().all(|check| held.contains(check)) {
