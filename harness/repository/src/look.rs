@@ -225,7 +225,7 @@ fn set(tree: &Tree) -> Result<Found, NotABackup> {
             .remarks
             .push(format!("only the first {MOST_BELOW} of its {} entries were looked at", entries.len()));
     }
-    let mut refused = Vec::new();
+    let (mut refused, mut halves) = (Vec::new(), Vec::new());
     for entry in entries.iter().take(MOST_BELOW) {
         let looked = match entry.kind {
             EntryKind::Other => continue,
@@ -258,7 +258,15 @@ fn set(tree: &Tree) -> Result<Found, NotABackup> {
             // What is not a part of a backup at all is of no concern.
             None | Some(Err(NotABackup::Nothing { .. })) => {}
             Some(Err(why)) => {
-                found.remarks.push(format!("{} is left out: {why}", shown(&entry.name)));
+                // Part of a backup is one that is not good: whoever means all of them means it, too.
+                if matches!(why, NotABackup::HalfCopied { .. } | NotABackup::Damaged { .. }) {
+                    let path = tree.root().join(&entry.name);
+                    let mut half = Backup::new(entry.name.as_str(), path, Held::Base(base::Base::default()));
+                    half.unfit(why.to_string());
+                    halves.push(half);
+                } else {
+                    found.remarks.push(format!("{} is left out: {why}", shown(&entry.name)));
+                }
                 refused.push(why);
             }
         }
@@ -272,6 +280,7 @@ fn set(tree: &Tree) -> Result<Found, NotABackup> {
             }
         });
     }
+    found.backups.extend(halves);
     belongs(&mut found);
     built_on(&mut found);
     found.sort();

@@ -31,7 +31,7 @@ use pgdrill_repository::Layout;
 pub use command::fetch;
 pub use staging::stage;
 pub use untouched::Seen;
-pub use view::view;
+pub use view::{TOGETHER, view, with_tablespaces};
 
 /// Where the WAL that a backup brings in a tar is unpacked, within the workspace.
 pub const OWN_WAL: &str = "own-wal";

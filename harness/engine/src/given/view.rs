@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 use pgdrill_backup::parts::Packed;
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
-use pgdrill_repository::{Passphrase, WalLayout, WalPlace, barman};
+use pgdrill_repository::{Chained, Passphrase, WalLayout, WalPlace, barman};
 
 use crate::drill::{Drill, on_a_thread};
 use crate::workspace::trouble;
 
 /// The directory, within the workspace.
 const VIEW: &str = "wal-view";
+
+/// The directory in which a data directory and its tablespaces are put together, within the workspace.
+pub const TOGETHER: &str = "backup-view";
 
 /// Digits of a SHA-1.
 const SHA1: usize = 40;
@@ -61,6 +64,47 @@ pub async fn view(
         })?;
     }
     Ok(vec![drill.workspace.path(VIEW)])
+}
+
+/// A data directory whose links lead to the tablespaces of the backup. Barman copies them by rsync to places that no link leads to, and
+/// where links of a backup that was moved lead, another's files may lie: then it is a directory of links that lead to all of it.
+///
+/// # Errors
+///
+/// `BACKUP_UNREADABLE`, `WORKSPACE_UNUSABLE`.
+pub fn with_tablespaces(drill: &Drill<'_>, one: &Chained) -> Result<PathBuf, Unable> {
+    const LINKS: &str = "pg_tblspc";
+    // Files that are not there at all are missing, which the verification finds.
+    let there: Vec<(String, &Path)> = one
+        .tablespaces
+        .iter()
+        .filter_map(|placed| {
+            Some((placed.oid.to_string(), placed.files.as_deref().filter(|own| own.is_dir())?))
+        })
+        .collect();
+    let leads_to = |(oid, own): &(String, &Path)| {
+        let link = fs::canonicalize(one.data.join(LINKS).join(oid));
+        link.is_ok_and(|link| fs::canonicalize(own).is_ok_and(|own| own == link))
+    };
+    if there.iter().all(leads_to) {
+        return Ok(one.data.clone());
+    }
+    let root = drill.workspace.path(TOGETHER);
+    let unreadable =
+        |error: io::Error| Unable::new(Code::BackupUnreadable, format!("{}: {error}", one.data.display()));
+    drill.workspace.make_dir(Path::new(TOGETHER))?;
+    drill.workspace.make_dir(&Path::new(TOGETHER).join(LINKS))?;
+    let link = |from: &Path, to: PathBuf| symlink(from, &to).map_err(|error| trouble(&to, &error));
+    for entry in fs::read_dir(&one.data).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        if name != LINKS {
+            link(&one.data.join(&name), root.join(&name))?;
+        }
+    }
+    for (oid, own) in there {
+        link(own, root.join(LINKS).join(oid))?;
+    }
+    Ok(root)
 }
 
 /// Whether recovery that begins with a segment could ask for a file. A later timeline can begin anew with a lower number only in the

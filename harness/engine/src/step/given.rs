@@ -2,7 +2,6 @@
 //! recovery is counted is the moment at which somebody goes and fetches it.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use pgdrill_backup::standing::{self, NoBackup, Standing};
@@ -17,13 +16,13 @@ use pgdrill_model::scenario::{Archive, Backup, BackupFormat, BackupFrom, Given, 
 use pgdrill_model::units::{Lsn, Major, show_bytes};
 use pgdrill_model::witness::Entry;
 use pgdrill_repository::{
-    Backup as Picked, Chained, Found, Held, Layout, NotABackup, Options, Passphrase, Pick, WalPlace,
-    look_with, pgbackrest,
+    Backup as Picked, Found, Held, Layout, NotABackup, Options, Passphrase, Pick, WalPlace, look_with,
+    pgbackrest,
 };
 
 use crate::archiving;
 use crate::drill::{Drill, Lost, on_a_thread};
-use crate::given::{Made, Seen, Taken, view, wal as of_wal};
+use crate::given::{Made, Seen, TOGETHER, Taken, view, wal as of_wal, with_tablespaces};
 
 /// With what an encrypted repository of pgBackRest can be read.
 const PASSPHRASE: &str = "PGBACKREST_REPO1_CIPHER_PASS";
@@ -95,7 +94,10 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
     };
     let notes = of_wal::unfinished(drill, &mut taken, &archives)?;
     let took_us = drill.clock.elapsed().saturating_sub(began).as_micros() as u64;
-    let evidence = evidence(&taken, &picked, standing.as_ref(), took_us);
+    let mut evidence = evidence(&taken, &picked, standing.as_ref(), took_us);
+    if taken.path == drill.workspace.path(TOGETHER) {
+        evidence.path = Some(picked.path.clone());
+    }
     let end = taken.origin.map_or(Place { timeline: 1, position: 0 }, |origin| origin.end);
     drill.timeline = taken.origin.map_or(1, |origin| origin.begin.timeline);
     drill.backups.insert(name.to_owned(), evidence.clone());
@@ -211,10 +213,7 @@ async fn of_files(
 ) -> Result<Result<(Taken, Standing), Box<Finding>>, Unable> {
     let path = match layout {
         Layout::Plain { chain, .. } => match chain.as_slice() {
-            [one] => {
-                expect_links(one)?;
-                one.data.clone()
-            }
+            [one] => with_tablespaces(drill, one)?,
             _ => return Err(incremental(picked)),
         },
         Layout::Tars { chain, .. } => match chain.as_slice() {
@@ -249,27 +248,6 @@ async fn of_files(
     drill.made.wal_segment_megabytes = of_wal::segment_size(standing.control.as_ref(), &wal)? >> 20;
     let how = how(&standing);
     Ok(Ok((Taken { path, how, origin: Some(origin), wal, saved, ..taken }, standing)))
-}
-
-/// Refuses a backup whose links lead to other files than its own: it was moved after it was made, and what lies where they lead now is
-/// another's.
-fn expect_links(one: &Chained) -> Result<(), Unable> {
-    for placed in &one.tablespaces {
-        let Some(own) = &placed.files else { continue };
-        let link = one.data.join("pg_tblspc").join(placed.oid.to_string());
-        let leads_to_own = match (fs::canonicalize(&link), fs::canonicalize(own)) {
-            (Ok(to), Ok(own)) => to == own,
-            _ => false,
-        };
-        if !leads_to_own {
-            let message =
-                format!("{} does not lead to {}, where its tablespace lies", link.display(), own.display());
-            let hint =
-                "the backup was moved after it was made: make the link anew, or prove it where it was made";
-            return Err(Unable::new(Code::NotABackup, message).hint(hint));
-        }
-    }
-    Ok(())
 }
 
 fn incremental(picked: &Picked) -> Unable {
