@@ -1,0 +1,216 @@
+//! `pgdrill prove` on what is odd about backups: where they lie, how they were copied, who is still writing, and what somebody put
+//! into them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use pgdrill_testkit::docker;
+
+use crate::desk::{Desk, findings};
+use crate::prove::{Production, codes, files};
+use crate::server::{bin, postgres};
+
+fn sh(script: &str) {
+    let done = Command::new("sh").args(["-euc", script]).output().unwrap();
+    assert!(done.status.success(), "{script}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn of_several_backups_the_newest_is_meant_or_each_has_a_drill() {
+    let Some(bin) = bin() else { return };
+    let desk = Desk::new();
+    let production = Production::begin(&bin, &desk);
+    postgres(Path::new("/bin"), "mkdir", &[&format!("{}/nightly", production.server.socket)], "");
+    production.backup("nightly/2026-11-27", &["-Ft", "-z"]);
+    // Times in labels are whole seconds.
+    production.server.sql("select pg_sleep(1.1);");
+    production.backup("nightly/2026-11-28", &["-Fp"]);
+    let archive = production.end();
+    let nightly = format!("{}/nightly", production.server.socket);
+    production.prove(&[&nightly, "--wal", &archive]).ends_with(0);
+    assert_eq!(desk.record()["backups"][0]["label"], "2026-11-28");
+    let done = production.prove(&[&nightly, "--wal", &archive, "--pick", "all"]);
+    done.ends_with(0);
+    assert_eq!(desk.files("json").len(), 2);
+    assert_eq!(done.stdout.lines().last(), Some("2 drills: 2 proven"), "{}", done.stdout);
+    // Beside one that is good, one that is not is told by the worst code.
+    fs::remove_file(format!("{nightly}/2026-11-28/global/pg_control")).unwrap();
+    let done = production.prove(&[&nightly, "--wal", &archive, "--pick", "all"]);
+    done.ends_with(1);
+    assert_eq!(done.stdout.lines().last(), Some("2 drills: 1 proven, 1 disproven"), "{}", done.stdout);
+    production.prove(&[&nightly, "--wal", &archive]).ends_with(0);
+    assert_eq!(desk.record()["backups"][0]["label"], "2026-11-27");
+}
+
+/// Members of a tar that would be written elsewhere.
+#[test]
+fn a_tar_with_hostile_names_writes_nothing_outside() {
+    let Some(bin) = bin() else { return };
+    let desk = Desk::new();
+    let production = Production::begin(&bin, &desk);
+    let backup = production.backup("backup", &["-Ft", "--no-manifest"]);
+    production.end();
+    let room = desk.path("room");
+    let trap = desk.path("trap");
+    fs::create_dir(&room).unwrap();
+    fs::create_dir(&trap).unwrap();
+    let shown = trap.display();
+    for (name, add) in [
+        ("above", "echo x >x; tar -P --transform='s,^x$,../../../../trapped,' -rf base.tar x".to_owned()),
+        ("absolute", format!("echo x >x; tar -P --transform='s,^x$,{shown}/trapped,' -rf base.tar x")),
+        (
+            "link",
+            format!(
+                "ln -s {shown} way; tar -rf base.tar way; rm way; mkdir way; echo x >way/trapped; tar -rf base.tar way/trapped"
+            ),
+        ),
+        (
+            "link in base",
+            format!(
+                "mkdir -p base; ln -s {shown} base/777; tar -rf base.tar base/777; rm base/777; mkdir base/777; echo x >base/777/trapped; tar -rf base.tar base/777/trapped"
+            ),
+        ),
+    ] {
+        let copy = room.join(name);
+        sh(&format!("cp -r {backup} '{0}'; cd '{0}'; {add}", copy.display()));
+        let done = production.prove(&[copy.to_str().unwrap()]);
+        assert!(matches!(done.code, 1 | 2), "{name}: {}\n{}", done.code, done.stdout);
+        let found: Vec<PathBuf> = [desk.path(""), room.clone(), trap.clone()]
+            .iter()
+            .flat_map(|directory| fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()))
+            .filter(|path| path.ends_with("trapped"))
+            .collect();
+        assert_eq!(found, Vec::<PathBuf>::new(), "{name}");
+    }
+}
+
+#[test]
+fn a_backup_of_a_major_that_is_not_there_says_what_to_install() {
+    let Some(bin) = bin() else { return };
+    let desk = Desk::new();
+    let production = Production::begin(&bin, &desk);
+    let backup = production.backup("backup", &["-Fp"]);
+    production.end();
+    fs::write(format!("{backup}/PG_VERSION"), "12\n").unwrap();
+    production.finds(&[&backup], 2, "MAJOR_OUT_OF_RANGE", "is of PostgreSQL 12");
+    fs::write(format!("{backup}/PG_VERSION"), "19\n").unwrap();
+    let done = production.prove(&[&backup]);
+    done.ends_with(2);
+    assert!(codes(&desk).contains(&"POSTGRES_MISSING".to_owned()), "{:?}", codes(&desk));
+    assert!(done.stdout.contains("Install the server package of that major"), "{}", done.stdout);
+}
+
+#[test]
+fn what_would_not_find_room_is_not_begun() {
+    let Some(bin) = bin() else { return };
+    if !rustix::process::getuid().is_root() {
+        eprintln!("SKIPPED: only root can mount a small disk; a full one is not looked at");
+        return;
+    }
+    let desk = Desk::new();
+    let production = Production::begin(&bin, &desk);
+    let backup = production.backup("backup", &["-Fp"]);
+    production.end();
+    let small = desk.path("small");
+    fs::create_dir(&small).unwrap();
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m,mode=755", "none"]).arg(&small).status();
+    if !mounted.unwrap().success() {
+        eprintln!("SKIPPED: this root may not mount; a full disk is not looked at");
+        return;
+    }
+    let workspace = small.join("w");
+    let done = production.prove(&[&backup, "--workspace", workspace.to_str().unwrap()]);
+    let found = findings(&desk.record());
+    let left = files(&small);
+    assert!(Command::new("umount").arg(&small).status().unwrap().success());
+    done.ends_with(2);
+    assert!(
+        found.iter().any(|(code, _, words)| code == "DISK_FULL" && words.contains("are free")),
+        "{found:?}"
+    );
+    assert_eq!(left, Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_segment_that_is_still_being_copied_is_not_there_yet_and_an_old_one_is_damaged() {
+    let Some(bin) = bin() else { return };
+    let desk = Desk::new();
+    let production = Production::begin(&bin, &desk);
+    let backup = production.backup("backup", &["-Ft"]);
+    let archive = production.end();
+    let newest =
+        files(Path::new(&archive)).into_iter().rfind(|path| path.file_name().unwrap().len() == 24).unwrap();
+    let name = newest.file_name().unwrap().to_str().unwrap().to_owned();
+    let file = fs::File::options().write(true).open(&newest).unwrap();
+    file.set_len(300_000).unwrap();
+    let done = production.prove(&[&backup, "--wal", &archive]);
+    done.ends_with(0);
+    let found = findings(&desk.record());
+    assert!(
+        found.iter().any(|(code, _, words)| code == "WAL_UNFINISHED" && words.contains(&name)),
+        "{found:?}"
+    );
+    assert!(done.stdout.contains("WAL_UNFINISHED"), "{}", done.stdout);
+
+    file.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+    production.finds(&[&backup, "--wal", &archive], 1, "WAL_DAMAGED", &name);
+}
+
+#[test]
+fn a_data_directory_without_configuration_and_a_cold_copy_are_proven() {
+    let Some(bin) = bin() else { return };
+    let desk = Desk::new();
+    let production = Production::begin(&bin, &desk);
+    // As on Debian: the configuration lies elsewhere.
+    let backup = production.backup("backup", &["-Fp", "--no-manifest"]);
+    for name in ["postgresql.conf", "pg_hba.conf", "pg_ident.conf"] {
+        fs::remove_file(format!("{backup}/{name}")).unwrap();
+    }
+    // A copy of files of a server that runs, which nobody told.
+    let warm = format!("{}/warm", production.server.socket);
+    postgres(Path::new("/bin"), "cp", &["-r", &production.server.data, &warm], "");
+    fs::remove_file(format!("{warm}/postmaster.pid")).unwrap();
+    let archive = production.end();
+    production.prove(&[&backup, "--wal", &archive]).ends_with(0);
+    production.finds(&[&warm, "--wal", &archive], 1, "BACKUP_UNFIT", "no backup_label");
+
+    let cold = format!("{}/cold", production.server.socket);
+    postgres(Path::new("/bin"), "cp", &["-r", &production.server.data, &cold], "");
+    production.prove(&[&cold]).ends_with(0);
+    assert_eq!(desk.record()["recoveries"][0]["state"], "promoted");
+    production.prove(&[&cold, "--wal", &archive]).ends_with(0);
+}
+
+/// A backup of each major, made by a drill in a container of it.
+#[test]
+fn base_backups_of_every_major_are_proven_in_containers() {
+    const MAJORS: [u16; 4] = [13, 15, 17, 18];
+    if !docker::required_or_skip(&MAJORS) {
+        return;
+    }
+    for major in MAJORS {
+        let maker = Desk::new();
+        let scenario = maker.scenario(
+            "title: t\ndata: { orders: 10 }\nsteps:\n  - backup: { format: tar }\n  - sql: CREATE TABLE late AS SELECT 1 AS n\n  \
+             - switch-wal\n  - disaster: lose-primary\n  - recover\n",
+        );
+        let number = major.to_string();
+        let in_docker = ["--runtime", "docker", "--postgres", &number];
+        let all = [&["run", scenario.to_str().unwrap(), "--keep", "always"], in_docker.as_slice()].concat();
+        maker.pgdrill(&all).ends_with(0);
+        let made = maker.workspace().unwrap();
+        let (backup, archive) = (made.join("backup/backup-1"), made.join("archive"));
+        let desk = Desk::new();
+        let prove =
+            ["prove", backup.to_str().unwrap(), "--wal", archive.to_str().unwrap(), "--runtime", "docker"];
+        desk.pgdrill(&prove).ends_with(0);
+        desk.assert_clean();
+        let record = desk.record();
+        assert_eq!(record["postgres"], major);
+        assert_eq!(record["recoveries"][0]["archive_end"]["missing"], true);
+        maker.pgdrill(&["clean"]);
+    }
+}
