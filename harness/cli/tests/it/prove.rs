@@ -249,7 +249,7 @@ fn what_is_no_backup_is_named_and_leaves_a_record() {
     for (path, words) in [
         (empty.to_str().unwrap(), "it is no backup: no PG_VERSION"),
         ("/no/such/directory", "there is no such file or directory"),
-        (production.server.data.as_str(), "data directory of a server"),
+        (production.server.data.as_str(), "it is a server's own data directory"),
     ] {
         production.finds(&[path], 2, "NOT_A_BACKUP", words);
         let done = production.prove(&[path]);
