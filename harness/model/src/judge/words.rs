@@ -98,7 +98,7 @@ pub(super) fn not_tested(run: &Run) -> Vec<String> {
             // It has a manifest of its own, by which it verifies what it restores.
             "pgBackRest" => {}
             "pg_dump" => {
-                not.push("whether its rows are those that were dumped: a dump has no checksums".to_owned())
+                not.push("whether its rows are those that were dumped: a dump has no checksums".to_owned());
             }
             _ => not.push(
                 "which files belong to the backup, and whether they are what they were: it has no manifest"
