@@ -39,7 +39,7 @@ pub async fn restore(
         args: args.ok_or_else(|| Unable::bug("pgBackRest is told to restore what it did not make"))?,
         environment: &["PGBACKREST_"],
         // That of the machine may be production's: a restore empties it.
-        sets: &[(pgbackrest::SPOOL, &locks)],
+        sets: &[(pgbackrest::SPOOL, locks.as_path())],
         directory: workspace.root(),
         limit: LIMIT,
     };
