@@ -126,7 +126,7 @@ pub(super) struct ExpectArguments {
 #[schemars(transform = super::choice::one_property)]
 pub(super) enum Step {
     /// Takes a base backup, or names one that is there already.
-    Backup(BackupArguments),
+    Backup(Box<BackupArguments>),
     /// Runs SQL on the server that is there: the primary, and after the recovery the recovered one.
     Sql(SqlArguments),
     /// Lets writers place orders, each transaction of which is written down outside the database once it is

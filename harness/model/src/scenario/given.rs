@@ -73,7 +73,7 @@ pub(super) struct GivenArguments {
 #[derive(Debug)]
 pub(super) enum FromArguments {
     Server(BackupFrom),
-    Given(GivenArguments),
+    Given(Box<GivenArguments>),
 }
 
 impl<'de> Deserialize<'de> for FromArguments {
@@ -100,7 +100,7 @@ impl TextOr<'_> for FromArguments {
     }
 
     fn arguments(arguments: GivenArguments) -> Self {
-        Self::Given(arguments)
+        Self::Given(Box::new(arguments))
     }
 }
 

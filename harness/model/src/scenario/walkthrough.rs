@@ -135,7 +135,7 @@ impl<'l> Walkthrough<'l> {
                 if let Some(given) = given::meaning(&mut arguments, notes) {
                     return self.given(given, span);
                 }
-                let backup = backup::meaning(arguments, span, &self.backups, notes);
+                let backup = backup::meaning(*arguments, span, &self.backups, notes);
                 if self.lost.is_none() {
                     self.backups.push(backup);
                     self.origins.backup();
