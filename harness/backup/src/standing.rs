@@ -185,8 +185,7 @@ fn of_tars(
     manifest: Option<(Manifest, String)>,
 ) -> Result<Standing, NoBackup> {
     let own_wal = tars.iter().find(|part| part.stem == "pg_wal").cloned();
-    let by_wal =
-        own_wal.as_ref().and_then(|part| first_page(part)).and_then(|header| page::major(header.magic));
+    let by_wal = own_wal.as_ref().and_then(first_page).and_then(|header| page::major(header.magic));
     let wanted = if by_wal.is_some() { 1 } else { 2 };
     let (mut label, mut major, mut found) = (None, None, 0);
     let stream = unpack::of_part(base).map_err(|error| Unreadable::new(&base.path, error.to_string()))?;

@@ -88,5 +88,9 @@ pub fn complaint(output: &Output) -> String {
     let lines = || said.iter().flat_map(|text| text.lines()).map(str::trim).filter(|line| !line.is_empty());
     let wrong = |line: &&str| line.contains("ERROR") || line.contains("error:");
     let found: Vec<&str> = lines().filter(wrong).take(3).collect();
-    if found.is_empty() { lines().last().unwrap_or("without a word").to_owned() } else { found.join("; ") }
+    if found.is_empty() {
+        lines().next_back().unwrap_or("without a word").to_owned()
+    } else {
+        found.join("; ")
+    }
 }

@@ -1,6 +1,7 @@
 //! Puts the WAL that recovery needs into the drill's own archive: a server in a container sees nothing else, packed files are
 //! unpacked, and no program but ours reads where it lies.
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::chown;
@@ -27,12 +28,12 @@ const AHEAD: u64 = 2;
 pub async fn stage(drill: &Drill<'_>, aim: &Aim) -> Result<u64, Unable> {
     let Some(taken) = &drill.given else { return Ok(0) };
     let size = drill.made.wal_segment_megabytes << 20;
-    let store = taken.store(size).map_err(|error| unreadable(error.to_string()))?;
+    let store = taken.store(size).map_err(|error| unreadable(&error))?;
     let origin = taken.origin.ok_or_else(|| Unable::bug("WAL for a dump"))?;
     let first = origin.begin.position / u64::from(size);
     let last = if aim.to_the_end { u64::MAX } else { aim.stop.replayed_to / u64::from(size) + AHEAD };
     let followed = |timeline: u32| aim.lineage.contains(timeline);
-    let segments = store.segments().map_err(|error| unreadable(error.to_string()))?;
+    let segments = store.segments().map_err(|error| unreadable(&error))?;
     let wanted: Vec<(u32, u64)> = segments
         .into_iter()
         .filter(|(timeline, number)| followed(*timeline) && (first..=last).contains(number))
@@ -59,9 +60,9 @@ fn put(
     archive: &Path,
     owner: Option<(u32, u32)>,
 ) -> Result<u64, Unable> {
-    let histories = store.histories().map_err(|error| unreadable(error.to_string()))?;
+    let histories = store.histories().map_err(|error| unreadable(&error))?;
     for (timeline, path) in histories {
-        let text = fs::read(&path).map_err(|error| unreadable(format!("{}: {error}", path.display())))?;
+        let text = fs::read(&path).map_err(|error| unreadable(&format!("{}: {error}", path.display())))?;
         write(&archive.join(format!("{timeline:08X}.history")), &text, owner)?;
     }
     let (mut staged, mut bytes) = (0, Vec::new());
@@ -74,12 +75,12 @@ fn put(
                 let plain = store.directories().iter().map(|directory| directory.join(&name));
                 let Some(plain) = plain.into_iter().find(|path| path.exists()) else { continue };
                 let odd =
-                    fs::read(&plain).map_err(|error| unreadable(format!("{}: {error}", plain.display())))?;
+                    fs::read(&plain).map_err(|error| unreadable(&format!("{}: {error}", plain.display())))?;
                 write(&archive.join(&name), &odd, owner)?;
             }
             // What cannot be unpacked no command gives either.
             Ok(Found::Corrupt { .. } | Found::Missing { .. } | Found::Begun { .. }) => continue,
-            Err(error) => return Err(unreadable(format!("segment {name}: {error}"))),
+            Err(error) => return Err(unreadable(&format!("segment {name}: {error}"))),
         }
         staged += 1;
     }
@@ -98,6 +99,6 @@ fn write(path: &PathBuf, bytes: &[u8], owner: Option<(u32, u32)>) -> Result<(), 
     })
 }
 
-fn unreadable(what: String) -> Unable {
+fn unreadable(what: &dyn Display) -> Unable {
     Unable::new(Code::BackupUnreadable, format!("the WAL of the backup cannot be read: {what}"))
 }

@@ -105,7 +105,7 @@ mod tests {
         let kept = copy_sql(text.as_bytes(), &mut to).unwrap();
         match expected {
             Ok(copied) => {
-                assert_eq!((kept, to.as_slice()), (Kept::Whole(BTreeSet::new()), copied.as_bytes()))
+                assert_eq!((kept, to.as_slice()), (Kept::Whole(BTreeSet::new()), copied.as_bytes()));
             }
             Err(refused) => assert_eq!(kept, refused),
         }

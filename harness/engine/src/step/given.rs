@@ -2,6 +2,7 @@
 //! recovery is counted is the moment at which somebody goes and fetches it.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use pgdrill_backup::standing::{self, NoBackup, Standing};
