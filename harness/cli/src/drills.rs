@@ -30,9 +30,9 @@ pub struct Drills<'a> {
     pub mode: u32,
     /// The scenarios' seeds give way to this one.
     pub seed: Option<u64>,
-    /// When each of them begins.
     /// Whether servers that come from backups which were there already may reach the host's network.
     pub host_network: bool,
+    /// When each of them begins.
     pub schedule: &'a Schedule,
 }
 

@@ -7,11 +7,10 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use pgdrill_fetch::{Options, Progress, Source, fetch};
+use pgdrill_fetch::{Options, Progress, Source, Trouble, fetch};
 use pgdrill_model::units::{show_bytes, show_duration};
 use sha2::{Digest, Sha256};
 
-use crate::exit::Exit;
 use crate::{interrupt, printer};
 
 /// How often a long fetch says how far it is.
@@ -40,13 +39,13 @@ pub fn is_url(path: &Path) -> bool {
     path.to_str().is_some_and(|text| text.contains("://"))
 }
 
-/// Fetches what is at each URL into a directory of its own below `base`; or says why it could not, and leaves what is there to be
+/// Fetches what is at each URL into a directory of its own below `base`; or gives why it could not, and leaves what is there to be
 /// gone on with.
 ///
 /// # Errors
 ///
 /// What cannot be written.
-pub fn all(urls: &[&Path], base: &Path, quiet: bool) -> anyhow::Result<Result<Vec<Fetched>, Exit>> {
+pub fn all(urls: &[&Path], base: &Path, quiet: bool) -> anyhow::Result<Result<Vec<Fetched>, Trouble>> {
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     tokio.block_on(async {
         let cancel = interrupt::listen().context("cannot listen for signals")?;
@@ -91,16 +90,10 @@ pub fn all(urls: &[&Path], base: &Path, quiet: bool) -> anyhow::Result<Result<Ve
                     fetched.push(Fetched { path });
                 }
                 Err(trouble) => {
-                    printer::say(&format!(
-                        "pgdrill: {}: {trouble}\n  hint: {}",
-                        trouble.kind.code(),
-                        trouble.hint
-                    ));
                     // What has come is gone on with by the same command.
-                    let _ = fs::remove_dir(&path);
+                    let _ = fs::remove_dir(&path).and_then(|()| fs::remove_dir(base));
                     fetched.into_iter().for_each(std::mem::forget);
-                    let interrupted = cancel.is_cancelled();
-                    return Ok(Err(if interrupted { Exit::Interrupted } else { Exit::Unverified }));
+                    return Ok(Err(trouble));
                 }
             }
         }

@@ -139,6 +139,21 @@ fn file(metadata: &Metadata) -> Entry {
     Entry::File(metadata.size(), metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec())
 }
 
+/// Gives a path and all that is below it to the account of a user and a group. No link is followed.
+///
+/// # Errors
+///
+/// What cannot be read or given.
+pub fn give(path: &Path, owner: (u32, u32)) -> io::Result<()> {
+    lchown(path, Some(owner.0), Some(owner.1))?;
+    if fs::symlink_metadata(path)?.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), owner)?;
+        }
+    }
+    Ok(())
+}
+
 /// Gives a copy the owner of its original, where that is another.
 fn own(path: &Path, original: &Metadata) -> io::Result<()> {
     let copy = fs::symlink_metadata(path)?;

@@ -54,6 +54,10 @@ pub enum Layout {
         passphrase: Option<&'static str>,
         /// The tablespaces, each of which must be told another place.
         tablespaces: Vec<Tablespace>,
+        /// WAL for it.
+        wal: Option<WalPlace>,
+        /// The first segment that is needed.
+        from: Option<String>,
     },
     /// Run `pg_restore` or `psql`.
     Dump {
@@ -99,7 +103,9 @@ impl Layout {
     /// What pgBackRest must be told to restore a backup into a directory with its tablespaces below another: every argument but
     /// the name of the program. None where it is for another program.
     pub fn pgbackrest_arguments(&self, data: &str, tablespaces_below: &str) -> Option<Vec<String>> {
-        let Self::PgBackRest { repository, stanza, set, passphrase, tablespaces } = self else { return None };
+        let Self::PgBackRest { repository, stanza, set, passphrase, tablespaces, .. } = self else {
+            return None;
+        };
         let mut arguments = vec![
             format!("--stanza={stanza}"),
             format!("--repo1-path={}", repository.display()),
@@ -147,6 +153,8 @@ impl Found {
                 set: backup.label.clone(),
                 passphrase: held.encrypted.then_some(pgbackrest::PASSPHRASE),
                 tablespaces: held.tablespaces.clone(),
+                wal: pgbackrest::wal_of(&self.wal, backup, held).cloned(),
+                from: held.archive_start.clone(),
             }),
             Held::WalG(_) => Ok(Layout::WalG { storage: self.path.clone(), name: backup.label.clone() }),
             Held::Dump(dump) => Ok(Layout::Dump {

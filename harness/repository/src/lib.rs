@@ -17,6 +17,7 @@ mod not_a_backup;
 pub mod pgbackrest;
 mod pick;
 mod time;
+mod wal;
 pub mod walg;
 
 pub use files::Trouble;
@@ -25,6 +26,8 @@ pub use layout::{Chained, Layout, Placed};
 pub use not_a_backup::NotABackup;
 pub use pgbackrest::Passphrase;
 pub use pick::{NoSuch, Pick};
+use wal::is_segment;
+pub use wal::{WalFile, asked_for, is_needed};
 
 /// What somebody who looks has beside the path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,24 +73,4 @@ pub fn look_with(path: &Path, options: &Options) -> Result<Found, NotABackup> {
 /// Why one of them holds no backup.
 pub fn look_together(paths: &[&Path], options: &Options) -> Result<Found, NotABackup> {
     look::together(paths, options)
-}
-
-/// Whether a name is that of a segment of WAL.
-pub(crate) fn is_segment(name: &str) -> bool {
-    name.len() == 24 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte))
-}
-
-impl WalPlace {
-    /// Takes down segments that were seen in a place.
-    pub(crate) fn note<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
-        for name in names {
-            self.segments += 1;
-            if self.first.as_deref().is_none_or(|first| name < first) {
-                self.first = Some(name.to_owned());
-            }
-            if self.last.as_deref().is_none_or(|last| name > last) {
-                self.last = Some(name.to_owned());
-            }
-        }
-    }
 }

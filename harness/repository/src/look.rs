@@ -9,7 +9,8 @@ use crate::base::{self, peek};
 use crate::files::{self, Kind as EntryKind, Tree, Trouble, shown};
 use crate::found::{Backup, Found, Held, Kind, WalLayout, WalPlace};
 use crate::not_a_backup::{LOOKED_FOR, LOOKED_FOR_IN_A_FILE, NotABackup};
-use crate::{Options, barman, dump, is_segment, pgbackrest, walg};
+use crate::wal::segment_of;
+use crate::{Options, barman, dump, pgbackrest, walg};
 
 /// Directories and files one level below that are looked at.
 const MOST_BELOW: usize = 10_000;
@@ -301,21 +302,8 @@ fn holds(entries: &[files::Entry]) -> String {
 /// A directory beside backups that holds WAL, packed or not.
 fn wal_beside(tree: &Tree) -> Option<WalPlace> {
     let entries = tree.entries("").ok()?;
-    let mut place = WalPlace {
-        path: tree.root().to_owned(),
-        server: None,
-        system_identifier: None,
-        layout: WalLayout::Plain,
-        first: None,
-        last: None,
-        segments: 0,
-    };
-    for entry in &entries {
-        let (name, rest) = entry.name.split_once('.').unwrap_or((&entry.name, ""));
-        if is_segment(name) && !rest.contains("partial") && !rest.contains("backup") {
-            place.note([name]);
-        }
-    }
+    let mut place = WalPlace::new(tree.root().to_owned(), WalLayout::Plain);
+    place.note(entries.iter().filter_map(|entry| segment_of(&entry.name)));
     (place.segments > 0).then_some(place)
 }
 

@@ -7,7 +7,8 @@ use pgdrill_model::units::{Lsn, Major};
 use crate::files::{Kind as EntryKind, Tree, shown};
 use crate::found::{Backup, Found, Held, Kind, WalLayout, WalPlace};
 use crate::not_a_backup::NotABackup;
-use crate::{is_segment, time};
+use crate::time;
+use crate::wal::segment_of;
 
 /// Where its backups are.
 const BACKUPS: &str = "basebackups_005";
@@ -133,21 +134,7 @@ fn sentinel(tree: &Tree, name: &str, file: &str) -> Result<Backup, String> {
 
 fn archive(tree: &Tree) -> Option<WalPlace> {
     let entries = tree.entries(WAL).ok()?;
-    let mut place = WalPlace {
-        path: tree.root().join(WAL),
-        server: None,
-        system_identifier: None,
-        layout: WalLayout::WalG,
-        first: None,
-        last: None,
-        segments: 0,
-    };
-    // What is packed has an ending that says how.
-    let segments = entries.iter().filter_map(|entry| {
-        let (name, rest) = entry.name.split_once('.').unwrap_or((&entry.name, ""));
-        let whole = !rest.contains("backup") && !rest.contains("partial");
-        (is_segment(name) && whole).then_some(name)
-    });
-    place.note(segments);
+    let mut place = WalPlace::new(tree.root().join(WAL), WalLayout::WalG);
+    place.note(entries.iter().filter_map(|entry| segment_of(&entry.name)));
     Some(place)
 }

@@ -5,17 +5,16 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use pgdrill_fetch::Kind;
+use pgdrill_model::finding::Unable;
 use pgdrill_model::scenario::{Point, Scenario, Timeline, parse};
 use pgdrill_model::units::{Major, show_time};
-use pgdrill_repository::{Backup, Found, Options, Passphrase, Pick, look_with};
+use pgdrill_repository::{Backup, Found, Options, Passphrase, Pick, look_with, pgbackrest};
 use serde_json::json;
 
 use crate::args::{self, Prove};
 use crate::exit::Exit;
 use crate::{clock, fetched, files, printer};
-
-/// With what an encrypted repository of pgBackRest can be read.
-const PASSPHRASE: &str = "PGBACKREST_REPO1_CIPHER_PASS";
 
 /// A backup that is meant, as far as a scenario must name it.
 struct Meant {
@@ -33,7 +32,7 @@ pub(super) fn run(mut args: Prove) -> anyhow::Result<Exit> {
     let urls: Vec<&Path> = sources.into_iter().filter(|path| fetched::is_url(path)).collect();
     let shown = absolute(&args.backup)?;
     if urls.is_empty() {
-        return prove(args, &shown);
+        return prove(args, &shown, None);
     }
     if let Some(path) = &args.save {
         bail!(
@@ -44,17 +43,19 @@ pub(super) fn run(mut args: Prove) -> anyhow::Result<Exit> {
     let base = args.running.evidence.parent().unwrap_or(Path::new(".")).join("fetched");
     let fetched = match fetched::all(&urls, &base, args.running.quiet)? {
         Ok(fetched) => fetched,
-        Err(exit) => return Ok(exit),
+        Err(trouble) if trouble.kind == Kind::Interrupted => return Ok(Exit::Interrupted),
+        // Nothing can be proven then, and the record of the drill says why.
+        Err(trouble) => return prove(args, &shown, Some(&trouble.into())),
     };
     let mut paths = fetched.iter().map(|fetched| fetched.path.clone());
     for path in [&mut args.backup].into_iter().chain(&mut args.wal).filter(|path| fetched::is_url(path)) {
         *path = paths.next().unwrap_or_default();
     }
-    prove(args, &shown)
+    prove(args, &shown, None)
 }
 
-/// Proves what lies on this host, and in records is called `shown`.
-fn prove(args: Prove, shown: &str) -> anyhow::Result<Exit> {
+/// Proves what lies on this host, and in records is called `shown`; where it does not, `unable` says why.
+fn prove(args: Prove, shown: &str, unable: Option<&Unable>) -> anyhow::Result<Exit> {
     if args.exclusive && !matches!(to(&args), Point::Time(_) | Point::Xid(_) | Point::Lsn(_)) {
         bail!("only a time, a transaction and a position can be exclusive");
     }
@@ -77,12 +78,12 @@ fn prove(args: Prove, shown: &str) -> anyhow::Result<Exit> {
             std::fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
         }
     }
-    super::run::drills(&as_run(args), &scenarios)
+    super::run::drills(&as_run(args), &scenarios, unable)
 }
 
 /// The backups that are meant.
 fn meant(args: &Prove) -> anyhow::Result<Vec<Meant>> {
-    let options = Options { key: std::env::var(PASSPHRASE).ok().map(Passphrase::new) };
+    let options = Options { key: std::env::var(pgbackrest::PASSPHRASE).ok().map(Passphrase::new) };
     let Ok(found) = look_with(&args.backup, &options) else {
         return Ok(vec![Meant { label: None, server: args.server.clone(), major: None }]);
     };

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use pgdrill_engine::execute::{Files, Keep};
+use pgdrill_model::finding::Unable;
 use pgdrill_model::run::Run;
 use pgdrill_model::scenario::Scenario;
 use pgdrill_model::world::Listener;
@@ -46,21 +47,28 @@ pub(super) fn run(args: &args::Run) -> anyhow::Result<Exit> {
         printer::out(&matrix::list(&scenarios))?;
         return Ok(Exit::Proven);
     }
-    drills(args, &scenarios)
+    drills(args, &scenarios, None)
 }
 
-/// Runs drills of scenarios, and tells what came of them.
-pub(super) fn drills(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exit> {
+/// Runs drills of scenarios, and tells what came of them. Where none can be run, `unable` says why, and each leaves a record of it.
+pub(super) fn drills(
+    args: &args::Run,
+    scenarios: &[Scenario],
+    unable: Option<&Unable>,
+) -> anyhow::Result<Exit> {
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    tokio.block_on(run_all(args, scenarios))
+    tokio.block_on(run_all(args, scenarios, unable))
 }
 
-async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exit> {
+async fn run_all(args: &args::Run, scenarios: &[Scenario], unable: Option<&Unable>) -> anyhow::Result<Exit> {
     let base = args.running.workspace.workspace.clone().unwrap_or_else(files::default_base);
     let Chosen { runtime, majors, why } =
         choose(&args.running.place, &args.postgres, &base, !args.running.plan).await;
     let runtime = runtime.as_ref();
     let mut cells = matrix::cells(scenarios, &args.postgres, &majors, runtime.name(), args.seed);
+    if let Some(unable) = unable {
+        cells.iter_mut().for_each(|cell| cell.plan = Err(unable.clone()));
+    }
     if let Some(shard) = args.shard {
         let all = cells.len();
         cells =
@@ -89,7 +97,7 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario]) -> anyhow::Result<Exi
     }
     if args.running.plan {
         printer::out(&matrix::plans(&cells))?;
-        return Ok(Exit::Proven);
+        return Ok(if unable.is_some() { Exit::Unverified } else { Exit::Proven });
     }
     for path in [&args.running.json, &args.running.junit, &args.running.markdown, &args.running.html]
         .into_iter()

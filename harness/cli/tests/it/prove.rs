@@ -264,6 +264,19 @@ fn what_is_no_backup_is_named_and_leaves_a_record() {
     production.prove(&["/b", "--wal", "/a", "--restore-command", "cp /a/%f %p"]).ends_with(64);
 }
 
+#[test]
+fn what_cannot_be_fetched_leaves_a_record_and_nothing_else() {
+    let desk = Desk::new();
+    let url = format!("file://{}/nowhere", desk.path("").display());
+    let done = Done::of(&desk.command(&["prove", &url]).output().unwrap());
+    done.ends_with(2);
+    assert!(done.stdout.starts_with("\nCOULD NOT VERIFY: there is no "), "{}", done.stdout);
+    assert_eq!(codes(&desk), ["SOURCE_REFUSED"]);
+    assert_eq!(desk.record()["scenario"], "prove/nowhere");
+    assert!(!desk.path("fetched").exists());
+    Done::of(&desk.command(&["prove", &url, "--plan"]).output().unwrap()).ends_with(2);
+}
+
 /// A port on which nobody may call.
 struct Silence(TcpListener);
 

@@ -3,10 +3,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use pgdrill_testkit::docker;
+use rstest::rstest;
 
 use crate::desk::{Desk, findings};
 use crate::prove::{Production, codes, files};
@@ -157,6 +158,53 @@ fn a_segment_that_is_still_being_copied_is_not_there_yet_and_an_old_one_is_damag
 
     file.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
     production.finds(&[&backup, "--wal", &archive], 1, "WAL_DAMAGED", &name);
+}
+
+/// What somebody does meanwhile where the backup and its archive lie, by a shell that is there.
+#[rstest]
+#[case::retention("rm archive/000000010000000000000001", None)]
+#[case::a_name_for_the_time_of_writing("rm archive/000000010000000000000099.tmp", None)]
+#[case::a_new_segment("echo new > archive/000000010000000000000098", None)]
+#[case::the_backup_is_written_to("touch backup/PG_VERSION", Some("it was written to"))]
+#[case::a_needed_segment_is_replaced(
+    "cp $needed archive/new && mv archive/new $needed",
+    Some("it was replaced")
+)]
+#[case::a_needed_segment_is_removed("rm $needed", Some("it is gone"))]
+fn an_archive_may_be_in_use_and_what_a_drill_rests_upon_must_stay_as_it_is(
+    #[case] meanwhile: &str,
+    #[case] told: Option<&str>,
+) {
+    let Some(bin) = bin() else { return };
+    let desk = Desk::new();
+    let production = Production::begin(&bin, &desk);
+    let backup = production.backup("backup", &["-Fp"]);
+    let archive = production.end();
+    fs::write(format!("{archive}/000000010000000000000099.tmp"), "half").unwrap();
+    let label = fs::read_to_string(format!("{backup}/backup_label")).unwrap();
+    let needed = &label.split("file ").nth(1).unwrap()[..24];
+    assert_ne!(needed, "000000010000000000000001", "nothing was archived before the backup");
+    let script = format!(
+        "until ls w/*/restored/PG_VERSION; do sleep 0.02; done; cd server; needed=archive/{needed}; {meanwhile}"
+    );
+    let mut somebody = Command::new("sh")
+        .args(["-euc", &script])
+        .current_dir(desk.path(""))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let done = production.prove(&[&backup, "--wal", &archive]);
+    assert!(somebody.wait().unwrap().success(), "{meanwhile}");
+    let found = findings(&desk.record());
+    done.ends_with(i32::from(told.is_some()));
+    let changed: Vec<&str> = found
+        .iter()
+        .filter(|(code, ..)| code == "ARCHIVE_CHANGED")
+        .map(|(_, _, message)| message.as_str())
+        .collect();
+    assert_eq!(changed.len(), usize::from(told.is_some()), "{changed:?}");
+    assert!(changed.iter().all(|message| told.is_some_and(|words| message.contains(words))), "{changed:?}");
 }
 
 #[test]

@@ -10,8 +10,9 @@ use crate::drill::on_a_thread;
 
 pub(super) async fn run(bench: &Bench<'_>) -> Result<Outcome, Unable> {
     if let Some(taken) = bench.given {
-        return Ok(match taken.touched() {
-            Ok((files, found)) => Outcome::of(
+        let files = taken.seen.count();
+        return Ok(match taken.seen.differences() {
+            Ok(found) => Outcome::of(
                 files,
                 format!("{} files of the backup and its archives: sizes, times, inodes", show_count(files)),
                 found,

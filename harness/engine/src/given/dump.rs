@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter};
-use std::os::unix::fs::chown;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,6 +28,7 @@ use crate::session::{Door, SUPERUSER, describe};
 use crate::settings::{self, PORT};
 use crate::step::initdb;
 use crate::tablespaces;
+use crate::tree;
 
 /// Where the dump is copied to, within the workspace.
 const COPY: &str = "backup/dump";
@@ -142,7 +142,7 @@ async fn copy(drill: &Drill<'_>, dump: &Dump<'_>) -> Result<Result<BTreeSet<Stri
                 copy_sql(BufReader::new(opened(&from, packed)?), &mut BufWriter::new(File::create(&to)?))
             }
         }?;
-        own(&to, owner)?;
+        owner.map_or(Ok(()), |owner| tree::give(&to, owner))?;
         Ok(kept)
     });
     let mut named = match of_copy(copied.await?, dump.path)? {
@@ -153,7 +153,7 @@ async fn copy(drill: &Drill<'_>, dump: &Dump<'_>) -> Result<Result<BTreeSet<Stri
     let (from, to) = (globals.clone(), drill.workspace.path(GLOBALS));
     let copied = on_a_thread(move || -> io::Result<Kept> {
         let kept = copy_sql(BufReader::new(File::open(from)?), &mut BufWriter::new(File::create(&to)?))?;
-        own(&to, owner)?;
+        owner.map_or(Ok(()), |owner| tree::give(&to, owner))?;
         Ok(kept)
     });
     Ok(of_copy(copied.await?, &globals)?.map(|of_globals| {
@@ -223,17 +223,6 @@ fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
         let entry = entry?;
         if entry.file_type()?.is_file() {
             fs::copy(entry.path(), to.join(entry.file_name()))?;
-        }
-    }
-    Ok(())
-}
-
-fn own(path: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
-    let Some((uid, gid)) = owner else { return Ok(()) };
-    chown(path, Some(uid), Some(gid))?;
-    if path.is_dir() {
-        for entry in fs::read_dir(path)? {
-            chown(entry?.path(), Some(uid), Some(gid))?;
         }
     }
     Ok(())

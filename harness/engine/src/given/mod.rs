@@ -6,7 +6,9 @@
 
 mod command;
 pub mod dump;
+pub mod evidence;
 pub mod oracle;
+pub mod origin;
 pub mod pgbackrest;
 mod program;
 mod staging;
@@ -22,7 +24,6 @@ use std::time::Duration;
 use pgdrill_backup::Unreadable;
 use pgdrill_backup::wal::Store;
 use pgdrill_backup::wal::aim::Origin;
-use pgdrill_model::finding::Finding;
 use pgdrill_model::plan::Member;
 use pgdrill_model::scenario::Backup;
 use pgdrill_model::witness::Entry;
@@ -55,9 +56,9 @@ pub struct Taken {
     pub command: Option<String>,
     /// What production held at a moment.
     pub baseline: Option<crate::live::baseline::Baseline>,
-    /// What production was told of its beats, and how old the newest may be that comes back.
+    /// What production was told of its beats.
     pub witness: Option<Vec<Entry>>,
-    /// See there.
+    /// How old the newest beat may be that comes back.
     pub max_age: Option<Duration>,
     /// What the databases of its cluster share, beside a dump.
     pub globals: Option<PathBuf>,
@@ -65,8 +66,8 @@ pub struct Taken {
     pub saved: Option<PathBuf>,
     /// Segments that were still being copied into its archive when the drill came, and are taken as not there.
     pub unfinished: BTreeSet<String>,
-    /// What was where it lies before anything was read.
-    pub seen: Vec<Seen>,
+    /// What of it, and of its WAL that recovery can ask for, lay where it lies when the drill began.
+    pub seen: Seen,
 }
 
 /// How a backup is restored that was there already.
@@ -103,20 +104,5 @@ impl Taken {
     /// The backup as a plan names it, now that it is known what it is.
     pub fn member(&self) -> Member {
         Member { name: self.name.clone(), how: self.how }
-    }
-
-    /// What is not as it was where it lies: how many files were compared, and a finding for each difference.
-    ///
-    /// # Errors
-    ///
-    /// What cannot be read any more.
-    pub fn touched(&self) -> Result<(u64, Vec<Finding>), Unreadable> {
-        let (mut files, mut found) = (0, Vec::new());
-        for seen in &self.seen {
-            let now = Seen::of(&seen.root)?;
-            files += now.files.len() as u64;
-            found.extend(seen.differences(&now));
-        }
-        Ok((files, found))
     }
 }

@@ -1,11 +1,13 @@
 //! Runs a program that made a backup, on this host and as the account of pgdrill.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::Unable;
+use pgdrill_model::world::Exit;
 use tokio::process::Command;
 
 /// A program, and what it is told.
@@ -30,7 +32,7 @@ impl Program<'_> {
     /// # Errors
     ///
     /// `PROGRAM_MISSING`, `TIME_LIMIT`.
-    pub async fn run(self) -> Result<Output, Unable> {
+    pub async fn run(self) -> Result<Exit, Unable> {
         let missing = |error: &std::io::Error| {
             Unable::new(Code::ProgramMissing, format!("`{}` cannot be run on this host: {error}", self.name))
                 .hint(format!(
@@ -73,24 +75,21 @@ impl Program<'_> {
             .spawn()
             .map_err(|error| missing(&error))?;
         match tokio::time::timeout(self.limit, child.wait_with_output()).await {
-            Ok(output) => output.map_err(|error| missing(&error)),
+            Ok(output) => {
+                let output = output.map_err(|error| missing(&error))?;
+                let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                Ok(Exit {
+                    code: output.status.code(),
+                    signal: output.status.signal(),
+                    stdout: said(&output.stdout),
+                    stderr: said(&output.stderr),
+                    ..Exit::default()
+                })
+            }
             Err(_) => {
                 let message = format!("`{}` did not end within {} s", self.name, self.limit.as_secs());
                 Err(Unable::new(Code::TimeLimit, message))
             }
         }
-    }
-}
-
-/// The lines by which a program told that something is wrong; else its last one.
-pub fn complaint(output: &Output) -> String {
-    let said = [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-    let lines = || said.iter().flat_map(|text| text.lines()).map(str::trim).filter(|line| !line.is_empty());
-    let wrong = |line: &&str| line.contains("ERROR") || line.contains("error:");
-    let found: Vec<&str> = lines().filter(wrong).take(3).collect();
-    if found.is_empty() {
-        lines().next_back().unwrap_or("without a word").to_owned()
-    } else {
-        found.join("; ")
     }
 }

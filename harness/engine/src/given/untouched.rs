@@ -1,8 +1,9 @@
-//! What lies in a directory that is not the drill's own, so that it can show that it changed nothing there. Without the content:
+//! What lies where nothing is the drill's own, so that it can show that it changed nothing there. Without the content:
 //! that of an archive can take hours to read, and no write leaves size, times and inode as they were.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -13,18 +14,15 @@ use pgdrill_model::finding::{Finding, Stage};
 /// Of so many files each difference is told.
 const MOST: usize = 20;
 
-/// What was in a directory.
-#[derive(Debug)]
+/// What lay somewhere when the drill began.
+#[derive(Debug, Default)]
 pub struct Seen {
-    /// The directory.
-    pub root: PathBuf,
-    /// Its files and directories, by their paths within it.
-    pub files: BTreeMap<PathBuf, Entry>,
+    files: BTreeMap<PathBuf, Entry>,
 }
 
-/// One of them.
+/// A file or a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+struct Entry {
     size: u64,
     mode: u32,
     inode: u64,
@@ -45,58 +43,83 @@ impl Entry {
 }
 
 impl Seen {
-    /// Takes down what is there. No link is followed.
+    /// Takes down everything below a path. No link is followed but the path itself.
     ///
     /// # Errors
     ///
     /// What cannot be read.
-    pub fn of(root: &Path) -> Result<Self, Unreadable> {
-        let mut files = BTreeMap::new();
-        let one = |root: &Path| {
-            fs::metadata(root).map_err(|error| Unreadable { path: root.to_owned(), what: error.to_string() })
-        };
-        let mut directories = Vec::new();
-        if one(root)?.is_dir() {
-            directories.push(PathBuf::new());
-        } else {
-            files.insert(PathBuf::new(), Entry::of(&one(root)?));
-        }
-        while let Some(directory) = directories.pop() {
-            let whole = root.join(&directory);
-            let unreadable =
-                |error: std::io::Error| Unreadable { path: whole.clone(), what: error.to_string() };
-            for entry in fs::read_dir(&whole).map_err(unreadable)? {
-                let entry = entry.map_err(unreadable)?;
-                let metadata = entry.metadata().map_err(unreadable)?;
-                let within = directory.join(entry.file_name());
-                if metadata.is_dir() {
-                    directories.push(within.clone());
+    pub fn everything(&mut self, path: &Path) -> Result<(), Unreadable> {
+        let path = fs::canonicalize(path).map_err(|error| unreadable(path, &error))?;
+        self.file(&path)?;
+        if path.is_dir() {
+            for entry in fs::read_dir(&path).map_err(|error| unreadable(&path, &error))? {
+                let entry = entry.map_err(|error| unreadable(&path, &error))?.path();
+                if entry.is_dir() && !entry.is_symlink() {
+                    self.everything(&entry)?;
+                } else {
+                    self.file(&entry)?;
                 }
-                files.insert(within, Entry::of(&metadata));
             }
         }
-        Ok(Self { root: root.to_owned(), files })
+        Ok(())
+    }
+
+    /// Takes down one file. One that has gone meanwhile was not there.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn file(&mut self, path: &Path) -> Result<(), Unreadable> {
+        if let Some(entry) = look(path)? {
+            self.files.insert(path.to_owned(), entry);
+        }
+        Ok(())
+    }
+
+    /// How many were taken down.
+    pub fn count(&self) -> u64 {
+        self.files.len() as u64
     }
 
     /// What is another way now, as findings. Files that were added are none: whoever archives goes on archiving.
-    pub fn differences(&self, now: &Self) -> Vec<Finding> {
-        let changed = self.files.iter().filter_map(|(path, was)| {
-            let what = match now.files.get(path) {
+    ///
+    /// # Errors
+    ///
+    /// What cannot be read any more.
+    pub fn differences(&self) -> Result<Vec<Finding>, Unreadable> {
+        let mut found = Vec::new();
+        for (path, was) in &self.files {
+            let what = match look(path)? {
                 None => "it is gone",
                 Some(is) if is.inode != was.inode => "it was replaced",
                 // A directory to which somebody adds has other times, and may be larger.
-                Some(is) if is.mode & 0o170_000 == 0o040_000 && is.mode == was.mode => return None,
+                Some(is) if is.mode & 0o170_000 == 0o040_000 && is.mode == was.mode => continue,
                 Some(is) if is.size != was.size || is.modified != was.modified => "it was written to",
-                Some(is) if is != was => "its attributes changed",
-                Some(_) => return None,
+                Some(is) if is != *was => "its attributes changed",
+                Some(_) => continue,
             };
-            let path = self.root.join(path);
-            let message =
-                format!("{}, which is not the drill's own: {what} since the drill began", path.display());
-            Some(Finding::new(Code::ArchiveChanged, Stage::Check, message).about(path.display().to_string()))
-        });
-        changed.take(MOST).collect()
+            let path = path.display();
+            let message = format!("{path}, which is not the drill's own: {what} since the drill began");
+            found.push(Finding::new(Code::ArchiveChanged, Stage::Check, message).about(path.to_string()));
+            if found.len() == MOST {
+                break;
+            }
+        }
+        Ok(found)
     }
+}
+
+/// What is in a path; none where nothing is.
+fn look(path: &Path) -> Result<Option<Entry>, Unreadable> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(Some(Entry::of(&metadata))),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Unreadable {
+    Unreadable { path: path.to_owned(), what: error.to_string() }
 }
 
 #[cfg(test)]
@@ -111,11 +134,12 @@ mod tests {
         for name in ["within/written", "replaced", "removed", "forbidden", "same"] {
             fs::write(path(name), name).unwrap();
         }
-        let before = Seen::of(root.path()).unwrap();
-        assert_eq!(before.files.len(), 6);
+        let mut before = Seen::default();
+        before.everything(root.path()).unwrap();
+        assert_eq!(before.count(), 7);
         fs::write(path("added"), "").unwrap();
         fs::write(path("within/added"), "").unwrap();
-        assert_eq!(before.differences(&Seen::of(root.path()).unwrap()), []);
+        assert_eq!(before.differences().unwrap(), []);
 
         fs::write(path("within/written"), "another").unwrap();
         fs::write(path("fresh"), "replaced").unwrap();
@@ -123,7 +147,7 @@ mod tests {
         fs::remove_file(path("removed")).unwrap();
         let mode: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o400);
         fs::set_permissions(path("forbidden"), mode).unwrap();
-        let found = before.differences(&Seen::of(root.path()).unwrap());
+        let found = before.differences().unwrap();
         let words: Vec<&str> = found.iter().map(|finding| finding.message.as_str()).collect();
         assert_eq!(words.len(), 4, "{words:?}");
         for (name, what) in [

@@ -12,7 +12,9 @@ use pgdrill_backup::{Unreadable, parts::Part, tarball, unpack};
 use pgdrill_model::code::Code;
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_ondisk::control::Control;
+use pgdrill_ondisk::segment;
 use pgdrill_ondisk::wal::Segments;
+use pgdrill_repository::{asked_for, is_needed};
 
 use super::{OWN_WAL, Taken};
 use crate::drill::{Drill, on_a_thread};
@@ -62,6 +64,26 @@ pub fn unfinished(
         Finding::new(Code::WalUnfinished, Stage::Backup, message).about(name)
     };
     Ok(taken.unfinished.iter().map(note).collect())
+}
+
+/// Takes down how the files of WAL are that recovery can ask for. Of an archive that is in use others come and go: what is only
+/// being written gets another name, and what no backup needs any more is removed.
+pub fn see(drill: &Drill<'_>, taken: &mut Taken, archives: &[PathBuf]) -> Result<(), Unreadable> {
+    let Some(origin) = taken.origin else { return Ok(()) };
+    let size = u64::from(drill.made.wal_segment_megabytes) << 20;
+    let from = segment::name(origin.begin.timeline, origin.begin.position, size);
+    for directory in archives.iter().filter(|directory| !directory.starts_with(drill.workspace.root())) {
+        let unreadable = |error: io::Error| Unreadable { path: directory.clone(), what: error.to_string() };
+        for entry in fs::read_dir(directory).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let file = entry.file_name();
+            let name = file.to_str().and_then(asked_for).map(|(name, _)| name);
+            if name.is_some_and(|name| is_needed(name, Some(&from)) && !taken.unfinished.contains(name)) {
+                taken.seen.file(&entry.path())?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The directory with the WAL that a backup brings; what lies in a tar is unpacked.
@@ -114,8 +136,7 @@ pub fn has_segments(own: &OwnWal) -> bool {
     }
 }
 
+/// A segment or a history, as it comes from a server.
 fn is_of_wal(name: &str) -> bool {
-    let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (name.len() == 24 && hex(name))
-        || name.strip_suffix(".history").is_some_and(|stem| stem.len() == 8 && hex(stem))
+    asked_for(name).is_some_and(|(_, ending)| ending.is_empty())
 }

@@ -5,35 +5,30 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pgdrill_backup::standing::{self, NoBackup, Standing};
-use pgdrill_backup::verify::Format;
-use pgdrill_backup::wal::aim::Origin;
-use pgdrill_backup::wal::target::Consistent;
+use pgdrill_backup::Unreadable;
+use pgdrill_backup::standing::{self, Standing};
 use pgdrill_backup::wal::timelines::Place;
 use pgdrill_model::code::Code;
-use pgdrill_model::evidence::{BackupEvidence, Evidence};
+use pgdrill_model::evidence::Evidence;
 use pgdrill_model::finding::{Finding, Stage, Unable};
-use pgdrill_model::scenario::{Archive, Backup, BackupFormat, BackupFrom, Given, WalMethod};
+use pgdrill_model::scenario::{Archive, Backup, Given};
 use pgdrill_model::units::{Lsn, Major, show_bytes};
 use pgdrill_model::witness::Entry;
 use pgdrill_repository::{
-    Backup as Picked, Found, Held, Layout, NotABackup, Options, Passphrase, Pick, WalPlace, look_with,
+    Backup as Picked, Found, Held, Layout, NotABackup, Options, Passphrase, Pick, WalLayout, look_with,
     pgbackrest,
 };
 
 use crate::archiving;
 use crate::drill::{Drill, Lost, on_a_thread};
-use crate::given::{Made, Seen, TOGETHER, Taken, view, wal as of_wal, with_tablespaces};
-
-/// With what an encrypted repository of pgBackRest can be read.
-const PASSPHRASE: &str = "PGBACKREST_REPO1_CIPHER_PASS";
+use crate::given::{Made, Seen, TOGETHER, Taken, evidence, origin, view, wal as of_wal, with_tablespaces};
 
 /// How many times the size of its tars a compressed backup may have, where no manifest says it.
 const UNPACKED: u64 = 4;
 
 pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Result<Vec<Finding>, Unable> {
     let began = drill.clock.elapsed();
-    let key = std::env::var(PASSPHRASE).ok().map(Passphrase::new);
+    let key = std::env::var(pgbackrest::PASSPHRASE).ok().map(Passphrase::new);
     let (path, options) = (given.path.clone(), Options { key: key.clone() });
     let found = match on_a_thread(move || look_with(&path, &options)).await? {
         Ok(found) => found,
@@ -52,15 +47,8 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
     };
     expect_room(drill, &picked)?;
     archiving::prepare(drill.workspace, &Archive::default(), drill.run_id)?;
-    let wal = archived(drill, given, (&found, &picked, &layout), key).await?;
-    let directories: Vec<PathBuf> = [picked.path.clone()]
-        .into_iter()
-        .chain(given.wal.iter().cloned())
-        .chain(given.globals.clone())
-        .collect();
-    let seen =
-        on_a_thread(move || directories.iter().map(|root| Seen::of(root)).collect::<Result<Vec<_>, _>>());
-    let seen = seen.await?.map_err(|error| Unable::new(Code::BackupUnreadable, error.to_string()))?;
+    let mut seen = see([Some(picked.path.clone()), given.globals.clone()]).await?;
+    let wal = archived(drill, given, &layout, key, &mut seen).await?;
     let taken = Taken {
         name: name.to_owned(),
         path: picked.path.clone(),
@@ -94,8 +82,9 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
         }
     };
     let notes = of_wal::unfinished(drill, &mut taken, &archives)?;
+    of_wal::see(drill, &mut taken, &archives).map_err(|error| unreadable(&error))?;
     let took_us = drill.clock.elapsed().saturating_sub(began).as_micros() as u64;
-    let mut evidence = evidence(&taken, &picked, standing.as_ref(), took_us);
+    let mut evidence = evidence::of(&taken, &picked, standing.as_ref(), took_us);
     if taken.path == drill.workspace.path(TOGETHER) {
         evidence.path = Some(picked.path.clone());
     }
@@ -107,6 +96,19 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
     let now = drill.clock.elapsed();
     drill.lost = Some(Lost { at: now, noticed: now, timeline: end.timeline, position: Lsn(end.position) });
     Ok(notes)
+}
+
+/// Takes down how the files are that the drill must leave alone.
+async fn see(paths: [Option<PathBuf>; 2]) -> Result<Seen, Unable> {
+    let see = move || {
+        let mut seen = Seen::default();
+        paths.iter().flatten().try_for_each(|path| seen.everything(path)).map(|()| seen)
+    };
+    on_a_thread(see).await?.map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &Unreadable) -> Unable {
+    Unable::new(Code::BackupUnreadable, error.to_string())
 }
 
 /// What production held at a moment, from its file.
@@ -165,44 +167,37 @@ fn pick(found: Found, given: &Given, seed: u64) -> Result<(Found, Picked), Unabl
 async fn archived(
     drill: &Drill<'_>,
     given: &Given,
-    (found, picked, layout): (&Found, &Picked, &Layout),
+    layout: &Layout,
     key: Option<Passphrase>,
+    seen: &mut Seen,
 ) -> Result<Vec<PathBuf>, Unable> {
     let mut wal = Vec::new();
     for directory in &given.wal {
-        let found = of_wal::archives(directory);
-        wal.extend(found.map_err(|error| Unable::new(Code::BackupUnreadable, error.to_string()))?);
+        wal.extend(of_wal::archives(directory).map_err(|error| unreadable(&error))?);
     }
     if given.restore_command.is_some() {
         wal.push(drill.workspace.path(archiving::WAL));
     }
     let (place, from) = match layout {
-        Layout::Plain { wal, from, .. } | Layout::Tars { wal, from, .. } => (wal.clone(), from.as_deref()),
-        Layout::PgBackRest { .. } => {
-            let Held::PgBackRest(held) = &picked.held else {
-                return Err(Unable::bug("a backup of pgBackRest is described as another"));
-            };
-            // Each database that the stanza had has a place of its own, `VERSION-NUMBER`.
-            let own = |place: &&WalPlace| {
-                let name = place.path.file_name().and_then(|name| name.to_str());
-                let number = name.and_then(|name| name.rsplit_once('-')?.1.parse().ok());
-                place.server == picked.server && (held.database.is_none() || number == held.database)
-            };
-            (found.wal.iter().find(own).cloned(), held.archive_start.as_deref())
-        }
-        _ => (None, None),
+        Layout::Plain { wal, from, .. }
+        | Layout::Tars { wal, from, .. }
+        | Layout::PgBackRest { wal, from, .. } => (wal.as_ref(), from.as_deref()),
+        Layout::OneTar { .. } | Layout::Dump { .. } | Layout::WalG { .. } => (None, None),
     };
-    if let (Some(place), true) = (place, wal.is_empty()) {
-        let key = match (layout, key) {
-            (Layout::PgBackRest { repository, stanza, passphrase: Some(_), .. }, Some(key)) => {
-                let key = pgbackrest::of_wal(repository, stanza, &key);
-                Some(key.map_err(|why| Unable::new(Code::BackupUnreadable, why.to_string()))?)
-            }
-            _ => None,
-        };
-        wal.extend(view(drill, &place, from, key).await?);
+    let Some(place) = place.filter(|_| wal.is_empty()) else { return Ok(wal) };
+    if place.layout == WalLayout::Plain {
+        return Ok(vec![place.path.clone()]);
     }
-    Ok(wal)
+    let no_wal = |why: NotABackup| Unable::new(Code::BackupUnreadable, why.to_string());
+    let key = match (layout, key) {
+        (Layout::PgBackRest { repository, stanza, passphrase: Some(_), .. }, Some(key)) => {
+            Some(pgbackrest::of_wal(repository, stanza, &key).map_err(no_wal)?)
+        }
+        _ => None,
+    };
+    let files = place.files(from).map_err(no_wal)?;
+    files.iter().try_for_each(|file| seen.file(&file.path)).map_err(|error| unreadable(&error))?;
+    Ok(vec![view(drill, files, key).await?])
 }
 
 /// A backup whose files pgdrill restores itself; a finding where they do not say from where it must be recovered.
@@ -228,17 +223,9 @@ async fn of_files(
         }
     };
     let looked_at = path.clone();
-    let standing = match on_a_thread(move || standing::look(&looked_at)).await? {
-        Ok(standing) => standing,
-        Err(NoBackup::Unreadable(error)) => {
-            return Err(Unable::new(Code::BackupUnreadable, error.to_string()));
-        }
-        Err(half @ NoBackup::Half { .. }) => {
-            return Ok(Err(Box::new(Finding::new(Code::BackupUnfit, Stage::Backup, half.to_string()))));
-        }
-        Err(other) => return Err(Unable::new(Code::NotABackup, other.to_string())),
-    };
-    let origin = match origin(&path, &standing)? {
+    let standing =
+        on_a_thread(move || standing::look(&looked_at)).await?.map_err(|error| unreadable(&error))?;
+    let origin = match origin::of_files(&path, &standing)? {
         Ok(origin) => origin,
         Err(finding) => return Ok(Err(finding)),
     };
@@ -247,7 +234,7 @@ async fn of_files(
     let saved = own.clone().filter(|_| standing.label.is_none());
     wal.extend(own);
     drill.made.wal_segment_megabytes = of_wal::segment_size(standing.control.as_ref(), &wal)? >> 20;
-    let how = how(&standing);
+    let how = evidence::how(&standing);
     Ok(Ok((Taken { path, how, origin: Some(origin), wal, saved, ..taken }, standing)))
 }
 
@@ -265,81 +252,9 @@ fn of_pgbackrest(
     layout: Layout,
 ) -> Result<Taken, Unable> {
     let from_standby = matches!(&picked.held, Held::PgBackRest(held) if held.from_standby);
-    let (Some(timeline), Some(Lsn(start)), Some(Lsn(stop))) = (picked.timeline, picked.start, picked.stop)
-    else {
-        let message = format!("nothing says where the WAL begins and ends that {} needs", picked.label);
-        return Err(
-            Unable::new(Code::NotABackup, message).hint("only backups of a running server are proven")
-        );
-    };
-    let origin = Origin {
-        begin: Place { timeline, position: start },
-        end: Place { timeline, position: stop },
-        consistent: if from_standby { Consistent::At(stop) } else { Consistent::AtBackupEnd { start } },
-        ended_unix_us: picked.finished_us.unwrap_or(0),
-    };
+    let origin = origin::of_pgbackrest(picked, from_standby)?;
     drill.made.wal_segment_megabytes = of_wal::segment_size(None, &taken.wal)? >> 20;
     Ok(Taken { made: Made::PgBackRest(layout), origin: Some(origin), ..taken })
-}
-
-/// How recovery begins from a backup; a finding where nothing says so.
-fn origin(path: &Path, standing: &Standing) -> Result<Result<Origin, Box<Finding>>, Unable> {
-    let Some(label) = &standing.label else {
-        // One of a server that was shut down needs none.
-        if let Some(control) = standing.control.as_ref().filter(|control| control.is_shut_down()) {
-            let whole = control.redo.max(control.min_recovery_point);
-            return Ok(Ok(Origin {
-                begin: Place { timeline: control.timeline, position: control.redo },
-                end: Place { timeline: control.timeline, position: whole },
-                consistent: Consistent::At(whole),
-                ended_unix_us: control.modified.saturating_mul(1_000_000),
-            }));
-        }
-        let message = format!(
-            "{} has no backup_label that could be read: a server would begin its recovery at the wrong place, and not say so",
-            path.display()
-        );
-        return Ok(Err(Box::new(
-            Finding::new(Code::BackupUnfit, Stage::Backup, message).about("backup_label"),
-        )));
-    };
-    if standing::is_incremental(standing) {
-        let message = format!(
-            "{} is an incremental backup, which is none without those that it builds upon",
-            path.display()
-        );
-        let hint = "combine them first, with pg_combinebackup, and prove what comes of it";
-        return Err(Unable::new(Code::NotABackup, message).hint(hint));
-    }
-    let begin = Place { timeline: label.timeline, position: label.start };
-    let end = standing
-        .manifest
-        .as_ref()
-        .and_then(|(manifest, _)| manifest.wal.iter().max_by_key(|range| range.end));
-    let end = end.map(|range| Place { timeline: range.timeline, position: range.end });
-    // One from a standby has no record of its end (`do_pg_backup_stop`, `xlog.c`).
-    let consistent = match (label.is_from_standby(), end, &standing.control) {
-        (false, ..) => Consistent::AtBackupEnd { start: label.start },
-        (true, Some(end), _) => Consistent::At(end.position),
-        (true, None, Some(control)) => Consistent::At(control.min_recovery_point),
-        (true, None, None) => {
-            let message = format!(
-                "{} was taken from a standby, in tars and without a manifest: nothing says where it ends",
-                path.display()
-            );
-            return Err(
-                Unable::new(Code::NotABackup, message).hint("put its backup_manifest beside its tars")
-            );
-        }
-    };
-    let checkpoint = standing.control.as_ref().map_or(0, |control| control.checkpoint_time);
-    Ok(Ok(Origin {
-        begin,
-        // Without a manifest only a record of the WAL says where it ended.
-        end: end.unwrap_or(begin),
-        consistent,
-        ended_unix_us: checkpoint.saturating_mul(1_000_000),
-    }))
 }
 
 /// Refuses to recover it by another major than its own. A dump may be loaded into a later one.
@@ -379,70 +294,4 @@ fn expect_room(drill: &Drill<'_>, picked: &Picked) -> Result<(), Unable> {
         show_bytes(free)
     );
     Err(Unable::new(Code::DiskFull, message).hint("name another disk with --workspace"))
-}
-
-/// What the backup is, as one that the drill takes would be described.
-fn how(standing: &Standing) -> Backup {
-    Backup {
-        format: match standing.format {
-            Format::Plain => BackupFormat::Plain,
-            Format::Tar => BackupFormat::Tar,
-        },
-        wal: if standing.own_wal.as_ref().is_some_and(of_wal::has_segments) {
-            WalMethod::Stream
-        } else {
-            WalMethod::None
-        },
-        from: match &standing.label {
-            Some(label) if label.is_from_standby() => BackupFrom::Standby,
-            _ => BackupFrom::Primary,
-        },
-        ..Backup::GIVEN
-    }
-}
-
-fn evidence(taken: &Taken, picked: &Picked, standing: Option<&Standing>, took_us: u64) -> BackupEvidence {
-    let manifest = standing.and_then(|standing| standing.manifest.as_ref());
-    let (tool, format, compress) = match &picked.held {
-        Held::PgBackRest(held) => {
-            ("pgBackRest", held.kind.clone(), held.compression.clone().unwrap_or_else(|| "none".to_owned()))
-        }
-        Held::Dump(dump) => ("pg_dump", dump.form.words().to_owned(), "none".to_owned()),
-        held => {
-            let packed = standing.and_then(|standing| standing.base.as_ref()?.packed.program());
-            let tool = if matches!(held, Held::Barman(_)) { "Barman" } else { "" };
-            (tool, taken.how.format.name().to_owned(), packed.unwrap_or("none").to_owned())
-        }
-    };
-    let nowhere = Place { timeline: 0, position: 0 };
-    let (begin, end, ended_unix_us) =
-        taken.origin.map_or((nowhere, nowhere, 0), |origin| (origin.begin, origin.end, origin.ended_unix_us));
-    BackupEvidence {
-        name: taken.name.clone(),
-        path: Some(taken.path.clone()),
-        label: Some(picked.label.clone()),
-        tool: tool.to_owned(),
-        format,
-        compress,
-        compress_side: String::new(),
-        compress_detail: String::new(),
-        wal: if standing.is_some() { taken.how.wal.name().to_owned() } else { String::new() },
-        manifest_checksums: String::new(),
-        from: match taken.how.from {
-            BackupFrom::Primary => "primary".to_owned(),
-            BackupFrom::Standby => "standby".to_owned(),
-        },
-        incremental_of: picked.prior.clone(),
-        tablespaces: 0,
-        tablespace_bytes: 0,
-        bytes: standing.map_or(picked.stored_bytes.unwrap_or(0), |standing| standing.bytes),
-        files: manifest.map_or(0, |(manifest, _)| manifest.files.len() as u64),
-        content_bytes: manifest.map_or(picked.bytes.unwrap_or(0), |(manifest, _)| manifest.files.bytes()),
-        manifest_sha256: manifest.map(|(_, sha256)| sha256.clone()).unwrap_or_default(),
-        start_lsn: Lsn(begin.position),
-        end_lsn: Lsn(end.position),
-        ended_unix_us: picked.finished_us.unwrap_or(ended_unix_us),
-        timeline: begin.timeline,
-        took_us,
-    }
 }

@@ -171,6 +171,8 @@ mod tests {
             set: "20261129-224634F".to_owned(),
             passphrase: None,
             tablespaces: vec![pgdrill_repository::Tablespace { oid: 16_400, name: None, path: None }],
+            wal: None,
+            from: None,
         };
         let args = restore_arguments(
             &layout,

@@ -262,15 +262,8 @@ fn archive(tree: &Tree, server: &str, remarks: &mut Vec<String>) -> Option<WalPl
     if !tree.has_directory("wals") {
         return None;
     }
-    let mut place = WalPlace {
-        path: tree.root().join("wals"),
-        server: Some(server.to_owned()),
-        system_identifier: None,
-        layout: WalLayout::Barman,
-        first: None,
-        last: None,
-        segments: 0,
-    };
+    let mut place = WalPlace::new(tree.root().join("wals"), WalLayout::Barman);
+    place.server = Some(server.to_owned());
     match each_wal(tree, |name, _| place.note(Some(name).filter(|name| is_segment(name)))) {
         Ok(()) => {}
         Err(trouble) => remarks.push(format!("wals of {}: {trouble}", shown(server))),

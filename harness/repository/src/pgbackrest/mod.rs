@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::files::{Kind as EntryKind, Tree, Trouble, shown};
 use crate::found::{Backup, Found, Held, Kind, WalLayout, WalPlace};
 use crate::not_a_backup::NotABackup;
-use crate::{Options, Tablespace, is_segment, time};
+use crate::wal::{is_segment, segment_of};
+use crate::{Options, Tablespace, time};
 
 mod cipher;
 mod info;
@@ -25,7 +26,7 @@ const LARGEST_INFO: u64 = 64 << 20;
 const MANIFEST_BEGINS: u64 = 1 << 20;
 
 /// Environment variables with the passphrase of the first repository.
-pub(crate) const PASSPHRASE: &str = "PGBACKREST_REPO1_CIPHER_PASS";
+pub const PASSPHRASE: &str = "PGBACKREST_REPO1_CIPHER_PASS";
 
 const OF: &str = "a pgBackRest repository";
 
@@ -407,15 +408,8 @@ fn archive(tree: &Tree, stanza: &str, remarks: &mut Vec<String>) -> Vec<WalPlace
             continue;
         }
         let relative = format!("{directory}/{id}");
-        let mut place = WalPlace {
-            path: tree.root().join(&relative),
-            server: Some(stanza.to_owned()),
-            system_identifier: None,
-            layout: WalLayout::PgBackRest,
-            first: None,
-            last: None,
-            segments: 0,
-        };
+        let mut place = WalPlace::new(tree.root().join(&relative), WalLayout::PgBackRest);
+        place.server = Some(stanza.to_owned());
         for segments in tree.directories(&relative).unwrap_or_default() {
             match tree.entries(&format!("{relative}/{segments}")) {
                 Ok(entries) => {
@@ -430,11 +424,12 @@ fn archive(tree: &Tree, stanza: &str, remarks: &mut Vec<String>) -> Vec<WalPlace
     places
 }
 
-/// The segment that a file of the archive holds: `SEGMENT-SHA1`, and how it is packed.
-fn segment_of(name: &str) -> Option<&str> {
-    let (segment, rest) = name.split_once('-')?;
-    let hash = rest.get(..40)?;
-    (is_segment(segment) && hash.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(segment)
+/// The WAL of the database that a backup is of: each that the stanza had has a place of its own, `VERSION-NUMBER`.
+pub(crate) fn wal_of<'a>(places: &'a [WalPlace], backup: &Backup, held: &PgBackRest) -> Option<&'a WalPlace> {
+    let number = |place: &WalPlace| place.path.file_name()?.to_str()?.rsplit_once('-')?.1.parse().ok();
+    places.iter().find(|place| {
+        place.server == backup.server && (held.database.is_none() || number(place) == held.database)
+    })
 }
 
 /// The major of `15`, or of `9.6`.

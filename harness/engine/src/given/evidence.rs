@@ -1,0 +1,78 @@
+//! A backup that was there already, described as one that a drill takes would be.
+
+use pgdrill_backup::standing::Standing;
+use pgdrill_backup::verify::Format;
+use pgdrill_backup::wal::timelines::Place;
+use pgdrill_model::evidence::BackupEvidence;
+use pgdrill_model::scenario::{Backup, BackupFormat, BackupFrom, WalMethod};
+use pgdrill_model::units::Lsn;
+use pgdrill_repository::{Backup as Picked, Held};
+
+use super::{Taken, wal};
+
+/// How it is restored and replayed.
+pub fn how(standing: &Standing) -> Backup {
+    Backup {
+        format: match standing.format {
+            Format::Plain => BackupFormat::Plain,
+            Format::Tar => BackupFormat::Tar,
+        },
+        wal: if standing.own_wal.as_ref().is_some_and(wal::has_segments) {
+            WalMethod::Stream
+        } else {
+            WalMethod::None
+        },
+        from: match &standing.label {
+            Some(label) if label.is_from_standby() => BackupFrom::Standby,
+            _ => BackupFrom::Primary,
+        },
+        ..Backup::GIVEN
+    }
+}
+
+/// What a report tells of it.
+pub fn of(taken: &Taken, picked: &Picked, standing: Option<&Standing>, took_us: u64) -> BackupEvidence {
+    let manifest = standing.and_then(|standing| standing.manifest.as_ref());
+    let (tool, format, compress) = match &picked.held {
+        Held::PgBackRest(held) => {
+            ("pgBackRest", held.kind.clone(), held.compression.clone().unwrap_or_else(|| "none".to_owned()))
+        }
+        Held::Dump(dump) => ("pg_dump", dump.form.words().to_owned(), "none".to_owned()),
+        held => {
+            let packed = standing.and_then(|standing| standing.base.as_ref()?.packed.program());
+            let tool = if matches!(held, Held::Barman(_)) { "Barman" } else { "" };
+            (tool, taken.how.format.name().to_owned(), packed.unwrap_or("none").to_owned())
+        }
+    };
+    let nowhere = Place { timeline: 0, position: 0 };
+    let (begin, end, ended_unix_us) =
+        taken.origin.map_or((nowhere, nowhere, 0), |origin| (origin.begin, origin.end, origin.ended_unix_us));
+    BackupEvidence {
+        name: taken.name.clone(),
+        path: Some(taken.path.clone()),
+        label: Some(picked.label.clone()),
+        tool: tool.to_owned(),
+        format,
+        compress,
+        compress_side: String::new(),
+        compress_detail: String::new(),
+        wal: if standing.is_some() { taken.how.wal.name().to_owned() } else { String::new() },
+        manifest_checksums: String::new(),
+        from: match taken.how.from {
+            BackupFrom::Primary => "primary".to_owned(),
+            BackupFrom::Standby => "standby".to_owned(),
+        },
+        incremental_of: picked.prior.clone(),
+        tablespaces: 0,
+        tablespace_bytes: 0,
+        bytes: standing.map_or(picked.stored_bytes.unwrap_or(0), |standing| standing.bytes),
+        files: manifest.map_or(0, |(manifest, _)| manifest.files.len() as u64),
+        content_bytes: manifest.map_or(picked.bytes.unwrap_or(0), |(manifest, _)| manifest.files.bytes()),
+        manifest_sha256: manifest.map(|(_, sha256)| sha256.clone()).unwrap_or_default(),
+        start_lsn: Lsn(begin.position),
+        end_lsn: Lsn(end.position),
+        ended_unix_us: picked.finished_us.unwrap_or(ended_unix_us),
+        timeline: begin.timeline,
+        took_us,
+    }
+}
