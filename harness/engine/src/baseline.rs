@@ -9,6 +9,7 @@ use crate::definitions::Definitions;
 use crate::sequences::Sequences;
 
 /// What was there at a quiet moment.
+#[derive(Clone)]
 pub struct Baseline {
     /// The server's timeline.
     pub timeline: u32,

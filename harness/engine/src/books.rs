@@ -20,23 +20,35 @@ use pgdrill_ondisk::wal::Lineage;
 use crate::content::Content;
 use crate::data::DATABASE;
 use crate::recovery::aim::Aim;
-use crate::workload::Book;
+use crate::workload::{Book, Tag};
 use crate::workspace::Workspace;
 
 /// Where the ledger is, within the workspace: no server sees it.
-const DIRECTORY: &str = "ledger";
+pub const DIRECTORY: &str = "ledger";
 const FILE: &str = "ledger/ledger";
 
 /// The ledger of a drill. Writers append to it; it is closed before it is judged by, and goes on after that.
 pub struct Ledger {
     path: PathBuf,
+    /// The run that began it, by which its rows are known.
+    run: String,
     book: Option<Book>,
 }
 
 impl Ledger {
-    /// That of the drill in `workspace`; nothing is written yet.
-    pub fn of(workspace: &Workspace) -> Self {
-        Self { path: workspace.path(FILE), book: None }
+    /// That of run `run` in `workspace`; nothing is written yet.
+    pub fn of(workspace: &Workspace, run: &str) -> Self {
+        Self { path: workspace.path(FILE), run: run.to_owned(), book: None }
+    }
+
+    /// Takes note that the file, which is closed, was begun by another run.
+    pub fn goes_on(&mut self, run: &str) {
+        run.clone_into(&mut self.run);
+    }
+
+    /// By what its rows are known in a database.
+    pub fn tag(&self) -> Tag {
+        Tag::of(&self.run)
     }
 
     /// Opens it for writers, or begins it.
@@ -44,7 +56,7 @@ impl Ledger {
     /// # Errors
     ///
     /// `LEDGER_DAMAGED`, `WORKSPACE_UNUSABLE`.
-    pub fn open(&mut self, workspace: &Workspace, run_id: &str, seed: u64) -> Result<Book, Unable> {
+    pub fn open(&mut self, workspace: &Workspace, seed: u64) -> Result<Book, Unable> {
         if let Some(book) = &self.book {
             return Ok(book.clone());
         }
@@ -52,7 +64,7 @@ impl Ledger {
             Book::reopen(&self.path)
         } else {
             workspace.need_dir(Path::new(DIRECTORY))?;
-            Book::create(&self.path, run_id, seed)
+            Book::create(&self.path, &self.run, seed)
         };
         let book = book.map_err(|trouble| {
             Unable::new(Code::LedgerDamaged, format!("the ledger cannot be written: {trouble}"))

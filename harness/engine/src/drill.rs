@@ -135,7 +135,7 @@ pub struct Drill<'a> {
 }
 
 /// What the primary's cluster was made with, as far as later steps must know it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Made {
     /// Its tablespaces.
     pub tablespaces: Vec<Tablespace>,
@@ -150,7 +150,7 @@ pub struct Made {
 }
 
 /// What a primary's cluster has to do with a template.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub enum Template {
     /// Nothing.
     #[default]

@@ -18,8 +18,9 @@ use pgdrill_model::world::{Clock, Listener, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use crate::application::{self, Environment, Front};
+use crate::beginning::{Beginnings, Part};
 use crate::books::Ledger;
-use crate::clock::{reached, within};
+use crate::clock::{Resumed, reached, within};
 use crate::drill::{Begun, Drill, Made};
 use crate::journal::Journal;
 use crate::receiver::Receiver;
@@ -44,6 +45,7 @@ pub enum Keep {
 const CLOSE_LIMIT: Duration = Duration::from_secs(120);
 
 /// Everything that a drill asks of the world, and who hears of it.
+#[derive(Clone)]
 pub struct World<'a> {
     /// Where servers run.
     pub runtime: &'a dyn Runtime,
@@ -79,6 +81,8 @@ pub struct Files {
     /// The program that makes clusters, so exactly that no other is called the same: what it made is kept beside the
     /// workspaces and used again. None makes each cluster anew and keeps none.
     pub templates_by: Option<String>,
+    /// What its drills have in common, where they may.
+    pub beginnings: Option<Arc<Beginnings>>,
 }
 
 /// Executes a plan as run `id`. Always gives events that make a record; the journal, where there is one, must be
@@ -95,6 +99,8 @@ pub async fn execute(
         Some((_, Ok(journal))) => (Some(journal), None),
         Some((directory, Err(error))) => (None, Some(no_evidence(directory, &error))),
     };
+    let clock = Arc::new(Resumed::over(Arc::clone(&world.clock)));
+    let world = &World { clock: Arc::<Resumed>::clone(&clock), ..world.clone() };
     let recorder = Recorder::new(world.clock.as_ref(), world.listener, world.redactor, journal);
     recorder.happened(Happening::RunStarted(Box::new(header(plan, id, world))));
     // A drill whose record cannot be written would prove nothing to anybody: it is not begun.
@@ -104,7 +110,7 @@ pub async fn execute(
             recorder.happened(Happening::TornDown(Teardown::default()));
             false
         }
-        None => in_workspace(plan, id, world, files, &recorder).await,
+        None => in_workspace(plan, id, world, &clock, files, &recorder).await,
     };
     recorder.happened(Happening::RunEnded { interrupted });
     recorder.end()
@@ -156,6 +162,7 @@ async fn in_workspace(
     plan: &Plan,
     id: &str,
     world: &World<'_>,
+    clock: &Resumed,
     files: &Files,
     recorder: &Recorder<'_>,
 ) -> bool {
@@ -192,7 +199,7 @@ async fn in_workspace(
         layouts: BTreeMap::new(),
         given: None,
         marks: BTreeMap::new(),
-        ledger: Ledger::of(&workspace),
+        ledger: Ledger::of(&workspace, id),
         behind: None,
         aside: Vec::new(),
         watching: None,
@@ -207,7 +214,8 @@ async fn in_workspace(
         put_aside: None,
         recovered: None,
     };
-    let interrupted = steps(plan, &mut drill, world).await;
+    let part = files.beginnings.as_deref().and_then(|beginnings| beginnings.part(plan));
+    let interrupted = steps(plan, &mut drill, world, (part, clock)).await;
     // Writers that still go on are stopped while their server is there, so that what they did is in the record.
     let _ = within(world.clock.as_ref(), CLOSE_LIMIT, step::leave_work(&mut drill)).await;
     drill.behind = None;
@@ -238,8 +246,23 @@ fn would_be_proven(recorder: &Recorder<'_>) -> bool {
 }
 
 /// Does the steps; tells whether a person ended the drill.
-async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
-    let mut next = 0;
+async fn steps(
+    plan: &Plan,
+    drill: &mut Drill<'_>,
+    world: &World<'_>,
+    (part, clock): (Option<Part<'_>>, &Resumed),
+) -> bool {
+    let (mut next, mut keeping) = match part {
+        Some(Part::Takes(kept)) => match kept.take(drill, plan, clock).await {
+            Ok(done) => (done, None),
+            Err(unable) => {
+                drill.recorder.found(unable.into_finding(Stage::Prepare));
+                return false;
+            }
+        },
+        Some(Part::Keeps(keeping)) => (0, Some(keeping)),
+        None => (0, None),
+    };
     while let Some(planned) = plan.steps.get(next) {
         let index = next;
         next += 1;
@@ -268,6 +291,13 @@ async fn steps(plan: &Plan, drill: &mut Drill<'_>, world: &World<'_>) -> bool {
                 let fatal = leaves_nothing(&planned.act, drill);
                 findings.into_iter().for_each(|finding| drill.recorder.found(finding));
                 end_step(drill, index, if fatal { StepStatus::Failed } else { StepStatus::Done }, began);
+                if let Some(keeping) =
+                    keeping.take_if(|_| plan.beginning().is_some_and(|it| it.len() == next))
+                    && let Err(unable) = keeping.keep(drill, clock).await
+                {
+                    drill.recorder.found(unable.into_finding(Stage::Prepare));
+                    return false;
+                }
                 if fatal {
                     match plan.rollback_after(index) {
                         Some(rollback) => next = rollback,

@@ -7,6 +7,7 @@ mod application;
 mod archiving;
 mod as_written;
 mod baseline;
+pub mod beginning;
 mod books;
 mod check;
 mod collations;

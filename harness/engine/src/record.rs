@@ -66,7 +66,15 @@ impl<'a> Recorder<'a> {
     pub fn happened(&self, what: Happening) {
         let event =
             Event { at_us: self.clock.elapsed().as_micros() as u64, unix_us: self.clock.unix_micros(), what };
-        let event = if event.what.lasting() { self.clean(event) } else { event };
+        self.take_down(if event.what.lasting() { self.clean(event) } else { event });
+    }
+
+    /// Takes over what another recorder took down, as it did.
+    pub fn take_over(&self, events: &[Event]) {
+        events.iter().cloned().for_each(|event| self.take_down(event));
+    }
+
+    fn take_down(&self, event: Event) {
         if let Ok(mut taken) = self.taken.lock()
             && let Some(aside) = &mut taken.aside
         {

@@ -102,6 +102,21 @@ pub enum Evidence {
     Application(ApplicationEvidence),
     /// A step of the runbook was carried out.
     AsWritten(AsWrittenEvidence),
+    /// The first steps are those of another run.
+    Beginning(BeginningEvidence),
+}
+
+/// What a drill did not do itself, since another one of the same command had just done the very same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct BeginningEvidence {
+    /// The run that did it: its record tells of the same steps, and the events of this one are its own.
+    pub run: String,
+    /// How many steps, from the first.
+    pub steps: u64,
+    /// How long they took that run: since its own beginning, which is this run's, too, in its events and its length.
+    pub took_us: u64,
+    /// How long the copy of what they had left took.
+    pub copied_us: u64,
 }
 
 /// What a running server said of itself.
@@ -307,6 +322,9 @@ pub struct RecoveryEvidence {
     /// Whether everything that a monitoring would ask looked well: the server started, answers, and is promoted.
     #[serde(default)]
     pub looks_well: Option<bool>,
+    /// Whether its pages have checksums; none where nobody could tell, and in records from before it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_checksums: Option<bool>,
     /// The timeline after promotion.
     pub timeline: Option<u32>,
     /// What the archive lacked and was put into the server's own WAL before it was started, by name.

@@ -42,6 +42,7 @@ pub fn fold(events: &[Event]) -> Option<Run> {
             .iter()
             .map(|planned| StepRecord { planned: planned.clone(), status: StepStatus::NotRun, took_us: 0 })
             .collect(),
+        beginning: None,
         load: None,
         backups: Vec::new(),
         baseline: None,
@@ -106,6 +107,7 @@ pub fn fold(events: &[Event]) -> Option<Run> {
 
 fn measured(run: &mut Run, evidence: &Evidence) {
     match evidence {
+        Evidence::Beginning(beginning) => run.beginning = Some(beginning.clone()),
         Evidence::Load(load) => run.load = Some(load.clone()),
         Evidence::Backup(backup) => run.backups.push(backup.clone()),
         Evidence::Baseline(baseline) => run.baseline = Some(baseline.clone()),

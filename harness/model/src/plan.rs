@@ -17,6 +17,7 @@ use crate::scenario::{
 use crate::units::Major;
 
 mod again;
+mod beginning;
 mod compile;
 mod majors;
 mod words;

@@ -7,9 +7,9 @@ use crate::check::Check;
 use crate::event::{Event, Header, PlannedStep, StepStatus, Teardown};
 use crate::evidence::{
     AlertEvidence, ApplicationEvidence, AsWrittenEvidence, BackupEvidence, BareEvidence, BaselineEvidence,
-    CheckRecord, CheckStatus, FaultEvidence, LoadEvidence, LossEvidence, MarkEvidence, MutantEvidence, Phase,
-    PlaceFacts, RecoveryEvidence, RedoEvidence, RepetitionEvidence, RollbackEvidence, SafetyCopyEvidence,
-    ServerEvidence, SweepEvidence, TallyEvidence, TriageEvidence, WorkEvidence,
+    BeginningEvidence, CheckRecord, CheckStatus, FaultEvidence, LoadEvidence, LossEvidence, MarkEvidence,
+    MutantEvidence, Phase, PlaceFacts, RecoveryEvidence, RedoEvidence, RepetitionEvidence, RollbackEvidence,
+    SafetyCopyEvidence, ServerEvidence, SweepEvidence, TallyEvidence, TriageEvidence, WorkEvidence,
 };
 use crate::finding::Finding;
 use crate::scenario::{BackupTool, Rpo};
@@ -48,6 +48,9 @@ pub struct Run {
     pub servers: Vec<ServerEvidence>,
     /// How each step of the plan ended.
     pub steps: Vec<StepRecord>,
+    /// The run whose first steps it went on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beginning: Option<BeginningEvidence>,
     /// What was loaded.
     pub load: Option<LoadEvidence>,
     /// The backups that were taken.

@@ -169,6 +169,18 @@ pub(crate) fn identity(page: &mut Page, run: &Run) {
             ),
         );
     }
+    if let Some(beginning) = &run.beginning {
+        page.fact(
+            "beginning",
+            &format!(
+                "the first {} are those of run {}, which took {} to them; what they had left was copied in {}",
+                words::count(beginning.steps, "steps"),
+                beginning.run,
+                words::time(beginning.took_us),
+                words::time(beginning.copied_us)
+            ),
+        );
+    }
     page.fact("seed", &header.seed.to_string());
     page.fact("run", &format!("{}, by pgdrill {}", header.id, header.version));
     page.fact("began", &format!("{}, took {}", words::moment(run.started_unix_us), words::time(run.took_us)));

@@ -1,8 +1,10 @@
 //! `pgdrill run`: reads the scenarios, runs each on each major, and tells what came of it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use pgdrill_engine::beginning::Beginnings;
 use pgdrill_engine::execute::{Files, Keep};
 use pgdrill_model::finding::Unable;
 use pgdrill_model::run::Run;
@@ -125,6 +127,8 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario], unable: Option<&Unabl
         evidence: Some(args.running.evidence.clone()),
         keep: keep(args.running.keep),
         templates_by: if args.no_cache { None } else { place::program() },
+        beginnings: (!args.no_cache)
+            .then(|| Arc::new(Beginnings::of(cells.iter().filter_map(|cell| cell.plan.as_ref().ok())))),
     };
     if let Some(lasting) = args.lasting {
         let soak =

@@ -8,6 +8,7 @@ mod as_written;
 mod backups;
 mod bad_input;
 mod baseline;
+mod beginnings;
 mod benchmark;
 mod commands;
 mod desk;

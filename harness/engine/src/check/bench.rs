@@ -54,7 +54,8 @@ pub(super) struct Bench<'a> {
     pub(super) backups: &'a BTreeMap<String, BackupEvidence>,
     /// The ledger, where writers kept one.
     pub(super) ledger: Option<&'a Path>,
-    pub(super) run_id: &'a str,
+    /// By what its rows are known.
+    pub(super) tag: Tag,
     pub(super) recovered: Option<&'a Recovered>,
     pub(super) rpo: Option<Rpo>,
     /// The backup that was there already, where the drill is about one.
@@ -83,7 +84,7 @@ impl<'a> Bench<'a> {
             backups: &drill.backups,
             restored_from: recovered.map_or(&[], |recovered| &recovered.from),
             ledger: drill.ledger.file(),
-            run_id: drill.run_id,
+            tag: drill.ledger.tag(),
             recovered,
             rpo: drill.rpo,
             given: drill.given.as_ref(),
@@ -150,7 +151,7 @@ impl<'a> Bench<'a> {
 
     /// Finds the transactions of the ledger on the server, and judges them.
     async fn books(&self, ledger: &Path) -> Result<Arc<Books>, Unable> {
-        let found = find(&self.socket, Tag::of(self.run_id)).await.map_err(|error| self.lost(&error))?;
+        let found = find(&self.socket, self.tag).await.map_err(|error| self.lost(&error))?;
         let Some((aim, reached)) = self.recovered.and_then(|it| Some((it.aim.clone()?, it.reached?))) else {
             let message = "nobody knows where the recovery of the server stopped";
             return Err(Unable::new(Code::CheckNotRun, message));

@@ -34,7 +34,6 @@ pub(super) async fn judge(
     content: &Content,
     expected: Option<&Content>,
 ) -> Result<Outcome, Unable> {
-    let tag = Tag::of(bench.run_id);
     let mut findings = of_judgement(&books.judgement, &books.tally, bench.rpo.is_some());
     for table in [Table::Order, Table::Position, Table::AuditLog] {
         let held = |content: &Content| {
@@ -43,7 +42,7 @@ pub(super) async fn judge(
         };
         let (Some(was), Some(now)) = (expected.and_then(held), held(content)) else { continue };
         if was != now {
-            findings.extend(of_table(bench, books, tag, table).await?);
+            findings.extend(of_table(bench, books, bench.tag, table).await?);
         }
     }
     let tally = &books.tally;

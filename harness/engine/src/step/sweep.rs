@@ -27,7 +27,7 @@ use crate::sweep::moving::{self, Moved, Moving};
 use crate::sweep::rows::Rows;
 use crate::sweep::survey::{Survey, survey};
 use crate::sweep::targets::{Drawn, closely, draw, repeated};
-use crate::workload::{Tag, find};
+use crate::workload::find;
 use crate::workspace::trouble;
 
 /// What this step's chance begins with, beside the drill's seed: other than that of its data.
@@ -366,7 +366,7 @@ async fn by_name(
 }
 
 async fn found(drill: &mut Drill<'_>) -> Result<pgdrill_ledger::Found, Unable> {
-    let (socket, tag) = (drill.server(moving::NAME)?.socket.clone(), Tag::of(drill.run_id));
+    let (socket, tag) = (drill.server(moving::NAME)?.socket.clone(), drill.ledger.tag());
     find(&socket, tag).await.map_err(|error| lost(&error))
 }
 

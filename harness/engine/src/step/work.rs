@@ -28,7 +28,7 @@ const TELL_AGAIN: Duration = Duration::from_millis(20);
 
 pub(super) async fn run(drill: &mut Drill<'_>, work: &Work, on: Name) -> Result<Vec<Finding>, Unable> {
     let socket = drill.server(on)?.socket.clone();
-    let book = drill.ledger.open(drill.workspace, drill.run_id, drill.seed)?;
+    let book = drill.ledger.open(drill.workspace, drill.seed)?;
     let spec = Spec {
         writers: work.writers,
         until: match work.until {

@@ -93,7 +93,7 @@ impl Drop for GivenUp {
 }
 
 /// Copies on a thread of its own.
-async fn copying<T: Send + 'static>(
+pub(crate) async fn copying<T: Send + 'static>(
     work: impl FnOnce(&AtomicBool) -> T + Send + 'static,
 ) -> Result<T, Unable> {
     let told = Arc::new(AtomicBool::new(false));

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use pgdrill_engine::beginning::Beginnings;
 use pgdrill_engine::execute::{Files, Keep, World, execute};
 use pgdrill_engine::{chain, journal};
 use pgdrill_model::code::Code;
@@ -75,6 +76,8 @@ pub struct Stage {
     pub keep: Keep,
     /// By whom templates of clusters are kept; by default nobody keeps them.
     pub templates_by: Option<String>,
+    /// What drills have in common; by default nothing.
+    pub beginnings: Option<Arc<Beginnings>>,
     /// The run.
     pub id: String,
 }
@@ -106,6 +109,7 @@ impl Stage {
             interrupt: CancellationToken::new(),
             keep: Keep::Never,
             templates_by: None,
+            beginnings: None,
             id,
         }
     }
@@ -159,6 +163,7 @@ impl Stage {
             evidence: Some(self.evidence()),
             keep: self.keep,
             templates_by: self.templates_by.clone(),
+            beginnings: self.beginnings.clone(),
         };
         let (events, journal) = execute(plan, &self.id, &world, &files).await;
         let run = fold(&events).expect("a drill begins with its header");
