@@ -54,7 +54,7 @@ const ARCHIVED: &str = "sql: |
 
 #[rstest]
 fn a_segment_that_is_not_full_is_archived_after_the_timeout(
-    #[values(Cell::LOCAL, Cell::docker(17), Cell::docker(18))] cell: Cell,
+    #[values(Cell::LOCAL, Cell::docker(18))] cell: Cell,
 ) {
     let steps = ["backup", ONE, ARCHIVED, "disaster: lose-primary", "recover", ALL];
     let Some((done, record)) = drill(cell, "{ timeout: 1s }", &steps) else { return };
@@ -65,7 +65,7 @@ fn a_segment_that_is_not_full_is_archived_after_the_timeout(
 /// Without it, and without a switch, it is lost: what the other tests here prove is not a matter of course.
 #[rstest]
 fn without_a_timeout_what_was_not_archived_is_lost(
-    #[values(Cell::LOCAL, Cell::docker(17), Cell::docker(18))] cell: Cell,
+    #[values(Cell::LOCAL, Cell::docker(18))] cell: Cell,
 ) {
     let steps = ["backup", ONE, "disaster: lose-primary", "recover", "check: { row-counts: all }"];
     let Some((done, record)) = drill(cell, "{ by: command }", &steps) else { return };
@@ -76,7 +76,7 @@ fn without_a_timeout_what_was_not_archived_is_lost(
 #[rstest]
 fn what_was_received_is_there_to_the_last_commit(
     #[values("{ by: receivewal }", "{ by: receivewal, synchronous: on }")] archive: &str,
-    #[values(Cell::LOCAL, Cell::docker(13), Cell::docker(17), Cell::docker(18))] cell: Cell,
+    #[values(Cell::LOCAL, Cell::docker(13), Cell::docker(18))] cell: Cell,
 ) {
     let steps = ["backup", ONE, "switch-wal", "crash", TWO, "disaster: lose-primary", "recover", ALL];
     let Some((done, record)) = drill(cell, archive, &steps) else { return };
@@ -103,7 +103,7 @@ fn a_backup_without_wal_has_what_it_needs_in_the_archive(
 
 #[rstest]
 fn what_was_not_archived_is_taken_from_the_saved_wal(
-    #[values(Cell::LOCAL, Cell::docker(17), Cell::docker(18))] cell: Cell,
+    #[values(Cell::LOCAL, Cell::docker(18))] cell: Cell,
 ) {
     // Checkpoints recycle old segments under names to come: these are no WAL and stay behind.
     let churn = "sql: SELECT pg_switch_wal()";
@@ -132,7 +132,7 @@ fn what_was_not_archived_is_taken_from_the_saved_wal(
 #[rstest]
 fn what_comes_after_archiving_stopped_is_lost_with_the_primary(
     #[values("command", "receivewal")] by: &str,
-    #[values(Cell::LOCAL, Cell::docker(17), Cell::docker(18))] cell: Cell,
+    #[values(Cell::LOCAL, Cell::docker(18))] cell: Cell,
 ) {
     let one = has("one", 1000);
     let steps = |disaster| {
@@ -176,7 +176,7 @@ fn an_accident_is_undone_by_a_mark_before_it(
 fn so_it_is_in_a_container(
     #[case] accident: &str,
     #[case] by: &str,
-    #[values(Cell::docker(17), Cell::docker(18))] cell: Cell,
+    #[values(Cell::docker(18))] cell: Cell,
 ) {
     undone(accident, by, cell);
 }
@@ -185,7 +185,7 @@ fn so_it_is_in_a_container(
 #[rstest]
 fn an_accident_is_replayed_by_a_recovery_to_the_end(
     #[values("command", "receivewal")] by: &str,
-    #[values(Cell::LOCAL, Cell::docker(17), Cell::docker(18))] cell: Cell,
+    #[values(Cell::LOCAL, Cell::docker(18))] cell: Cell,
 ) {
     let accident = "disaster: { bad-sql: 'DROP TABLE \"AuditLog\"; CREATE TABLE late AS SELECT 1 AS n' }";
     let late = has("late", 1);
@@ -200,7 +200,7 @@ fn an_accident_is_replayed_by_a_recovery_to_the_end(
 #[rstest]
 fn a_crash_loses_nothing_that_was_committed(
     #[values("{ by: command }", "{ by: receivewal, synchronous: on }")] archive: &str,
-    #[values(Cell::LOCAL, Cell::docker(17), Cell::docker(18))] cell: Cell,
+    #[values(Cell::LOCAL, Cell::docker(18))] cell: Cell,
 ) {
     let steps =
         ["backup", ONE, "crash", TWO, "crash", "switch-wal", "disaster: lose-primary", "recover", ALL];

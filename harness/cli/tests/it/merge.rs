@@ -98,9 +98,12 @@ fn pieces(report: &str) -> Vec<String> {
     }
     let plain = plain.replace("#.#", "#").replace("# ms", "# s");
     let end = if plain.starts_with("<?xml") { "</testsuite>" } else { "\n" };
-    let own = |line: &&str| !line.contains("name=\"run\"");
-    let mut pieces: Vec<String> =
-        plain.split(end).map(|piece| piece.lines().filter(own).collect::<Vec<_>>().join("\n")).collect();
+    // What stands before all of them belongs to none.
+    let own = |line: &&str| {
+        !line.contains("name=\"run\"") && !line.starts_with("<?xml") && !line.starts_with("<testsuites")
+    };
+    let lines = |piece: &str| piece.trim().lines().filter(own).map(str::trim).collect::<Vec<_>>().join("\n");
+    let mut pieces: Vec<String> = plain.split(end).map(lines).collect();
     pieces.sort();
     assert!(pieces.len() > 3, "{plain}");
     pieces

@@ -162,7 +162,7 @@ fn a_segment_that_is_still_being_copied_is_not_there_yet_and_an_old_one_is_damag
 
 /// What somebody does meanwhile where the backup and its archive lie, by a shell that is there.
 #[rstest]
-#[case::retention("rm archive/000000010000000000000001", None)]
+#[case::retention("rm $old", None)]
 #[case::a_name_for_the_time_of_writing("rm archive/000000010000000000000099.tmp", None)]
 #[case::a_new_segment("echo new > archive/000000010000000000000098", None)]
 #[case::the_backup_is_written_to("touch backup/PG_VERSION", Some("it was written to"))]
@@ -183,9 +183,12 @@ fn an_archive_may_be_in_use_and_what_a_drill_rests_upon_must_stay_as_it_is(
     fs::write(format!("{archive}/000000010000000000000099.tmp"), "half").unwrap();
     let label = fs::read_to_string(format!("{backup}/backup_label")).unwrap();
     let needed = &label.split("file ").nth(1).unwrap()[..24];
-    assert_ne!(needed, "000000010000000000000001", "nothing was archived before the backup");
+    let old = fs::read_dir(&archive).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap());
+    let old = old.filter(|name| name.starts_with("00000001")).min().unwrap();
+    assert!(*old < *needed, "nothing was archived before the backup");
     let script = format!(
-        "until ls w/*/restored/PG_VERSION; do sleep 0.02; done; cd server; needed=archive/{needed}; {meanwhile}"
+        "until ls w/*/restored/PG_VERSION; do sleep 0.02; done; cd server; needed=archive/{needed} old=archive/{old}; \
+         {meanwhile}"
     );
     let mut somebody = Command::new("sh")
         .args(["-euc", &script])
