@@ -76,13 +76,13 @@ checks! {
         "Every \"Position\" equals the sum of the fills of its \"Order\" rows, and every order has its audit row: true for every committed transaction, false for a torn one."
         "Whole transactions that are missing, and tables outside the trading fixture.";
     Integrity "integrity" "checks" SequenceBehind [IntegrityFailed]
-        "Calls verify_backup_integrity(), the function by which the database is asked after a real restore as well: counts, keys, references, conservation, audit rows, sequences, indexes, and amcheck where it is installed."
+        "Calls verify_backup_integrity(), the function by which the database is asked after a real restore as well: counts, keys, references, conservation, audit rows, sequences, indexes, and amcheck where it is installed. Of a backup that was there already, in each database that has it."
         "Whatever agrees with itself: whole transactions that are missing, and values that are possible but wrong.";
     Amcheck "amcheck" "relations" IndexOutOfOrder [RelationCorrupt]
         "Verifies the structure of every table and B-tree index of every database with PostgreSQL's own amcheck, and that each row is found in each of its indexes. PostgreSQL 13 has it for indexes alone."
         "Hash, GiST, GIN, SP-GiST and BRIN indexes, rows that are missing from table and index alike, and values that are possible but wrong.";
     PageChecksums "page-checksums" "pages" IndexBitFlip [PageChecksumFailed, PageChecksumsOff]
-        "Reads every page of every relation file from disk and verifies its checksum and header."
+        "Reads every page of every relation file from disk and verifies its checksum and header; the header alone where a backup that was there already is of a cluster without checksums."
         "Files that hold no pages (transaction status, control file), and damage from before the checksum was written.";
     Manifest "manifest" "files" ManifestRewritten [ManifestMismatch]
         "Verifies every file of the backup that was restored against the backup's manifest with PostgreSQL's own pg_verifybackup, the WAL that came with it, and the manifest against what it was when the backup ended."
@@ -94,11 +94,11 @@ checks! {
         "Reads the restored server's log, after all other checks, and reports every ERROR, FATAL and PANIC line that the drill did not cause itself and no other finding tells already."
         "Trouble that the server does not log: recovery that ends early is only a LOG line.";
     FirstWrite "first-write" "writes" GrantLost [FirstWriteFailed]
-        "Places an order on the recovered server with the application's own role, and reads it back."
+        "Places an order on the recovered server with the application's own role, and reads it back. Of a backup that was there already, commits a transaction in each database."
         "Statements of the application other than this one.";
     ArchiveUntouched "archive-untouched" "files" ArchiveWritten [ArchiveChanged]
-        "Names, sizes, times, inodes and content of every file in the WAL archive are the same before the restore and after."
-        "Damage that was in the archive before the restore.";
+        "Names, sizes, times, inodes and content of every file in the WAL archive are the same before the restore and after. Where a backup was there already, names, sizes, times and inodes of its files and of the WAL that a recovery of it can ask for."
+        "Damage that was in the archive before the restore, and what comes into an archive that is in use.";
 }
 
 impl Check {

@@ -156,6 +156,8 @@ pub(super) async fn recover(
     drill.recovered()?.archive = Some(snapshot);
     tablespace_wal::refuse_unpacked(wal, segment_size, &workspace.data(name), looked).await?;
     remap::refuse_restored(workspace, name)?;
+    let control = control::of_restored(&workspace.data(name));
+    evidence.page_checksums = control.ok().map(|control| control.checksum_version > 0);
     evidence.left_over = left_over::put(drill, name, saved).await?;
 
     let (as_asked, to_promote) = match configure(drill, recovery, &aim)? {

@@ -106,6 +106,9 @@ pub(super) fn not_tested(run: &Run) -> Vec<String> {
             ),
         }
     }
+    if run.is_of_given() && run.recoveries.iter().any(|recovery| recovery.page_checksums == Some(false)) {
+        not.push("whether pages are what was written: the cluster has no page checksums, so of each only the header was read".to_owned());
+    }
     if run.is_of_repository() {
         let what = "files of the repository that no recovery needed";
         not.push(format!("{what}: pgBackRest verifies those that it restores, and pgdrill reads none"));
