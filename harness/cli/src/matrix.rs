@@ -140,6 +140,9 @@ pub fn plans(cells: &[Cell<'_>]) -> String {
                 }
                 let _ =
                     writeln!(text, "      teardown: stop the servers, remove the workspace, seal the record");
+                for query in &plan.queries {
+                    let _ = writeln!(text, "      queries: {query}");
+                }
                 if plan.rto.is_some() {
                     let _ = writeln!(
                         text,

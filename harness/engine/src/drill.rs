@@ -11,6 +11,7 @@ use pgdrill_model::evidence::{BackupEvidence, LoadEvidence, MarkEvidence};
 use pgdrill_model::fault::Fault;
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::{Member, Server as Name};
+use pgdrill_model::query::Query;
 use pgdrill_model::scenario::{Archive, Rpo, Tablespace};
 use pgdrill_model::units::{Lsn, Major};
 use pgdrill_model::world::{Clock, Need, Place, Runtime};
@@ -82,6 +83,8 @@ pub struct Drill<'a> {
     pub workspace: &'a Workspace,
     /// What may be lost; none: nothing of what the ledger holds.
     pub rpo: Option<Rpo>,
+    /// What a recovered server is asked, and must answer.
+    pub queries: &'a [Query],
     /// The servers that are there. They are closed in this order: a standby before its primary, which would wait for it.
     pub servers: BTreeMap<Name, Server>,
     /// The receiver of the WAL of the server that is there, where the drill archives by one.

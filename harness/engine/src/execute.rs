@@ -188,6 +188,7 @@ async fn in_workspace(
         host_network: world.host_network,
         workspace: &workspace,
         rpo: plan.rpo,
+        queries: &plan.queries,
         servers: BTreeMap::new(),
         receiver: None,
         templates: Templates::of(plan, files.templates_by.as_deref(), workspace.base(), space(plan)),

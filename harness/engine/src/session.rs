@@ -13,11 +13,16 @@ use crate::settings::PORT;
 /// The role that the cluster belongs to.
 pub const SUPERUSER: &str = "postgres";
 
-/// Settings under which the text of a row is the same on every server of every version. Without `jit`, which costs more
+/// Settings under which the text of a value is the same on every server of every version. Without `jit`, which costs more
 /// than it gains on statements that run once.
 pub(crate) const FIXED_TEXT: &str = "-c TimeZone=UTC -c DateStyle=ISO,MDY -c IntervalStyle=postgres -c extra_float_digits=1 \
-                          -c bytea_output=hex -c search_path=pg_catalog -c default_transaction_read_only=off \
-                          -c lock_timeout=60s -c jit=off";
+                          -c bytea_output=hex -c default_transaction_read_only=off -c lock_timeout=60s -c jit=off";
+
+/// What pgdrill's own statements need beside them. A user's own are written for the search path of his database.
+pub(crate) const FIXED_PATH: &str = "-c search_path=pg_catalog";
+
+/// What is asked may fail, is told then, and may quote rows: none of it goes to the log.
+const UNLOGGED: &str = "-c log_min_messages=panic";
 
 /// Classes of SQLSTATE that tell of the moment, not of what was asked for: a connection that broke, a transaction that
 /// was rolled back, resources that ran out, an object in use, an operator who intervened
@@ -33,8 +38,8 @@ pub struct Door {
     pub database: String,
     /// The role.
     pub role: String,
-    /// Whether the text of rows must be the same everywhere.
-    pub fixed_text: bool,
+    /// Settings of the session, as options of a server.
+    pub options: &'static [&'static str],
 }
 
 impl Door {
@@ -44,13 +49,18 @@ impl Door {
             socket: socket.to_owned(),
             database: database.to_owned(),
             role: SUPERUSER.to_owned(),
-            fixed_text: false,
+            options: &[],
         }
     }
 
     /// The same for reading content.
     pub fn reading(socket: &Path, database: &str) -> Self {
-        Self { fixed_text: true, ..Self::superuser(socket, database) }
+        Self { options: &[FIXED_TEXT, FIXED_PATH], ..Self::superuser(socket, database) }
+    }
+
+    /// The same for questions of somebody else, with the database's own search path.
+    pub fn asking(socket: &Path, database: &str) -> Self {
+        Self { options: &[FIXED_TEXT, UNLOGGED], ..Self::superuser(socket, database) }
     }
 
     /// Opens a session.
@@ -103,8 +113,8 @@ impl Door {
             .dbname(&self.database)
             .application_name("pgdrill")
             .connect_timeout(Duration::from_secs(10));
-        if self.fixed_text {
-            config.options(FIXED_TEXT);
+        if !self.options.is_empty() {
+            config.options(self.options.join(" "));
         }
         config
     }

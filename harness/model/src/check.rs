@@ -99,6 +99,9 @@ checks! {
     ArchiveUntouched "archive-untouched" "files" ArchiveWritten [ArchiveChanged]
         "Names, sizes, times, inodes and content of every file in the WAL archive are the same before the restore and after. Where a backup was there already, names, sizes, times and inodes of its files and of the WAL that a recovery of it can ask for."
         "Damage that was in the archive before the restore, and what comes into an archive that is in use.";
+    Queries "queries" "queries" RowDeleted [QueryMissed, QueryFailed, QueryUndecided]
+        "Asks what the scenario asks under `queries`: each in a transaction of its own that only reads, in its database and as its role, and compares the answer with what is expected: a value, bounds of a number, or a number of rows."
+        "What no query asks for. A query that holds says nothing of rows that it does not look at.";
 }
 
 impl Check {
@@ -113,9 +116,19 @@ impl Check {
         self.entry().name
     }
 
-    /// Every check that can be made of a drill: without writers there is no ledger.
+    /// Every check that can be made of any drill: without writers there is no ledger.
     pub fn all_of(works: bool) -> Vec<Self> {
-        Self::all().into_iter().filter(|check| works || *check != Self::Ledger).collect()
+        let own = |check: &Self| *check != Self::Queries && (works || *check != Self::Ledger);
+        Self::all().into_iter().filter(own).collect()
+    }
+
+    /// These checks, and that of a scenario's own queries where it has some. It is asked for nowhere else: where nobody has
+    /// a question, none is missing.
+    pub fn and_queries(mut checks: Vec<Self>, queries: bool) -> Vec<Self> {
+        if queries {
+            checks.push(Self::Queries);
+        }
+        checks
     }
 
     /// Every check that can be made of a drill whose backups pgBackRest takes.
@@ -133,7 +146,7 @@ impl Check {
     pub fn all_of_given(baseline: bool) -> Vec<Self> {
         let needs_more = |check: &Self| match check {
             Self::RowCounts | Self::Fingerprints | Self::Catalog | Self::Sequences => !baseline,
-            Self::Ledger | Self::Conservation | Self::Manifest | Self::Verify => true,
+            Self::Ledger | Self::Conservation | Self::Manifest | Self::Verify | Self::Queries => true,
             _ => false,
         };
         Self::all().into_iter().filter(|check| !needs_more(check)).collect()

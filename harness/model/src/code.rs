@@ -268,6 +268,15 @@ catalogue! {
     IntegrityFailed "INTEGRITY_FAILED" Disproves
         "The database's own verify_backup_integrity() says that something is wrong in it."
         "The finding has the function's words. Call it yourself for all of its rows: SELECT * FROM verify_backup_integrity().";
+    QueryMissed "QUERY_MISSED" Disproves
+        "A query of the scenario answered something else than is expected."
+        "The message has both, of a value at most 100 characters. Ask production the same, and look at what the recovery point leaves out.";
+    QueryFailed "QUERY_FAILED" Disproves
+        "A query of the scenario ended with an error: what it needs is not there, cannot be read, or may not be read by its role."
+        "The message has the server's words. If production says the same, correct the query; a drill cannot know that.";
+    QueryUndecided "QUERY_UNDECIDED" Unverifies
+        "A query of the scenario got no answer that says anything about the backup: its time ran out, the server could not at that moment, or it is not one statement that only reads, which fails everywhere."
+        "Correct the query, or give it more time: `within: 5m`.";
     PageChecksumFailed "PAGE_CHECKSUM_FAILED" Disproves
         "A data page does not match its checksum, or its header is not possible."
         "The finding names file and block. The page was damaged before, in, or after the backup.";

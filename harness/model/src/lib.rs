@@ -16,6 +16,7 @@ pub mod forecast;
 pub mod history;
 pub mod judge;
 pub mod plan;
+pub mod query;
 pub mod recovery_point;
 pub mod redact;
 pub mod regression;

@@ -8,6 +8,7 @@ use crate::check::Check;
 use crate::event::PlannedStep;
 use crate::fault::{Fault, Site};
 use crate::finding::Stage;
+use crate::query::Query;
 use crate::regression::Baseline;
 use crate::scenario::{
     Action, Application, Archive, Awaited, Backup, Cluster, CopyBy, Crash, Data, Disaster, Expect, Given,
@@ -42,6 +43,8 @@ pub struct Plan {
     pub seed: u64,
     /// The steps, in order.
     pub steps: Vec<Planned>,
+    /// What the recovered server is asked, and must answer.
+    pub queries: Vec<Query>,
     /// How WAL is archived.
     pub archive: Archive,
     /// The recovery time objective.

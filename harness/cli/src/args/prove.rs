@@ -60,6 +60,10 @@ pub struct Prove {
     #[arg(long, value_name = "TIME", requires = "witness", help_heading = "What it must hold")]
     pub max_age: Option<String>,
 
+    /// Queries of your own, in YAML as below `queries:` in a scenario: each with a name, what to ask, and what must be answered
+    #[arg(long, value_name = "FILE", help_heading = "What it must hold")]
+    pub queries: Option<PathBuf>,
+
     /// Stop just before the time, transaction or position
     #[arg(long, help_heading = "What to prove")]
     pub exclusive: bool,

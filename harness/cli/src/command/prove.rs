@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use pgdrill_fetch::Kind;
+use pgdrill_model::check::Check;
 use pgdrill_model::finding::Unable;
-use pgdrill_model::scenario::{Point, Scenario, Timeline, parse};
+use pgdrill_model::query::{Expected, Number, Query};
+use pgdrill_model::scenario::{Mistakes, Point, Scenario, Timeline, parse, parse_queries};
 use pgdrill_model::units::{Major, show_time};
 use pgdrill_repository::{Backup, Found, Options, Passphrase, Pick, look_with, pgbackrest};
 use serde_json::json;
@@ -59,13 +61,20 @@ fn prove(args: Prove, shown: &str, unable: Option<&Unable>) -> anyhow::Result<Ex
     if args.exclusive && !matches!(to(&args), Point::Time(_) | Point::Xid(_) | Point::Lsn(_)) {
         bail!("only a time, a transaction and a position can be exclusive");
     }
+    let queries = match asked(&args)? {
+        Ok(queries) => queries,
+        Err(mistakes) => {
+            printer::say(mistakes.to_string().trim_end());
+            return Ok(Exit::Usage);
+        }
+    };
     let meant = meant(&args)?;
     if let (Some(path), true) = (&args.save, meant.len() > 1) {
         bail!("{} would have to hold {} drills: name one backup with --pick", path.display(), meant.len());
     }
     let mut scenarios: Vec<Scenario> = Vec::new();
     for backup in &meant {
-        let text = written(&args, backup, shown)?;
+        let text = written(&args, backup, &queries, shown)?;
         match parse(&id(shown, backup), "the drill that was made of the arguments", &text) {
             Ok(scenario) => scenarios.push(scenario),
             Err(mistakes) => {
@@ -79,6 +88,17 @@ fn prove(args: Prove, shown: &str, unable: Option<&Unable>) -> anyhow::Result<Ex
         }
     }
     super::run::drills(&as_run(args), &scenarios, unable)
+}
+
+/// The queries that are asked.
+fn asked(args: &Prove) -> anyhow::Result<Result<Vec<Query>, Mistakes>> {
+    let Some(path) = &args.queries else { return Ok(Ok(Vec::new())) };
+    let file = path.display().to_string();
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {file}"))?;
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) => parse_queries(&file, &text),
+        Err(_) => Err(Mistakes::not_utf8(&file)),
+    })
 }
 
 /// The backups that are meant.
@@ -145,7 +165,7 @@ fn id(shown: &str, backup: &Meant) -> String {
 }
 
 /// The text of the scenario that proves a backup.
-fn written(args: &Prove, backup: &Meant, shown: &str) -> anyhow::Result<String> {
+fn written(args: &Prove, backup: &Meant, queries: &[Query], shown: &str) -> anyhow::Result<String> {
     let path = absolute(&args.backup)?;
     let which = backup.label.as_deref().map_or_else(String::new, |label| format!(" {label}"));
     let mut text = format!("title: {}\n", quoted(&format!("Prove the backup{which} in {shown}")));
@@ -196,11 +216,51 @@ fn written(args: &Prove, backup: &Meant, shown: &str) -> anyhow::Result<String> 
         for check in &args.check {
             let _ = writeln!(text, "      {check}: all");
         }
+        // Whoever names queries wants them to be asked.
+        if !(queries.is_empty() || args.check.contains(&Check::Queries)) {
+            let _ = writeln!(text, "      {}: all", Check::Queries);
+        }
+    }
+    if !queries.is_empty() {
+        text.push_str("queries:\n");
+        queries.iter().for_each(|query| question(&mut text, query));
     }
     if let Some(rto) = &args.rto {
         let _ = writeln!(text, "objectives:\n  rto: {}", quoted(rto));
     }
     Ok(text)
+}
+
+/// Writes a query as a scenario has it.
+fn question(text: &mut String, query: &Query) {
+    let Query { name, sql, expected, database, role, within } = query;
+    let _ = writeln!(text, "  - name: {}\n    query: {}", quoted(name), quoted(sql));
+    let bounds = |least: Option<String>, most: Option<String>| {
+        let bounds = [("at-least", least), ("at-most", most)];
+        let written = bounds.into_iter().filter_map(|(key, bound)| Some(format!("{key}: {}", bound?)));
+        format!("{{ {} }}", written.collect::<Vec<_>>().join(", "))
+    };
+    let expected = match expected {
+        Expected::Value(value) => quoted(value),
+        Expected::Number { at_least, at_most } => {
+            bounds(at_least.as_ref().map(Number::to_string), at_most.as_ref().map(Number::to_string))
+        }
+        Expected::Rows { at_least, at_most } => {
+            let rows = bounds(Some(at_least.to_string()), at_most.map(|most| most.to_string()));
+            format!("{{ rows: {rows} }}")
+        }
+    };
+    let _ = writeln!(text, "    expect: {expected}");
+    for (key, value) in [("database", database), ("role", role)] {
+        if let Some(value) = value {
+            let _ = writeln!(text, "    {key}: {}", quoted(value));
+        }
+    }
+    let within = match within.subsec_nanos() {
+        0 => format!("{}s", within.as_secs()),
+        _ => format!("{}ms", within.as_millis().max(1)),
+    };
+    let _ = writeln!(text, "    within: {within}");
 }
 
 fn absolute(path: &Path) -> anyhow::Result<String> {

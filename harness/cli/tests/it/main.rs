@@ -30,6 +30,7 @@ mod prove_odd;
 mod prove_oracles;
 mod prove_tools;
 mod proven;
+mod queries;
 mod report;
 mod repository;
 mod restore;

@@ -11,6 +11,7 @@ use pgdrill_model::code::Code;
 use pgdrill_model::evidence::{BackupEvidence, Evidence, ServerEvidence};
 use pgdrill_model::finding::{Stage, Unable};
 use pgdrill_model::plan::{Member, Server as Name};
+use pgdrill_model::query::Query;
 use pgdrill_model::scenario::Rpo;
 use pgdrill_model::units::Major;
 use pgdrill_model::world::{Clock, Place};
@@ -58,6 +59,8 @@ pub(super) struct Bench<'a> {
     pub(super) tag: Tag,
     pub(super) recovered: Option<&'a Recovered>,
     pub(super) rpo: Option<Rpo>,
+    /// What the scenario asks.
+    pub(super) queries: &'a [Query],
     /// The backup that was there already, where the drill is about one.
     pub(super) given: Option<&'a Taken>,
     /// Cancelled when nobody reads definitions any more, so that they may change.
@@ -87,6 +90,7 @@ impl<'a> Bench<'a> {
             tag: drill.ledger.tag(),
             recovered,
             rpo: drill.rpo,
+            queries: drill.queries,
             given: drill.given.as_ref(),
             definitions_read: CancellationToken::new(),
         }

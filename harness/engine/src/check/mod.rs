@@ -30,6 +30,7 @@ mod ledger;
 mod manifest;
 mod outcome;
 mod page_checksums;
+mod queries;
 mod read_all;
 mod row_counts;
 mod sequences;
@@ -96,6 +97,7 @@ async fn side_by_side(drill: &Drill<'_>, checks: &[Check], of: Name) -> Result<(
             Check::Verify => Box::pin(bench.timed(check, verify::run(bench))),
             Check::FirstWrite => Box::pin(bench.timed(check, first_write::run(bench))),
             Check::ArchiveUntouched => Box::pin(bench.timed(check, archive_untouched::run(bench))),
+            Check::Queries => Box::pin(bench.timed(check, queries::run(bench))),
             // Measured together above, or read when all others are done.
             Check::RowCounts
             | Check::Fingerprints

@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Config, Error, NoTls};
 
 use super::conninfo::Parts;
 use super::tls::{Check, Handshake, Roots, configuration};
-use crate::session::{Door, FIXED_TEXT, describe};
+use crate::session::{Door, FIXED_PATH, FIXED_TEXT, describe};
 
 /// A server, and how to come to it.
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ impl Target {
         let mut reading = self.clone();
         let own = self.config.get_options().unwrap_or_default();
         reading.config.options(format!(
-            "{own} {FIXED_TEXT} -c default_transaction_read_only=on -c row_security=off -c statement_timeout={} \
+            "{own} {FIXED_TEXT} {FIXED_PATH} -c default_transaction_read_only=on -c row_security=off -c statement_timeout={} \
              -c lock_timeout=5s -c idle_in_transaction_session_timeout=0",
             each.as_millis().min(i32::MAX as u128)
         ));

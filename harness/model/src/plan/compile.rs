@@ -45,6 +45,7 @@ pub fn compile(
         runtime: runtime.to_owned(),
         seed: seed.unwrap_or(scenario.seed),
         steps: walk.end(),
+        queries: scenario.queries.clone(),
         archive: scenario.archive.clone(),
         rto: scenario.objectives.rto,
         rpo: scenario.objectives.rpo,

@@ -18,6 +18,7 @@ use super::disaster::DisasterArguments;
 use super::given::FromArguments;
 use super::mistake::quote;
 use super::objectives::ObjectivesArguments;
+use super::queries::QueryArguments;
 use super::safety::{RollbackArguments, SafetyCopyArguments};
 use super::slot::{Slot, TextOr, text_or};
 use super::sweep::SweepArguments;
@@ -68,6 +69,10 @@ pub(super) struct File {
     /// recovery, all are made.
     #[schemars(extend("minItems" = 1))]
     pub(super) steps: Slot<Vec<Slot<Step>>>,
+    /// What the recovered server is asked, each query by itself and reading only, and must answer: the check `queries`. In a drill
+    /// with data of its own the order of its first write is there as well.
+    #[schemars(extend("minItems" = 1))]
+    pub(super) queries: Slot<Vec<Slot<QueryArguments>>>,
     /// What the recovery must achieve.
     pub(super) objectives: Slot<ObjectivesArguments>,
     /// What `pgdrill run --mutants` may find: damaged copies of the drill's own backup and archive that its checks do not

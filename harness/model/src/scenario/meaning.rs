@@ -11,7 +11,7 @@ use super::slot::At;
 use super::walkthrough::Walkthrough;
 use super::{
     Archive, Data, Disaster, Expect, Objectives, Placed, Rpo, Scenario, Step, application, archive,
-    as_written, cluster, fault, given,
+    as_written, cluster, fault, given, queries,
 };
 use crate::check::{CHECKS, Check};
 use crate::code::{Code, Weight};
@@ -45,7 +45,11 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
     };
     let faults = fault::places(&written);
     let runbook = as_written::places(&written);
-    let steps = Walkthrough::new(lines).take(written, &mut notes);
+    let steps = Walkthrough::new(lines, file.queries.0.is_some()).take(written, &mut notes);
+    let queries = file.queries.0.map(|At { span, what }| {
+        queries::unasked(span, &steps, &mut notes);
+        queries::meaning(what, span, lines, &mut notes)
+    });
     let written = file.objectives.what().unwrap_or_default();
     measured(&written, &steps, &mut notes);
     application::measured(written.outage.span(), &steps, &mut notes);
@@ -94,6 +98,7 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
             .map(|written| settings(written, lines, &mut notes))
             .unwrap_or_default(),
         steps,
+        queries: queries.unwrap_or_default(),
         objectives,
         survivors: fault::survivors(file.mutants.what(), &mut notes),
         expect: file.expect.0.and_then(|expect| expectation(expect, objectives, &mut notes)),

@@ -21,6 +21,7 @@ mod origins;
 mod pgbackrest;
 mod point;
 mod precautions;
+mod queries;
 mod safety;
 mod schema;
 mod setting;
@@ -49,6 +50,7 @@ use crate::check::Check;
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::finding::Stage;
+use crate::query::Query;
 use crate::units::MajorRange;
 use crate::verdict::Verdict;
 
@@ -67,6 +69,7 @@ pub use mistake::{Mistake, Mistakes};
 pub use objectives::{Objectives, Rpo};
 pub(crate) use origins::Origins;
 pub use pgbackrest::BackupKind;
+pub use queries::parse_queries;
 pub use safety::{CopyBy, Rollback};
 pub use schema::schema;
 pub use size::as_written;
@@ -127,6 +130,8 @@ pub struct Scenario {
     pub settings: BTreeMap<String, Setting>,
     /// What is done, in order.
     pub steps: Vec<Placed<Step>>,
+    /// What the recovered server is asked, and must answer.
+    pub queries: Vec<Query>,
     /// What recovery must achieve.
     pub objectives: Objectives,
     /// The mutants that may survive, each with the reason why.
@@ -147,13 +152,14 @@ impl Scenario {
     pub(crate) fn every_check(&self) -> Vec<Check> {
         let works = self.steps.iter().any(|step| matches!(step.what, Step::Work(_)));
         let by_pgbackrest = |step: &Placed<Step>| matches!(&step.what, Step::Backup(how) if how.tool == BackupTool::PgBackRest);
-        if let Some(given) = self.given() {
+        let own = if let Some(given) = self.given() {
             Check::all_of_given(given.baseline.is_some())
         } else if self.steps.iter().any(by_pgbackrest) {
             Check::all_of_repository(works)
         } else {
             Check::all_of(works)
-        }
+        };
+        Check::and_queries(own, !self.queries.is_empty())
     }
 }
 

@@ -18,6 +18,7 @@ use super::compress::Compress;
 use super::disaster::{DisasterArguments, DisasterMapping, WORDS};
 use super::file::{CheckArguments, Entries, File, NoArguments, SqlArguments, SqlMapping};
 use super::objectives::RpoWord;
+use super::queries::{NumberText, QueryName, QueryText, RoleName, RowCount};
 use super::slot::Slot;
 use super::sweep::{FEWEST_REPEATS, MOST_REPEATS, MOST_TARGETS, Repeats, Targets};
 use super::target::{
@@ -299,6 +300,24 @@ value_schemas! {
         "examples": ["http://127.0.0.1:4001/api/healthz"],
     });
     Database => json_schema!({ "type": "string", "minLength": 1, "maxLength": 63 });
+    QueryName => json_schema!({
+        "type": "string",
+        "pattern": "^\\s*[^\\s\\x00-\\x1f\\x7f][^\\x00-\\x1f\\x7f]*\\s*$",
+        "maxLength": 60,
+        "examples": ["no order without an audit row"],
+    });
+    QueryText => json_schema!({ "type": "string", "pattern": "\\S" });
+    RoleName => json_schema!({ "type": "string", "minLength": 1, "maxLength": 63 });
+    NumberText => json_schema!({
+        "type": ["number", "string"],
+        "pattern": "^-?(0|[1-9][0-9]*(_[0-9]+)*)(\\.[0-9]+)?$",
+        "examples": [1_000, "0.5"],
+    });
+    RowCount => json_schema!({
+        "type": ["integer", "string"],
+        "minimum": 0,
+        "pattern": "^(0|[1-9][0-9]*(_[0-9]+)*)$",
+    });
     SettingValue => json_schema!({ "type": ["string", "number", "boolean"], "pattern": "^[^\\r\\n]*$" });
     FindingCode => json_schema!({
         "type": "string",

@@ -125,14 +125,11 @@ pub(super) fn read(text: &str) -> Result<Node, Vec<Note>> {
             return Err(builder.notes);
         }
     }
-    match builder.root {
-        Some(root) if builder.notes.is_empty() => Ok(root),
-        Some(_) => Err(builder.notes),
-        None => {
-            builder.notes.push(empty());
-            Err(builder.notes)
-        }
+    if !builder.notes.is_empty() {
+        return Err(builder.notes);
     }
+    // A file may be empty.
+    Ok(builder.root.unwrap_or(Node { span: Span::default(), kind: Kind::Null }))
 }
 
 fn place(span: &granit_parser::Span) -> Span {

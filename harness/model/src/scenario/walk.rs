@@ -50,8 +50,17 @@ pub(super) struct Walk<'de> {
 impl<'de> Walk<'de> {
     /// Reads the whole tree. What is wrong is among the notes.
     pub(super) fn whole<T: Deserialize<'de>>(root: &'de Node) -> (Option<T>, Vec<Note>) {
+        Self::named(root, "the scenario".to_owned())
+    }
+
+    /// Reads a file that holds what stands below `key` in a scenario.
+    pub(super) fn part<T: Deserialize<'de>>(root: &'de Node, key: &str) -> (Option<T>, Vec<Note>) {
+        Self::named(root, format!("`{key}`"))
+    }
+
+    fn named<T: Deserialize<'de>>(root: &'de Node, name: String) -> (Option<T>, Vec<Note>) {
         let notes = Rc::new(RefCell::new(Vec::new()));
-        let owner = Owner { name: "the scenario".to_owned(), span: root.span };
+        let owner = Owner { name, span: root.span };
         let walk = Walk { node: root, owner, lenient: false, notes: Rc::clone(&notes) };
         let value = walk.read(PhantomData).ok();
         (value, notes.take())
@@ -234,8 +243,10 @@ impl<'de> Deserializer<'de> for Walk<'de> {
                 let keys = if known.len() > 1 { "the keys" } else { "the key" };
                 let wanted = format!("a mapping with {keys} {}", list(known.iter().copied()));
                 let leave = if matches!(kind, Kind::Null) { "leave it out, or write" } else { "write" };
-                let name = self.owner.name.trim_matches('`');
-                let hint = format!("{leave} `{name}: {{ {}: ... }}`", known.first().unwrap_or(&""));
+                // An entry of a list has no key.
+                let key = self.owner.name.strip_prefix('`').and_then(|name| name.strip_suffix('`'));
+                let key = key.map_or_else(String::new, |key| format!("{key}: "));
+                let hint = format!("{leave} `{key}{{ {}: ... }}`", known.first().unwrap_or(&""));
                 Err(Wrong::Fresh(Words::predicate(
                     format!("must be {wanted}; found {}", self.node.found()),
                     hint,

@@ -30,6 +30,8 @@ const MOST_RECOVERIES: usize = 4;
 /// The steps in order, and what has happened before each.
 pub(super) struct Walkthrough<'l> {
     lines: &'l Lines,
+    /// Whether the scenario has queries of its own.
+    queries: bool,
     /// The backups above, the oldest first.
     backups: Vec<Backup>,
     /// The backup that was there already, and whether it has a baseline.
@@ -60,9 +62,10 @@ pub(super) struct Walkthrough<'l> {
 }
 
 impl<'l> Walkthrough<'l> {
-    pub(super) fn new(lines: &'l Lines) -> Self {
+    pub(super) fn new(lines: &'l Lines, queries: bool) -> Self {
         Self {
             lines,
+            queries,
             backups: Vec::new(),
             given: None,
             has_baseline: false,
@@ -266,6 +269,15 @@ impl<'l> Walkthrough<'l> {
             notes.push(
                 Note::new(*span, "the check 'ledger' has nothing to look at: nothing is written down")
                     .hint("let writers place orders, as in `- work: { for: 5s }`, or leave the check out"),
+            );
+        }
+        if let (false, Some((_, span))) =
+            (self.queries, chosen.iter().find(|(check, _)| *check == Check::Queries))
+        {
+            notes.push(
+                Note::new(*span, "the check 'queries' has nothing to ask: the scenario has no `queries`").hint(
+                    "write `queries: [{ name: ..., query: SELECT ..., expect: ... }]` beside `steps`, or leave the check out",
+                ),
             );
         }
         if self.by_pgbackrest() {

@@ -19,13 +19,14 @@ impl Walkthrough<'_> {
 
     /// Every check that can be made of the drill.
     pub(super) fn every_check(&self) -> Vec<Check> {
-        if self.given.is_some() {
+        let own = if self.given.is_some() {
             Check::all_of_given(self.has_baseline)
         } else if self.by_pgbackrest() {
             Check::all_of_repository(self.works)
         } else {
             Check::all_of(self.works)
-        }
+        };
+        Check::and_queries(own, self.queries)
     }
 
     /// Tells of a step that needs a primary, where there is none, and of what stands above the backup.
