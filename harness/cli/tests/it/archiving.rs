@@ -64,9 +64,7 @@ fn a_segment_that_is_not_full_is_archived_after_the_timeout(
 
 /// Without it, and without a switch, it is lost: what the other tests here prove is not a matter of course.
 #[rstest]
-fn without_a_timeout_what_was_not_archived_is_lost(
-    #[values(Cell::LOCAL, Cell::docker(18))] cell: Cell,
-) {
+fn without_a_timeout_what_was_not_archived_is_lost(#[values(Cell::LOCAL, Cell::docker(18))] cell: Cell) {
     let steps = ["backup", ONE, "disaster: lose-primary", "recover", "check: { row-counts: all }"];
     let Some((done, record)) = drill(cell, "{ by: command }", &steps) else { return };
     done.ends_with(1);
@@ -102,9 +100,7 @@ fn a_backup_without_wal_has_what_it_needs_in_the_archive(
 }
 
 #[rstest]
-fn what_was_not_archived_is_taken_from_the_saved_wal(
-    #[values(Cell::LOCAL, Cell::docker(18))] cell: Cell,
-) {
+fn what_was_not_archived_is_taken_from_the_saved_wal(#[values(Cell::LOCAL, Cell::docker(18))] cell: Cell) {
     // Checkpoints recycle old segments under names to come: these are no WAL and stay behind.
     let churn = "sql: SELECT pg_switch_wal()";
     let steps = [
@@ -173,11 +169,7 @@ fn an_accident_is_undone_by_a_mark_before_it(
 #[case("DELETE FROM", "receivewal")]
 #[case("DROP TABLE", "receivewal, synchronous: on")]
 #[case("TRUNCATE", "command")]
-fn so_it_is_in_a_container(
-    #[case] accident: &str,
-    #[case] by: &str,
-    #[values(Cell::docker(18))] cell: Cell,
-) {
+fn so_it_is_in_a_container(#[case] accident: &str, #[case] by: &str, #[values(Cell::docker(18))] cell: Cell) {
     undone(accident, by, cell);
 }
 
