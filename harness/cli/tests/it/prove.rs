@@ -273,9 +273,14 @@ fn a_database_without_a_row_must_be_declared() {
     production.server.sql("create database bare;");
     let backup = production.backup("backup", &["-Fp"]);
     production.end();
-    let wanted = "database bare holds no row: it has no table of a user";
+    let wanted = "database bare holds no row in any table of its own";
     production.finds(&[&backup], 1, "DATABASE_EMPTY", wanted);
-    production.finds(&[&backup, "--empty", "bare", "--empty", "bear"], 1, "DATABASE_MISSING", "database bear, which may be empty");
+    production.finds(
+        &[&backup, "--empty", "bare", "--empty", "bear"],
+        1,
+        "DATABASE_MISSING",
+        "database bear, which may be empty",
+    );
     let done = production.prove(&[&backup, "--empty", "bare"]);
     done.ends_with(0);
     assert!(done.stdout.contains("; 5 000 rows in those of users"), "{}", done.stdout);
