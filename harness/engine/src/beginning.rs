@@ -174,8 +174,8 @@ fn key(plan: &Plan) -> Option<String> {
 }
 
 impl Keeping<'_> {
-    /// Keeps the beginning of a drill that has just lost its primary, and for which nothing that was seen until then was a
-    /// finding. For those to whom it is of use the time that this takes has not passed.
+    /// Keeps the beginning of a drill that has just lost its primary, where nothing that was seen until then was a finding. By the
+    /// drill's own clock this takes no time: it is done for others.
     ///
     /// # Errors
     ///
@@ -249,8 +249,8 @@ impl Drop for Keeping<'_> {
 }
 
 impl Kept {
-    /// Puts a drill, of which nothing was done yet, behind this beginning; gives how many of its steps are done then. None
-    /// where it cannot be copied: then the drill begins by itself, in a workspace as it was.
+    /// Puts a drill, of which nothing was done yet, behind this beginning; gives how many of its steps are done then: 0
+    /// where it cannot be copied, and the drill begins by itself, in a workspace as it was.
     ///
     /// # Errors
     ///

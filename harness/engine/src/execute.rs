@@ -296,7 +296,7 @@ async fn steps(
                     keeping.take_if(|_| plan.beginning().is_some_and(|it| it.len() == next))
                     && let Err(unable) = keeping.keep(drill, clock).await
                 {
-                    drill.recorder.found(unable.into_finding(Stage::Prepare));
+                    drill.recorder.found(unable.into_finding(Stage::Disaster));
                     return false;
                 }
                 if fatal {

@@ -60,8 +60,8 @@ checks! {
     Ledger "ledger" "transactions" ArchiverFails [TransactionsLost, TransactionsUnexpected, LedgerMismatch, LedgerDisagrees, LedgerDamaged]
         "Every transaction that the server acknowledged to the drill's writers before the recovery point is there, whole and unchanged, and no other is: by the ledger kept outside the database, and independently by the commit records of the WAL."
         "What other clients than the drill's own writers did.";
-    ReadAll "read-all" "tables" HeapBitFlip [TableUnreadable]
-        "Reads every row and every out-of-line value of every table, those of the system catalog too."
+    ReadAll "read-all" "tables" HeapBitFlip [TableUnreadable, DatabaseEmpty, DatabaseMissing]
+        "Reads every row and every out-of-line value of every table, those of the system catalog too. Of a backup that was there already, each database holds a row, or was declared as one that may be empty."
         "Indexes other than those the system uses, and values that are readable but wrong.";
     Catalog "catalog" "definitions" IndexLost [DatabaseMissing, CatalogMismatch]
         "Compares every definition with the primary: of each database its schemas, tables, columns, indexes, constraints, sequences, views, functions, triggers, rules, policies, types, grants, extensions, foreign servers, publications and comments; of the cluster its roles, memberships, settings, databases and tablespaces."

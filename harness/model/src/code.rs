@@ -244,6 +244,9 @@ catalogue! {
     BaselineElsewhere "BASELINE_ELSEWHERE" Unverifies
         "The baseline of production belongs to another moment than the one that was recovered, so nothing can be compared with it exactly."
         "Recover to where it belongs, by `to: baseline`. One that belongs to no position in the WAL was captured while transactions ended out of order: capture another.";
+    DatabaseEmpty "DATABASE_EMPTY" Disproves
+        "A database of the backup holds no row in any table of its own."
+        "A backup of the wrong server, or a dump that was cut short before its data, looks so. Where it is right, declare it: `empty: [NAME]`, or `prove --empty NAME`.";
     WitnessLost "WITNESS_LOST" Disproves
         "Beats that production had acknowledged before the recovery point are not there after the restore."
         "What production wrote in that time is lost, too. The message says from when to when; look for WAL that is missing or was not replayed.";

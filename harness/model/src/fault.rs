@@ -269,7 +269,7 @@ faults! {
         "restore_command fails with exit code 1 after its first segments, since the network is down."
         "Starts and promotes: any exit code up to 125 is to it that the segment is not there.";
     FetchSlow "fetch-slow" Restore [OwnFetch, RecoveryTime] Well Recover [RtoExceeded]
-        "restore_command takes a second for each file, as from an archive far away."
+        "restore_command takes half a second for each file, as from an archive far away."
         "Starts and promotes, late: it asks for one file after the other.";
     RestoredDiskFull "restored-disk-full" Restore [] Absent Recover [DiskFull]
         "The disk on which the backup is restored is too small."

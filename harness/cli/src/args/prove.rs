@@ -64,6 +64,10 @@ pub struct Prove {
     #[arg(long, value_name = "FILE", help_heading = "What it must hold")]
     pub queries: Option<PathBuf>,
 
+    /// A database that may come back without a row; may be said several times
+    #[arg(long, value_name = "DATABASE", help_heading = "What it must hold")]
+    pub empty: Vec<String>,
+
     /// Stop just before the time, transaction or position
     #[arg(long, help_heading = "What to prove")]
     pub exclusive: bool,

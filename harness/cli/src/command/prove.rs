@@ -196,6 +196,10 @@ fn written(args: &Prove, backup: &Meant, queries: &[Query], shown: &str) -> anyh
             let _ = writeln!(text, "          - {}", quoted(&absolute(directory)?));
         }
     }
+    if !args.empty.is_empty() {
+        let names: Vec<String> = args.empty.iter().map(|name| quoted(name)).collect();
+        let _ = writeln!(text, "        empty: [{}]", names.join(", "));
+    }
     let files = [("globals", &args.globals), ("baseline", &args.baseline), ("witness", &args.witness)];
     for (key, file) in files {
         if let Some(file) = file {

@@ -77,8 +77,8 @@ fn the_first_makes_it_and_the_others_go_on_from_a_copy(#[values(Cell::LOCAL, Cel
     }
     let desk = Desk::new();
     write(&desk);
-    let cell = cell.args();
-    let args: Vec<&str> = cell.iter().map(String::as_str).collect();
+    let of_cell = cell.args();
+    let args: Vec<&str> = of_cell.iter().map(String::as_str).collect();
     let all = runs(&desk, &args);
     assert_eq!(all[0]["beginning"], Value::Null);
     for run in &all[1..] {
@@ -91,6 +91,9 @@ fn the_first_makes_it_and_the_others_go_on_from_a_copy(#[values(Cell::LOCAL, Cel
     }
     let tally = all[2]["tallies"].as_array().unwrap().last().unwrap();
     assert!(tally["recovered"].as_u64() > all[1]["tallies"][0]["recovered"].as_u64(), "{tally}");
+    if cell != Cell::LOCAL {
+        return;
+    }
     // Each by itself comes to the same.
     let alone = runs(&desk, &[&args[..], &["--no-cache"]].concat());
     assert!(alone.iter().all(|run| run["beginning"] == Value::Null));

@@ -41,14 +41,16 @@ impl Cell {
         Self { runtime: "docker", major: Some(major) }
     }
 
+    /// A container of one of `majors`: where many cases run on the host and in a container, the majors take turns, as `case` says.
+    pub fn in_turn(majors: &[u16], case: &str) -> Self {
+        let turn =
+            case.bytes().fold(0, |sum: usize, byte| sum.wrapping_mul(31) + usize::from(byte)) % majors.len();
+        Self::docker(majors[turn])
+    }
+
     /// Whether it is there; where it is not, the test says that it is skipped, or fails where it must not be.
     pub fn is_there(self) -> bool {
         self.major.is_none_or(|major| docker::required_or_skip(&[major]))
-    }
-
-    /// Whether it is older than a major; of the host's own that is not known.
-    pub fn is_before(self, major: u16) -> bool {
-        self.major.is_some_and(|own| own < major)
     }
 
     /// The arguments that ask for it.

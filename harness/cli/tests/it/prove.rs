@@ -264,6 +264,28 @@ fn what_is_no_backup_is_named_and_leaves_a_record() {
     production.prove(&["/b", "--wal", "/a", "--restore-command", "cp /a/%f %p"]).ends_with(64);
 }
 
+/// All of nothing can be read just as well.
+#[test]
+fn a_database_without_a_row_must_be_declared() {
+    let Some(bin) = bin() else { return };
+    let desk = Desk::new();
+    let production = Production::begin(&bin, &desk);
+    production.server.sql("create database bare;");
+    let backup = production.backup("backup", &["-Fp"]);
+    production.end();
+    let wanted = "database bare holds no row in any table of its own";
+    production.finds(&[&backup], 1, "DATABASE_EMPTY", wanted);
+    production.finds(
+        &[&backup, "--empty", "bare", "--empty", "bear"],
+        1,
+        "DATABASE_MISSING",
+        "database bear, which may be empty",
+    );
+    let done = production.prove(&[&backup, "--empty", "bare"]);
+    done.ends_with(0);
+    assert!(done.stdout.contains("; 5 000 rows in those of users"), "{}", done.stdout);
+}
+
 #[test]
 fn what_cannot_be_fetched_leaves_a_record_and_nothing_else() {
     let desk = Desk::new();

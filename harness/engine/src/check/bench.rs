@@ -186,7 +186,7 @@ impl<'a> Bench<'a> {
         let outcome = match (check, expected) {
             (Check::RowCounts, Some(expected)) => row_counts::compare(expected, content),
             (Check::Fingerprints, Some(expected)) => fingerprints::compare(expected, content),
-            (Check::ReadAll, _) => read_all::judge(content),
+            (Check::ReadAll, _) => read_all::judge(content, self.given.map(|taken| taken.empty.as_slice())),
             _ => Outcome::not_captured(),
         };
         // What was found stays, but a table that was not looked at leaves the check undone.

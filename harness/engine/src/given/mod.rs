@@ -60,6 +60,8 @@ pub struct Taken {
     pub witness: Option<Vec<Entry>>,
     /// How old the newest beat may be that comes back.
     pub max_age: Option<Duration>,
+    /// The databases that may hold no row.
+    pub empty: Vec<String>,
     /// What the databases of its cluster share, beside a dump.
     pub globals: Option<PathBuf>,
     /// The `pg_wal` of a server that was shut down, whose last segment is not full; none of a backup of one that ran.

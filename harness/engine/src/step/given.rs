@@ -60,6 +60,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
         baseline: given.baseline.as_deref().map(baseline).transpose()?,
         witness: given.witness.as_deref().map(witness).transpose()?,
         max_age: given.max_age,
+        empty: given.empty.clone(),
         globals: given.globals.clone(),
         saved: None,
         unfinished: BTreeSet::new(),

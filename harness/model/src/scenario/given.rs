@@ -31,6 +31,8 @@ pub struct Given {
     pub witness: Option<PathBuf>,
     /// How old the newest beat that comes back may be.
     pub max_age: Option<Duration>,
+    /// The databases that may hold no row.
+    pub empty: Vec<String>,
     /// The SQL of what the databases of a cluster share, for a dump.
     pub globals: Option<PathBuf>,
     /// Where the WAL lies that recovery goes on with, packed or not: archives, the first of which counts where two hold a file.
@@ -58,6 +60,8 @@ pub(super) struct GivenArguments {
     pub(super) witness: Slot<FilePath>,
     /// How old the newest beat that comes back may be, as in 26h. Default: as old as it is.
     pub(super) max_age: Slot<SpanOfTime>,
+    /// The databases that may come back without a row in any table of their own. Default: none; `postgres` may beside others.
+    pub(super) empty: Slot<Vec<Slot<Label>>>,
     /// For a dump, what the databases of its cluster share, as `pg_dumpall --globals-only` writes it. Default: none, and nobody
     /// owns what is loaded.
     pub(super) globals: Slot<FilePath>,
@@ -84,7 +88,7 @@ impl<'de> Deserialize<'de> for FromArguments {
 
 impl TextOr<'_> for FromArguments {
     type Arguments = GivenArguments;
-    const WANTED: &'static str = "primary, standby, or a mapping with the keys path, server, backup, wal, restore-command, baseline, witness, max-age, globals";
+    const WANTED: &'static str = "primary, standby, or a mapping with the keys path, server, backup, wal, restore-command, baseline, witness, max-age, empty, globals";
     const HINT: &'static str =
         "write `from: standby`, or `from: { path: /backups/today }` for a backup that is there already";
 
@@ -239,6 +243,7 @@ pub(super) fn meaning(arguments: &mut BackupArguments, notes: &mut Vec<Note>) ->
         baseline: given.baseline.what().map(|path| path.0),
         witness: given.witness.what().map(|path| path.0),
         max_age: given.max_age.what().map(|age| age.0),
+        empty: given.empty.what().into_iter().flatten().filter_map(|name| Some(name.what()?.0)).collect(),
         globals: given.globals.what().map(|path| path.0),
         restore_command: given.restore_command.what().map(|command| command.0),
     })

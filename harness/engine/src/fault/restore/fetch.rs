@@ -31,8 +31,8 @@ pub(super) fn command(
             )
         }
         Fault::FetchSlow => (
-            "sleep 1; cp \"$ARCHIVE/%f\" \"%p\" 2>/dev/null".to_owned(),
-            "restore_command takes a second for each file".to_owned(),
+            "sleep 0.5; cp \"$ARCHIVE/%f\" \"%p\" 2>/dev/null".to_owned(),
+            "restore_command takes half a second for each file".to_owned(),
         ),
         Fault::FetchProgramMissing => (
             "/nonexistent/wal-fetch \"$ARCHIVE/%f\" \"%p\"".to_owned(),
