@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::backup::Switch;
 use super::file::Step as Written;
 use super::mistake::{Note, Span, nearest, quote};
-use super::slot::{At, Slot, TextOr, text_or};
+use super::slot::{At, Slot, TextOr, read_text_or};
 use super::value::{FromText, read_from_text};
 use super::wrong::Words;
 use super::{ArchiveBy, Backup, BackupFormat, Disaster, Method, Scenario, Step};
@@ -62,11 +62,7 @@ pub(super) enum AsWrittenArguments {
     Mapping(AsWrittenMapping),
 }
 
-impl<'de> Deserialize<'de> for AsWrittenArguments {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or(deserializer)
-    }
-}
+read_text_or!(AsWrittenArguments);
 
 impl TextOr<'_> for AsWrittenArguments {
     type Arguments = AsWrittenMapping;

@@ -1,10 +1,10 @@
 //! What a scenario can lose, and how.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::mistake::{instead, quote};
-use super::slot::{Slot, TextOr, text_or};
+use super::slot::{Slot, TextOr, read_text_or};
 use super::value::Statement;
 use super::wrong::Words;
 
@@ -66,11 +66,7 @@ pub(super) enum DisasterArguments {
     Mapping(DisasterMapping),
 }
 
-impl<'de> Deserialize<'de> for DisasterArguments {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or(deserializer)
-    }
-}
+read_text_or!(DisasterArguments);
 
 impl TextOr<'_> for DisasterArguments {
     type Arguments = DisasterMapping;

@@ -20,7 +20,7 @@ use super::mistake::quote;
 use super::objectives::ObjectivesArguments;
 use super::queries::QueryArguments;
 use super::safety::{RollbackArguments, SafetyCopyArguments};
-use super::slot::{Slot, TextOr, text_or};
+use super::slot::{Slot, TextOr, read_text_or};
 use super::sweep::SweepArguments;
 use super::target::{MarkName, TargetArguments, TimelineWord};
 use super::triage::TriageArguments;
@@ -258,11 +258,7 @@ pub(super) enum SqlArguments {
     Mapping(SqlMapping),
 }
 
-impl<'de> Deserialize<'de> for SqlArguments {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or(deserializer)
-    }
-}
+read_text_or!(SqlArguments);
 
 impl TextOr<'_> for SqlArguments {
     type Arguments = SqlMapping;
@@ -323,11 +319,7 @@ pub(super) enum CheckArguments {
     Chosen(Entries<CheckName, NoArguments>),
 }
 
-impl<'de> Deserialize<'de> for CheckArguments {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or(deserializer)
-    }
-}
+read_text_or!(CheckArguments);
 
 impl TextOr<'_> for CheckArguments {
     type Arguments = Entries<CheckName, NoArguments>;

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::file::{BackupArguments, File};
 use super::mistake::{Lines, Note};
-use super::slot::{At, Slot, TextOr, text_or};
+use super::slot::{At, Slot, TextOr, read_text_or};
 use super::tree::found_text;
 use super::value::{FromText, Span as SpanOfTime, Statement, read_from_text};
 use super::wrong::Words;
@@ -80,11 +80,7 @@ pub(super) enum FromArguments {
     Given(Box<GivenArguments>),
 }
 
-impl<'de> Deserialize<'de> for FromArguments {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or(deserializer)
-    }
-}
+read_text_or!(FromArguments);
 
 impl TextOr<'_> for FromArguments {
     type Arguments = GivenArguments;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::mistake::{Lines, Mistakes, Note, Span, quote};
-use super::slot::{At, Slot, TextOr, text_or};
+use super::slot::{At, Slot, TextOr, read_text_or};
 use super::tree::{self, found_text};
 use super::value::{Database, FromText, Span as SpanOfTime, read_from_text, whole_number};
 use super::walk::Walk;
@@ -64,11 +64,7 @@ pub(super) enum ExpectedArguments {
     Mapping(ExpectedMapping),
 }
 
-impl<'de> Deserialize<'de> for ExpectedArguments {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or(deserializer)
-    }
-}
+read_text_or!(ExpectedArguments);
 
 impl TextOr<'_> for ExpectedArguments {
     type Arguments = ExpectedMapping;
@@ -131,11 +127,7 @@ pub(super) enum RowsArguments {
     Mapping(RowsMapping),
 }
 
-impl<'de> Deserialize<'de> for RowsArguments {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or(deserializer)
-    }
-}
+read_text_or!(RowsArguments);
 
 impl TextOr<'_> for RowsArguments {
     type Arguments = RowsMapping;

@@ -84,6 +84,19 @@ pub(super) trait TextOr<'de>: Sized {
     }
 }
 
+/// Reads types that are written either as a text or as a mapping by that.
+macro_rules! read_text_or {
+    ($value:ty) => {
+        impl<'de> serde::Deserialize<'de> for $value {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::scenario::slot::text_or(deserializer)
+            }
+        }
+    };
+}
+
+pub(super) use read_text_or;
+
 /// Reads a value that is either a text or a mapping.
 pub(super) fn text_or<'de, T: TextOr<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     struct Either<T>(PhantomData<T>);

@@ -5,11 +5,11 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::backup::Switch;
 use super::mistake::{Note, Span as Place, quote};
-use super::slot::{At as Placed, Slot, TextOr, text_or};
+use super::slot::{At as Placed, Slot, TextOr, read_text_or};
 use super::tree::found_text;
 use super::value::{FromText, read_from_text, whole_number};
 use super::wrong::Words;
@@ -338,11 +338,7 @@ pub(super) enum TargetArguments {
     Mapping(Box<TargetMapping>),
 }
 
-impl<'de> Deserialize<'de> for TargetArguments {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or(deserializer)
-    }
-}
+read_text_or!(TargetArguments);
 
 impl TextOr<'_> for TargetArguments {
     type Arguments = TargetMapping;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::mistake::{nearest, quote};
-use super::slot::{Slot, TextOr, text_or};
+use super::slot::{Slot, TextOr, read_text_or};
 use super::value::{FromText, Span, read_from_text, whole_number};
 use super::wrong::Words;
 use crate::alert::{ALERTS, Alert};
@@ -100,11 +100,7 @@ pub(super) enum AlertArguments {
     Mapping(AlertMapping),
 }
 
-impl<'de> Deserialize<'de> for AlertArguments {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or(deserializer)
-    }
-}
+read_text_or!(AlertArguments);
 
 impl TextOr<'_> for AlertArguments {
     type Arguments = AlertMapping;

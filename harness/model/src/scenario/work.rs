@@ -4,11 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::backup::Switch;
 use super::mistake::{Note, quote};
-use super::slot::{Slot, TextOr, text_or};
+use super::slot::{Slot, TextOr, read_text_or};
 use super::value::{FromText, Span, UNITS_OF_BYTES, bytes_in_words, read_from_text, whole_number};
 use super::wrong::Words;
 use crate::units::{show_bytes, show_count, show_duration};
@@ -198,11 +198,7 @@ pub(super) enum WorkArguments {
     Mapping(Box<WorkMapping>),
 }
 
-impl<'de> Deserialize<'de> for WorkArguments {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or(deserializer)
-    }
-}
+read_text_or!(WorkArguments);
 
 impl TextOr<'_> for WorkArguments {
     type Arguments = WorkMapping;
