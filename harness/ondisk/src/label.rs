@@ -6,6 +6,7 @@
 //! expected and did not find. No server writes such files, and here they are neither taken nor lost.
 
 use crate::position;
+use crate::segment::is_segment;
 
 /// What a label says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,8 +154,7 @@ impl Label {
 fn located(text: &str) -> Option<(u64, &str)> {
     let (start, file) = text.split_once(" (file ")?;
     let segment = file.strip_suffix(')')?;
-    let named = segment.len() == 24 && segment.bytes().all(|byte| byte.is_ascii_hexdigit());
-    Some((position(start)?, named.then_some(segment)?))
+    Some((position(start)?, is_segment(segment).then_some(segment)?))
 }
 
 #[cfg(test)]

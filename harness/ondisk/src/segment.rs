@@ -34,12 +34,24 @@ pub fn name(timeline: u32, position: u64, segment_size: u64) -> String {
     format!("{timeline:08X}{:08X}{:08X}", number / per_id, number % per_id)
 }
 
+/// Whether a name is that of a whole segment (`IsXLogFileName`).
+pub fn is_segment(name: &str) -> bool {
+    name.len() == 24 && is_hex(name)
+}
+
+/// Whether a name is that of a timeline's history (`IsTLHistoryFileName`).
+pub fn is_history(name: &str) -> bool {
+    name.strip_suffix(".history").is_some_and(|timeline| timeline.len() == 8 && is_hex(timeline))
+}
+
+/// The digits that PostgreSQL writes: capital letters only.
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte))
+}
+
 /// Reads a file's name; none when it is no file that PostgreSQL archives.
 pub fn parse(name: &str, segment_size: u64) -> Option<ArchiveFile> {
-    let hex = |text: &str| -> Option<u64> {
-        let upper = text.bytes().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte));
-        upper.then(|| u64::from_str_radix(text, 16).ok())?
-    };
+    let hex = |text: &str| -> Option<u64> { is_hex(text).then(|| u64::from_str_radix(text, 16).ok())? };
     if let Some(timeline) = name.strip_suffix(".history") {
         let timeline = (timeline.len() == 8).then(|| hex(timeline))??;
         return Some(ArchiveFile::History { timeline: timeline as u32 });

@@ -26,7 +26,6 @@ pub use layout::{Chained, Layout, Placed};
 pub use not_a_backup::NotABackup;
 pub use pgbackrest::Passphrase;
 pub use pick::{NoSuch, Pick};
-use wal::is_segment;
 pub use wal::{WalFile, asked_for, is_needed};
 
 /// What somebody who looks has beside the path.

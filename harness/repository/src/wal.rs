@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use pgdrill_backup::parts::Packed;
+use pgdrill_ondisk::segment::{is_history, is_segment};
 
 use crate::barman;
 use crate::files::{Kind as EntryKind, Tree, Trouble};
@@ -95,24 +96,14 @@ pub fn is_needed(name: &str, from: Option<&str>) -> bool {
 /// whatever is only being written.
 pub fn asked_for(file: &str) -> Option<(&str, &str)> {
     let (stem, ending) = file.find('.').map_or((file, ""), |dot| file.split_at(dot));
-    let (name, ending) = if let Some(ending) = ending.strip_prefix(".history") {
-        (
-            Some(&file[..file.len() - ending.len()])
-                .filter(|_| stem.len() == 8 && stem.bytes().all(is_digit)),
+    let (name, ending) = match ending.strip_prefix(".history") {
+        Some(ending) => (&file[..file.len() - ending.len()], ending),
+        None => (
+            stem.split_once('-').filter(|(_, hash)| is_sha1(hash)).map_or(stem, |(segment, _)| segment),
             ending,
-        )
-    } else {
-        let segment = match stem.split_once('-') {
-            Some((segment, hash))
-                if hash.len() == SHA1 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
-            {
-                segment
-            }
-            _ => stem,
-        };
-        (Some(segment).filter(|segment| is_segment(segment)), ending)
+        ),
     };
-    name.filter(|_| PACKED.contains(&ending)).map(|name| (name, ending))
+    ((is_segment(name) || is_history(name)) && PACKED.contains(&ending)).then_some((name, ending))
 }
 
 /// The segment that a file of WAL holds, if it is one.
@@ -120,13 +111,8 @@ pub(crate) fn segment_of(file: &str) -> Option<&str> {
     asked_for(file).map(|(name, _)| name).filter(|name| is_segment(name))
 }
 
-/// Whether a name is that of a segment of WAL.
-pub(crate) fn is_segment(name: &str) -> bool {
-    name.len() == 24 && name.bytes().all(is_digit)
-}
-
-fn is_digit(byte: u8) -> bool {
-    byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte)
+fn is_sha1(text: &str) -> bool {
+    text.len() == SHA1 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn ending(packed: Packed) -> &'static str {

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use pgdrill_ondisk::segment::{self, ArchiveFile};
+use pgdrill_ondisk::segment::{self, ArchiveFile, is_segment};
 use pgdrill_ondisk::wal::page::Header;
 use pgdrill_ondisk::wal::{Found, Segments, is_segment_size};
 
@@ -377,10 +377,6 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     } else {
         Err(io::Error::other("it is not a regular file"))
     }
-}
-
-fn is_segment(name: &str) -> bool {
-    name.len() == 24 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The segment size that a segment says, when it can be one.

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use pgdrill_backup::parts::Packed;
 use pgdrill_model::units::{Lsn, Major};
+use pgdrill_ondisk::segment::is_segment;
 
 use crate::files::{Kind as EntryKind, Tree, Trouble, shown};
 use crate::found::{Backup, Found, Held, Kind, WalLayout, WalPlace};
 use crate::not_a_backup::NotABackup;
-use crate::{Tablespace, is_segment, time};
+use crate::{Tablespace, time};
 
 mod info;
 

@@ -7,6 +7,7 @@ use pgdrill_model::units::{Lsn, Major};
 use pgdrill_ondisk::control::Control;
 use pgdrill_ondisk::label::Label;
 use pgdrill_ondisk::manifest::Manifest;
+use pgdrill_ondisk::segment::is_segment;
 use pgdrill_ondisk::wal::page;
 
 use crate::files::{Entry, Kind as EntryKind, Tree, Trouble, shown};
@@ -305,7 +306,7 @@ impl Looked {
     /// Takes down what the WAL that a backup brings along says of its cluster: the first page of a segment names it.
     fn with_wal(&mut self, tree: &Tree, part: &Part) {
         let Ok(file) = tree.file(&part.name()) else { return };
-        let keep = |name: &str| crate::is_segment(name).then_some(page::LONG as u64);
+        let keep = |name: &str| is_segment(name).then_some(page::LONG as u64);
         let peeked = peek::peek(file, part.packed, &keep, &|peeked| !peeked.kept.is_empty());
         let header = peeked.kept.first().and_then(|(_, bytes)| page::Header::read(bytes));
         if let Some(header) = header {

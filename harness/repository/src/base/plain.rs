@@ -4,12 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pgdrill_ondisk::segment::is_segment;
 use rustix::process::{Pid, test_kill_process};
 
 use super::{Base, LARGEST_LABEL, Looked, mapped};
+use crate::Tablespace;
 use crate::files::{Kind as EntryKind, Tree, Trouble, shown};
 use crate::not_a_backup::NotABackup;
-use crate::{Tablespace, is_segment};
 
 /// Bytes of `global/pg_control` and of `postmaster.pid`.
 const LARGEST_SMALL: u64 = 64 << 10;

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use pgdrill_model::units::{Lsn, Major};
+use pgdrill_ondisk::segment::is_segment;
 use serde_json::Value;
 
 use crate::files::{Kind as EntryKind, Tree, Trouble, shown};
 use crate::found::{Backup, Found, Held, Kind, WalLayout, WalPlace};
 use crate::not_a_backup::NotABackup;
-use crate::wal::{is_segment, segment_of};
+use crate::wal::segment_of;
 use crate::{Options, Tablespace, time};
 
 mod cipher;
