@@ -1,9 +1,10 @@
-//! The part of a summary that tells who noticed which fault: a row per fault, a letter per detector.
+//! The part of a summary that tells who noticed which fault: a row per fault, a letter per detector that had anything to do.
 
 use pgdrill_model::detection::{Detector, Matrix, Sight};
 use pgdrill_model::fault::Fault;
 use pgdrill_model::run::Run;
 
+use crate::detection::used;
 use crate::page::{Cell, Column, Page, Tone};
 use crate::words;
 
@@ -16,12 +17,12 @@ pub(super) fn all(page: &mut Page, runs: &[Run]) {
         return;
     }
     page.heading("Who notices what");
-    let detectors = Detector::all();
-    let letters: String = LETTERS.chars().take(detectors.len()).collect();
+    let (all, used) = (Detector::all(), used(&matrix));
+    let letters: String = LETTERS.chars().take(used.len()).collect();
     let columns = [Column::left("fault"), Column::right("runs"), Column::left(&letters), Column::left("")];
     let (controls, faults): (Vec<_>, Vec<_>) = matrix.rows.iter().partition(|row| row.fault.is_harmless());
     let cells = faults.iter().chain(&controls).map(|row| {
-        let symbols: String = row.sights.iter().copied().map(symbol).collect();
+        let symbols: String = used.iter().map(|at| symbol(row.sights[*at])).collect();
         let seen = !row.seen_by().is_empty();
         let (tone, what) = match (row.fault.is_harmless(), seen) {
             (false, true) => (Tone::Good, "noticed"),
@@ -44,7 +45,7 @@ pub(super) fn all(page: &mut Page, runs: &[Run]) {
         "x noticed   ~ in some runs   . looked and noticed nothing   blank: did not come to look",
     );
     let legend: Vec<String> =
-        letters.chars().zip(&detectors).map(|(letter, detector)| format!("{letter} {detector}")).collect();
+        letters.chars().zip(&used).map(|(letter, at)| format!("{letter} {}", all[*at])).collect();
     page.paragraph(
         2,
         Tone::Faint,
