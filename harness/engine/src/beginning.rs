@@ -87,12 +87,12 @@ pub struct Kept {
     at: Duration,
     /// What was taken down until then, but for the run's own start.
     events: Vec<Event>,
-    drill: Standing,
+    drill: Known,
 }
 
 /// What a drill knows after the loss of its primary, as far as its next steps use it.
 #[derive(Clone)]
-struct Standing {
+struct Known {
     made: Made,
     baselines: Vec<Baseline>,
     settled: Lsn,
@@ -227,7 +227,7 @@ impl Keeping<'_> {
             run: drill.run_id.to_owned(),
             at,
             events,
-            drill: Standing::of(drill),
+            drill: Known::of(drill),
         };
         if let Some(shared) = self.of.guard().get_mut(&self.key) {
             shared.state = State::Kept(Arc::new(kept));
@@ -297,7 +297,7 @@ impl Kept {
     }
 }
 
-impl Standing {
+impl Known {
     fn of(drill: &Drill<'_>) -> Self {
         Self {
             made: drill.made.clone(),
