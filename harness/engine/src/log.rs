@@ -28,6 +28,13 @@ impl Line {
         matches!(self.severity.as_str(), "ERROR" | "FATAL" | "PANIC")
     }
 
+    /// Whether it only tells a client that it may not come in yet, or must go: `ERRCODE_CANNOT_CONNECT_NOW`
+    /// (`ProcessStartupPacket`) and `ERRCODE_ADMIN_SHUTDOWN` (`ProcessInterrupts`). FATAL to that client's session, and
+    /// no reason of the server's.
+    fn is_to_a_client(&self) -> bool {
+        matches!(self.sqlstate.as_str(), "57P03" | "57P01")
+    }
+
     /// Whether it says that somebody ended the server, or killed one of its processes (`postmaster.c`).
     pub fn is_end_from_outside(&self) -> bool {
         let asked = self.message.starts_with("received ") && self.message.ends_with(" shutdown request");
@@ -73,10 +80,11 @@ pub fn read(path: &Path) -> Vec<Line> {
         .collect()
 }
 
-/// What a server that ended said last: its last FATAL or PANIC, else its last error, else its last line.
+/// What a server that ended said last: its last FATAL or PANIC, else its last error, else its last line. What it told
+/// clients that asked meanwhile is none of it.
 pub fn last_words(path: &Path) -> String {
     let text = tail(path);
-    let lines: Vec<Line> = text.lines().filter_map(parse).collect();
+    let lines: Vec<Line> = text.lines().filter_map(parse).filter(|line| !line.is_to_a_client()).collect();
     let fatal = lines.iter().rposition(|line| matches!(line.severity.as_str(), "FATAL" | "PANIC"));
     match fatal.or_else(|| lines.iter().rposition(Line::is_error)) {
         // Which line of the configuration is wrong stands before the line that gives up.
@@ -168,6 +176,10 @@ mod tests {
                     2026-11-22 19:15:00.124 UTC [1] XX000 FATAL:  could not locate required checkpoint record\n\
                     2026-11-22 19:15:00.125 UTC [1] 00000 LOG:  database system is shut down\n";
         std::fs::write(file.path(), text).unwrap();
+        assert_eq!(last_words(file.path()), "FATAL: could not locate required checkpoint record");
+        let asked = "2026-11-22 19:15:00.126 UTC [7] 57P03 FATAL:  the database system is starting up\n\
+                     2026-11-22 19:15:00.127 UTC [8] 57P01 FATAL:  terminating connection due to administrator command\n";
+        std::fs::write(file.path(), format!("{text}{asked}")).unwrap();
         assert_eq!(last_words(file.path()), "FATAL: could not locate required checkpoint record");
         let text = "2026-11-22 19:15:00.123 UTC [1] LOG:  invalid value for parameter \"work_mem\": \"x\"\n\
                     2026-11-22 19:15:00.124 UTC [1] FATAL:  configuration file \"/a/b.conf\" contains errors\n";
