@@ -136,6 +136,7 @@ impl Drills<'_> {
             expect: None,
             repeat: 1,
             compared_with: None,
+            drift: None,
             host: world.host.clone(),
             jobs: world.jobs,
         }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use pgdrill_model::drift::Before;
 use pgdrill_model::event::Host;
 use pgdrill_model::finding::Unable;
 use pgdrill_model::history::Kind;
@@ -74,6 +75,16 @@ pub fn compare(cells: &mut [Cell<'_>], known: &[Run], host: &Host) {
         let Ok(plan) = &mut cell.plan else { continue };
         let kind = Kind::with(&plan.scenario, plan.postgres, &plan.runtime, host);
         plan.compared_with = Some(Baseline::of(known, &kind, &plan.scenario_sha256));
+    }
+}
+
+/// Gives each plan of a backup that was there already the rows of the last proven drill of its source, as `counted` knows them.
+pub fn hold_against(cells: &mut [Cell<'_>], counted: impl Fn(&str) -> Option<Before>) {
+    for cell in cells {
+        let (Ok(plan), Some(given)) = (&mut cell.plan, cell.scenario.given()) else { continue };
+        if let Some(drift) = &mut plan.drift {
+            drift.before = counted(&given.source());
+        }
     }
 }
 

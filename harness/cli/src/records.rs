@@ -8,6 +8,7 @@ use std::thread;
 
 use anyhow::{Context, bail};
 use pgdrill_engine::{chain, journal};
+use pgdrill_model::drift::Before;
 use pgdrill_model::redact::Redactor;
 use pgdrill_model::run::Run;
 use pgdrill_report::record;
@@ -69,6 +70,23 @@ pub fn read(paths: &[PathBuf]) -> anyhow::Result<Read> {
     read.runs.sort_by(|a, b| (a.started_unix_us, &a.header.id).cmp(&(b.started_unix_us, &b.header.id)));
     read.runs.dedup_by(|a, b| (a.started_unix_us, &a.header.id) == (b.started_unix_us, &b.header.id));
     Ok(read)
+}
+
+/// The rows that the last proven drill of a source counted; none where no record tells. One that cannot be read is passed over: it
+/// is for `pgdrill report --check` to find it.
+pub fn last_counts(directory: &Path, source: &str) -> Option<Before> {
+    // The name as it stands in a record that tells of the source: what does not hold it need not be taken apart.
+    let name = serde_json::to_string(source).ok()?;
+    let mut newest: Option<Before> = None;
+    for file in chain::records(directory).ok()? {
+        let Ok(text) = fs::read_to_string(directory.join(file)) else { continue };
+        if !text.contains(&name) {
+            continue;
+        }
+        let before = record::open(text.as_bytes()).ok().and_then(|run| Before::of(&run, source));
+        newest = newest.into_iter().chain(before).max_by_key(|before| before.unix_us);
+    }
+    newest
 }
 
 fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {

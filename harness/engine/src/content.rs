@@ -7,7 +7,7 @@
 //! does not see unlogged tables (empty after a restore, as they should be), nor what is no row: indexes, free space,
 //! statistics, the physical order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -59,6 +59,8 @@ pub struct Content {
 pub struct Database {
     /// By `schema.table`: its content, or why it could not be read.
     pub tables: BTreeMap<String, Result<TableContent, Unread>>,
+    /// The partitions among them, each with the table that it is of in the end.
+    pub partitions: BTreeMap<String, String>,
     /// System tables: `None` when they could be read in full, else why not.
     pub system: BTreeMap<String, Option<Unread>>,
 }
@@ -76,6 +78,7 @@ struct Table {
     name: String,
     quoted: String,
     system: bool,
+    partitioned: Option<String>,
 }
 
 /// The databases of a server that can be connected to.
@@ -118,12 +121,19 @@ async fn measure_database(
         .query(TABLES, &[])
         .await?
         .iter()
-        .map(|row| Table { name: row.get("name"), quoted: row.get("quoted"), system: row.get("system") })
+        .map(|row| Table {
+            name: row.get("name"),
+            quoted: row.get("quoted"),
+            system: row.get("system"),
+            partitioned: row.get("partitioned"),
+        })
         .filter(|table| what.system || !table.system)
         .collect();
     let total = tables.len() as u64;
+    let of = |table: &Table| Some((table.name.clone(), table.partitioned.clone()?));
+    let partitions = tables.iter().filter_map(of).collect();
     let queue = Mutex::new(tables.into_iter());
-    let database = Mutex::new(Database::default());
+    let database = Mutex::new(Database { partitions, ..Database::default() });
     let done = Mutex::new(0_u64);
     let read_tables = async || -> Result<(), Error> {
         let mut reader: Option<Connected<'_>> = None;
@@ -220,6 +230,21 @@ impl Content {
         self.databases.iter().flat_map(|(database, held)| {
             held.tables.iter().map(move |(table, content)| (format!("{database}.{table}"), content))
         })
+    }
+
+    /// The rows of each table, as `database.schema.table`, partitions with the table that they are of; and the tables that could
+    /// not be read in full, so that nobody knows.
+    pub fn rows(&self) -> (BTreeMap<String, u64>, BTreeSet<String>) {
+        let mut rows: BTreeMap<String, Option<u64>> = BTreeMap::new();
+        for (name, database) in &self.databases {
+            for (table, held) in &database.tables {
+                let table = database.partitions.get(table).unwrap_or(table);
+                let sum = rows.entry(format!("{name}.{table}")).or_insert(Some(0));
+                *sum = sum.zip(held.as_ref().ok()).map(|(sum, held)| sum + held.rows);
+            }
+        }
+        let unread = rows.iter().filter(|(_, rows)| rows.is_none()).map(|(table, _)| table.clone()).collect();
+        (rows.into_iter().filter_map(|(table, rows)| Some((table, rows?))).collect(), unread)
     }
 
     /// The tables that both hold, as `database.schema.table` with the content here and there. One that could not be

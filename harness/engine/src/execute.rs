@@ -147,6 +147,7 @@ fn header(plan: &Plan, id: &str, world: &World<'_>) -> Header {
         mutants: plan.mutants(),
         repeat: plan.repeat(),
         compared_with: plan.compared_with.clone(),
+        drift: plan.drift.clone(),
         archive: plan.archive.to_string(),
         rto_us: plan.rto.map(|rto| rto.as_micros() as u64),
         rpo: plan.rpo,

@@ -141,6 +141,11 @@ impl Check {
         matches!(self, Self::Manifest | Self::Verify)
     }
 
+    /// Whether it reads each table of users in full, and so counts its rows.
+    pub fn counts_rows(self) -> bool {
+        matches!(self, Self::RowCounts | Self::Fingerprints | Self::Ledger | Self::ReadAll)
+    }
+
     /// Every check that can be made of a server recovered from a backup that was there already, which is verified on its way to
     /// disk. Without a baseline nobody knows what it must hold.
     pub fn all_of_given(baseline: bool) -> Vec<Self> {

@@ -247,6 +247,15 @@ catalogue! {
     DatabaseEmpty "DATABASE_EMPTY" Disproves
         "A database of the backup holds no row in any table of its own."
         "A backup of the wrong server, or a dump that was cut short before its data, looks so. Where it is right, declare it: `empty: [NAME]`, or `prove --empty NAME`.";
+    RowsDrifted "ROWS_DRIFTED" Disproves
+        "A table holds more, or less, than may be beside the last proven drill of the same source."
+        "Look at what production did since: a job that deleted, a load that ran twice, a dump that was cut short. Where it is right, allow more with `max-drift`.";
+    RowsVanished "ROWS_VANISHED" Notes
+        "A table that held rows in the last proven drill of the same source holds none, or is not there."
+        "Where production dropped or emptied it, nothing is wrong. With `max-drift` it is a failure.";
+    DriftUnknown "DRIFT_UNKNOWN" Notes
+        "Rows were to be held against the last proven drill of the same source, and there is none."
+        "Nothing, the first time. Later: keep the directory of the records (--evidence), and call the backup by the same path.";
     WitnessLost "WITNESS_LOST" Disproves
         "Beats that production had acknowledged before the recovery point are not there after the restore."
         "What production wrote in that time is lost, too. The message says from when to when; look for WAL that is missing or was not replayed.";

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::check::Check;
+use crate::drift::Drift;
 use crate::evidence::{Evidence, PlaceFacts};
 use crate::fault::Fault;
 use crate::finding::{Finding, Stage};
@@ -130,6 +131,9 @@ pub struct Header {
     /// The recoveries that it must not be slower than.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared_with: Option<Baseline>,
+    /// What the rows of a backup that was there already are held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
     /// The machine.
     pub host: Host,
     /// How many drills shared the machine. With more than one, times are measured but objectives are not judged.

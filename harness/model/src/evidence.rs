@@ -15,6 +15,7 @@ mod fault;
 mod point_in_time;
 mod repetition;
 mod safety;
+mod source;
 mod triage;
 
 pub use alert::AlertEvidence;
@@ -28,6 +29,7 @@ pub use point_in_time::{
 
 pub use repetition::{RedoEvidence, RepetitionEvidence};
 pub use safety::{RollbackEvidence, SafetyCopyEvidence};
+pub use source::{CountsEvidence, HeldEvidence, SourceEvidence};
 pub use triage::TriageEvidence;
 
 /// What a place says of itself; part of the record.
@@ -64,12 +66,16 @@ pub struct PlaceFacts {
 pub enum Evidence {
     /// Data was loaded.
     Load(LoadEvidence),
+    /// What there is to choose from was looked at.
+    Source(SourceEvidence),
     /// A backup was taken.
     Backup(BackupEvidence),
     /// The expected content was captured.
     Baseline(BaselineEvidence),
     /// A server was recovered.
     Recovery(RecoveryEvidence),
+    /// The rows of a recovered server were counted.
+    Counts(CountsEvidence),
     /// A check ran, or did not.
     Check(CheckRecord),
     /// A running server said what it is, and by which versions it orders text.

@@ -12,6 +12,7 @@ use crate::scenario::Expect;
 use crate::verdict::Verdict;
 
 mod as_written;
+mod drift;
 mod faults;
 mod gaps;
 mod objectives;
@@ -44,6 +45,7 @@ pub fn fold(events: &[Event]) -> Option<Run> {
             .collect(),
         beginning: None,
         load: None,
+        source: None,
         backups: Vec::new(),
         baseline: None,
         work: Vec::new(),
@@ -61,6 +63,7 @@ pub fn fold(events: &[Event]) -> Option<Run> {
         as_written: Vec::new(),
         recoveries: Vec::new(),
         repetitions: Vec::new(),
+        counts: None,
         checks: Vec::new(),
         objectives: Vec::new(),
         findings: Vec::new(),
@@ -109,6 +112,8 @@ fn measured(run: &mut Run, evidence: &Evidence) {
     match evidence {
         Evidence::Beginning(beginning) => run.beginning = Some(beginning.clone()),
         Evidence::Load(load) => run.load = Some(load.clone()),
+        Evidence::Source(source) => run.source = Some(source.clone()),
+        Evidence::Counts(counts) => run.counts = Some(counts.clone()),
         Evidence::Backup(backup) => run.backups.push(backup.clone()),
         Evidence::Baseline(baseline) => run.baseline = Some(baseline.clone()),
         Evidence::Recovery(recovery) => run.recoveries.push(recovery.clone()),
@@ -146,6 +151,7 @@ fn judge(run: &mut Run, ended: bool) {
     record_missing_checks(run);
     objectives::measure(run);
     judge_tallies(run);
+    drift::judge(run);
     repetitions::judge(run);
     faults::judge(run);
     as_written::judge(run);

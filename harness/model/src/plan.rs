@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::check::Check;
+use crate::drift::Drift;
 use crate::event::PlannedStep;
 use crate::fault::{Fault, Site};
 use crate::finding::Stage;
@@ -57,6 +58,8 @@ pub struct Plan {
     pub expect: Option<Expect>,
     /// The recoveries that this one must not be slower than.
     pub compared_with: Option<Baseline>,
+    /// What the rows of a backup that was there already are held against.
+    pub drift: Option<Drift>,
     /// How long the whole drill may take.
     pub time_limit: Duration,
 }

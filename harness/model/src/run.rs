@@ -7,9 +7,10 @@ use crate::check::Check;
 use crate::event::{Event, Header, PlannedStep, StepStatus, Teardown};
 use crate::evidence::{
     AlertEvidence, ApplicationEvidence, AsWrittenEvidence, BackupEvidence, BareEvidence, BaselineEvidence,
-    BeginningEvidence, CheckRecord, CheckStatus, FaultEvidence, LoadEvidence, LossEvidence, MarkEvidence,
-    MutantEvidence, Phase, PlaceFacts, RecoveryEvidence, RedoEvidence, RepetitionEvidence, RollbackEvidence,
-    SafetyCopyEvidence, ServerEvidence, SweepEvidence, TallyEvidence, TriageEvidence, WorkEvidence,
+    BeginningEvidence, CheckRecord, CheckStatus, CountsEvidence, FaultEvidence, LoadEvidence, LossEvidence,
+    MarkEvidence, MutantEvidence, Phase, PlaceFacts, RecoveryEvidence, RedoEvidence, RepetitionEvidence,
+    RollbackEvidence, SafetyCopyEvidence, ServerEvidence, SourceEvidence, SweepEvidence, TallyEvidence,
+    TriageEvidence, WorkEvidence,
 };
 use crate::finding::Finding;
 use crate::scenario::{BackupTool, Rpo};
@@ -53,6 +54,9 @@ pub struct Run {
     pub beginning: Option<BeginningEvidence>,
     /// What was loaded.
     pub load: Option<LoadEvidence>,
+    /// Where the backup came from that was there already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceEvidence>,
     /// The backups that were taken.
     pub backups: Vec<BackupEvidence>,
     /// What was there before the disaster: of several captures the last.
@@ -101,6 +105,9 @@ pub struct Run {
     /// The last of them, repeated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repetitions: Vec<RepetitionEvidence>,
+    /// The rows of what came of a backup that was there already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<CountsEvidence>,
     /// How each check of the plan ended.
     pub checks: Vec<CheckRecord>,
     /// The objectives, measured.

@@ -59,6 +59,8 @@ fn stories() -> Vec<Vec<Event>> {
         sample::as_written_story().events(),
         sample::corrected_story().events(),
         sample::repeated_story(None).events(),
+        sample::given_story(4, 201_000, None).events(),
+        sample::given_story(3, 130_000, Some(20)).events(),
     ]
 }
 

@@ -124,6 +124,7 @@ const BEYOND: &[&str] = &[
     "given-and-a-primary",
     "given-and-how-it-is-taken",
     "given-and-steps-of-a-primary",
+    "given-drift-uncounted",
     "given-not-first",
     "given-not-recovered",
     "given-restore-command",

@@ -8,6 +8,7 @@ use pgdrill_model::run::Run;
 use pgdrill_model::units::{show_count, show_duration, show_time};
 use pgdrill_model::verdict::Verdict;
 
+use crate::coverage;
 use crate::page::{Cell, Column, Page, Style, Tone};
 use crate::words;
 
@@ -53,6 +54,7 @@ pub fn text(runs: &[Run], now_unix_us: i64, max_age: Option<Duration>, style: St
         return page.finish();
     }
     page.table(&columns, &rows);
+    coverage::all(&mut page, runs);
     page.blank();
     page.paragraph(0, Tone::Plain, &span(runs));
     for line in &lines {

@@ -16,6 +16,7 @@ use crate::words;
 
 mod blocks;
 mod chosen;
+mod coverage;
 mod detection;
 mod drill;
 mod drills;
@@ -58,6 +59,7 @@ pub fn runs(runs: &[Run], now_unix_us: i64, terms: &Terms<'_>) -> String {
         together::alerts(&chosen),
         together::mutants(&chosen),
         runbook::part(&chosen),
+        coverage::part(&chosen),
         together::losses(&chosen),
         together::repeated(&chosen),
         history::part(&chosen),

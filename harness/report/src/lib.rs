@@ -15,6 +15,7 @@
 //! - [`attestation`]: what records say, signed
 
 pub mod attestation;
+mod coverage;
 mod detection;
 mod exposition;
 pub mod forecast;

@@ -10,6 +10,7 @@ use pgdrill_model::run::Run;
 use pgdrill_model::runbook::{State, Timeline, is_rehearsed, of};
 use pgdrill_model::verdict::Verdict;
 
+use crate::coverage::{minute, sentence, worth_telling};
 use crate::detection::{symbol, used};
 use crate::text::alerts::seen;
 use crate::text::as_written::{how, left};
@@ -46,6 +47,7 @@ pub fn runs(runs: &[Run]) -> String {
     }
     detection(&mut text, &Matrix::of(runs));
     alerts(&mut text, runs);
+    coverage(&mut text, runs);
     recovery_times(&mut text, runs);
     runs.iter().for_each(|run| timeline(&mut text, run));
     runbook(&mut text, runs);
@@ -82,6 +84,35 @@ fn detection(text: &mut String, matrix: &Matrix) {
     for (detector, faults) in only {
         let names: Vec<&str> = faults.iter().map(|fault| fault.name()).collect();
         let _ = writeln!(text, "- {detector}: {}", names.join(", "));
+    }
+}
+
+/// Which backups of a source are proven.
+fn coverage(text: &mut String, runs: &[Run]) {
+    for coverage in worth_telling(runs) {
+        let _ = writeln!(
+            text,
+            "\n## Coverage of {}\n\n{}.\n",
+            cell(&coverage.source.name),
+            cell(&words::untied(&sentence(&coverage)))
+        );
+        text.push_str("| backup | taken | verdict | proven until |\n|---|---|---|---|\n");
+        for covered in &coverage.backups {
+            let verdict = match (covered.verdict(), &covered.held.unfit) {
+                (Some(verdict), _) => words::verdict(verdict).1,
+                (None, Some(_)) => "unfit",
+                (None, None) => "not tried",
+            };
+            let time = |at: Option<i64>| at.map_or_else(|| "-".to_owned(), minute);
+            let until = covered.span().map(|(_, to)| to);
+            let _ = writeln!(
+                text,
+                "| {} | {} | {verdict} | {} |",
+                cell(&covered.held.label),
+                time(covered.held.unix_us),
+                time(until)
+            );
+        }
     }
 }
 

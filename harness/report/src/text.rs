@@ -6,6 +6,7 @@ use pgdrill_model::evidence::CheckStatus;
 use pgdrill_model::run::Run;
 use pgdrill_model::verdict::Verdict;
 
+use crate::coverage;
 use crate::page::{Cell, Column, Page, Style, TIE, Tone};
 use crate::words;
 
@@ -21,6 +22,7 @@ pub(crate) mod recovery;
 pub(crate) mod repetitions;
 pub(crate) mod runbook;
 pub(crate) mod safety;
+pub(crate) mod source;
 pub(crate) mod triage;
 
 /// The report of one drill.
@@ -34,6 +36,7 @@ pub fn drill(run: &Run, style: Style) -> String {
     alerts::all(&mut page, run);
     triage::all(&mut page, run);
     faults::faults(&mut page, run);
+    source::all(&mut page, run);
     recovery::backups(&mut page, run);
     points::work(&mut page, run);
     recovery::recoveries(&mut page, run);
@@ -81,6 +84,7 @@ pub fn summary(runs: &[Run], style: Style) -> String {
         .collect();
     if !rows.is_empty() {
         page.table(&columns, &rows);
+        coverage::all(&mut page, runs);
         differences::all(&mut page, runs);
         points::losses(&mut page, runs);
         repetitions::side_by_side(&mut page, runs);

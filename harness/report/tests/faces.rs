@@ -62,6 +62,7 @@ fn the_summary_of_many_drills() {
     let matrix = sample::matrix();
     compare("matrix.txt", &text::summary(&matrix, Style { color: false, width: 100 }));
     compare("matrix-shared.txt", &text::drill(&matrix[1], AT_80));
+    compare("kept.txt", &text::summary(&sample::kept(), Style { color: false, width: 120 }));
     assert_eq!(text::summary(&[], AT_80).lines().last(), Some("0 drills"));
 }
 
@@ -73,6 +74,7 @@ fn the_report_for_a_ci_server() {
 #[test]
 fn the_report_as_markdown() {
     compare("all.md", &markdown::runs(&runs()));
+    compare("kept.md", &markdown::runs(&sample::kept()));
     compare("nothing.md", &markdown::runs(&[]));
 }
 
@@ -89,6 +91,7 @@ fn the_report_for_a_browser() {
     };
     told("disproven.html", &[sample::disproven()]);
     told("matrix.html", &sample::matrix());
+    told("kept.html", &sample::kept());
     told("nothing.html", &[]);
 }
 

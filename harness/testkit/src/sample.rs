@@ -5,6 +5,7 @@
 mod alarm;
 mod evidence;
 mod faults;
+mod given;
 mod matrix;
 mod real;
 mod repeated;
@@ -13,6 +14,7 @@ mod runbook;
 pub use alarm::{alarmed, alarmed_story};
 pub use evidence::{backup, baseline, header, held, load, place, recovery, server};
 pub use faults::{mutants, mutants_story, noticed, noticed_story};
+pub use given::{drifted, given, given_story, kept};
 pub use matrix::matrix;
 pub use real::{alarm_to_rollback, incident, lossy, second_disaster, sweep};
 pub use repeated::{baseline as recoveries_before, repeated, repeated_story, slower};
@@ -457,5 +459,7 @@ pub fn all() -> Vec<(&'static str, Run)> {
         ("corrected", corrected()),
         ("repeated", repeated()),
         ("slower", slower()),
+        ("given", given()),
+        ("drifted", drifted()),
     ]
 }

@@ -68,6 +68,11 @@ pub struct Prove {
     #[arg(long, value_name = "DATABASE", help_heading = "What it must hold")]
     pub empty: Vec<String>,
 
+    /// By how much of what it held a table may differ from the last proven drill of the same source, as in 20% [default: tables
+    /// that have lost all rows are told, and disprove nothing]
+    #[arg(long, value_name = "PERCENT", help_heading = "What it must hold")]
+    pub max_drift: Option<String>,
+
     /// Stop just before the time, transaction or position
     #[arg(long, help_heading = "What to prove")]
     pub exclusive: bool,

@@ -76,7 +76,7 @@ fn prove(args: Prove, shown: &str, unable: Option<&Unable>) -> anyhow::Result<Ex
     for backup in &meant {
         let text = written(&args, backup, &queries, shown)?;
         match parse(&id(shown, backup), "the drill that was made of the arguments", &text) {
-            Ok(scenario) => scenarios.push(scenario),
+            Ok(scenario) => scenarios.push(scenario.called(shown)),
             Err(mistakes) => {
                 printer::say(mistakes.to_string().trim_end());
                 return Ok(Exit::Usage);
@@ -184,6 +184,7 @@ fn written(args: &Prove, backup: &Meant, queries: &[Query], shown: &str) -> anyh
         ("backup", &backup.label),
         ("restore-command", &args.restore_command),
         ("max-age", &args.max_age),
+        ("max-drift", &args.max_drift),
     ];
     for (key, value) in named {
         if let Some(value) = value {
@@ -220,7 +221,10 @@ fn written(args: &Prove, backup: &Meant, queries: &[Query], shown: &str) -> anyh
         for check in &args.check {
             let _ = writeln!(text, "      {check}: all");
         }
-        // Whoever names queries wants them to be asked.
+        // Whoever bounds rows wants them to be counted, and whoever names queries wants them to be asked.
+        if args.max_drift.is_some() && !args.check.iter().any(|check| check.counts_rows()) {
+            let _ = writeln!(text, "      {}: all", Check::ReadAll);
+        }
         if !(queries.is_empty() || args.check.contains(&Check::Queries)) {
             let _ = writeln!(text, "      {}: all", Check::Queries);
         }

@@ -122,6 +122,7 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario], unable: Option<&Unabl
         memory: memory::now(),
         files_in_memory: schedule::is_in_memory(&base),
     };
+    matrix::hold_against(&mut cells, |source| records::last_counts(&args.running.evidence, source));
     let files = Files {
         base,
         evidence: Some(args.running.evidence.clone()),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pgdrill_backup::archive::Snapshot;
 use pgdrill_model::check::Check;
 use pgdrill_model::code::Code;
-use pgdrill_model::evidence::{BackupEvidence, Evidence, ServerEvidence};
+use pgdrill_model::evidence::{BackupEvidence, CountsEvidence, Evidence, ServerEvidence};
 use pgdrill_model::finding::{Stage, Unable};
 use pgdrill_model::plan::{Member, Server as Name};
 use pgdrill_model::query::Query;
@@ -132,6 +132,11 @@ impl<'a> Bench<'a> {
             self.recorder.found(unable.clone().into_finding(Stage::Check));
         }
         let content = measure(&self.socket, &what, &self.connections, self.recorder).await;
+        if let (Ok(content), Some(_)) = (&content, self.given) {
+            let (rows, unread) = content.rows();
+            let server = self.server.name().to_owned();
+            self.recorder.measured(Evidence::Counts(CountsEvidence { server, rows, unread }));
+        }
         for check in checks {
             let outcome = match (&content, &books) {
                 (Err(error), _) => Outcome::unable(self.lost(error)),

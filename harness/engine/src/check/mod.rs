@@ -76,10 +76,7 @@ async fn side_by_side(drill: &Drill<'_>, checks: &[Check], of: Name) -> Result<(
     if !checks.contains(&Check::Catalog) {
         bench.definitions_read.cancel();
     }
-    let looks_at_rows = |check: &Check| {
-        matches!(check, Check::RowCounts | Check::Fingerprints | Check::Ledger | Check::ReadAll)
-    };
-    let share_content: Vec<Check> = checks.iter().copied().filter(looks_at_rows).collect();
+    let share_content: Vec<Check> = checks.iter().copied().filter(|check| check.counts_rows()).collect();
     let mut running: Vec<LocalBoxFuture<'_, ()>> =
         vec![Box::pin(bench.collations(checks.contains(&Check::Collations)))];
     if !share_content.is_empty() {

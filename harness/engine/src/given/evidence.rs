@@ -3,10 +3,10 @@
 use pgdrill_backup::standing::Standing;
 use pgdrill_backup::verify::Format;
 use pgdrill_backup::wal::timelines::Place;
-use pgdrill_model::evidence::BackupEvidence;
-use pgdrill_model::scenario::{Backup, BackupFormat, BackupFrom, WalMethod};
+use pgdrill_model::evidence::{BackupEvidence, HeldEvidence, SourceEvidence};
+use pgdrill_model::scenario::{Backup, BackupFormat, BackupFrom, Given, WalMethod};
 use pgdrill_model::units::Lsn;
-use pgdrill_repository::{Backup as Picked, Held};
+use pgdrill_repository::{Backup as Picked, Found, Held};
 
 use super::{Taken, wal};
 
@@ -27,6 +27,22 @@ pub fn how(standing: &Standing) -> Backup {
             _ => BackupFrom::Primary,
         },
         ..Backup::GIVEN
+    }
+}
+
+/// What there was to choose from.
+pub fn source(given: &Given, found: &Found, picked: &Picked) -> SourceEvidence {
+    let held = |backup: &Picked| HeldEvidence {
+        label: backup.label.clone(),
+        unix_us: backup.time_us(),
+        upon: backup.prior.clone(),
+        unfit: found.why_unfit(backup),
+    };
+    SourceEvidence {
+        name: given.source(),
+        kind: found.kind.words().to_owned(),
+        taken: picked.label.clone(),
+        backups: found.backups.iter().map(held).collect(),
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
         Err(why) => return no_backup(&why).map(|finding| vec![finding]),
     };
     let (found, picked) = pick(found, given, drill.seed)?;
+    drill.recorder.measured(Evidence::Source(evidence::source(given, &found, &picked)));
     expect_major(drill, &picked)?;
     let layout = match found.layout(&picked) {
         Ok(layout) => layout,

@@ -106,6 +106,7 @@ fn header(main: &[Event], steps: &[Planned], checks: &[Check]) -> Option<Header>
         mutants: Vec::new(),
         repeat: 1,
         compared_with: None,
+        drift: None,
         expect: None,
         ..own?
     })

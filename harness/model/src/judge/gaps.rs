@@ -228,6 +228,12 @@ fn lacks_checks(run: &Run) -> bool {
     (done(run, "check") > 0 && checked.any(|check| !described(run, &check.server)))
         || (done(run, "check") > 0 && !described(run, Server::Restored(1).name()))
         || held.any(|check| check.check == Check::Ledger && !tallied(&check.server))
+        || (done(run, "check") > 0 && lacks_counts(run))
+}
+
+/// Rows that are bounded are counted.
+fn lacks_counts(run: &Run) -> bool {
+    run.header.drift.as_ref().is_some_and(|drift| drift.at_most_percent.is_some()) && run.counts.is_none()
 }
 
 /// How many there are, of which none is told twice.

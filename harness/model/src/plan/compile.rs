@@ -4,6 +4,7 @@ use super::{Act, Member, NewCluster, Plan, Planned, Recovery, Server, majors};
 use crate::as_written::Stands;
 use crate::check::Check;
 use crate::code::Code;
+use crate::drift::Drift;
 use crate::fault::{Fault, Site};
 use crate::finding::Unable;
 use crate::scenario::{
@@ -52,6 +53,7 @@ pub fn compile(
         outage: scenario.objectives.outage,
         expect: scenario.expect,
         compared_with: None,
+        drift: scenario.given().map(|given| Drift { before: None, at_most_percent: given.max_drift }),
         time_limit: scenario.time_limit,
     })
 }

@@ -12,7 +12,7 @@ use super::file::{BackupArguments, File};
 use super::mistake::{Lines, Note};
 use super::slot::{At, Slot, TextOr, read_text_or};
 use super::tree::found_text;
-use super::value::{FromText, Span as SpanOfTime, Statement, read_from_text};
+use super::value::{FromText, Span as SpanOfTime, Statement, read_from_text, whole_number};
 use super::wrong::Words;
 use super::{BackupFrom, Placed, Step};
 
@@ -21,6 +21,8 @@ use super::{BackupFrom, Placed, Step};
 pub struct Given {
     /// Where it lies: a base backup, a dump, a repository, or a directory of backups.
     pub path: PathBuf,
+    /// What it is called in records, where the path is only of a copy: the URL that it was fetched from.
+    pub called: Option<String>,
     /// Whose it is, where the path holds backups of several servers: pgBackRest's stanza, Barman's server.
     pub server: Option<String>,
     /// Which of several it is: a label, `newest`, `oldest` or `random`; none is the newest.
@@ -33,12 +35,26 @@ pub struct Given {
     pub max_age: Option<Duration>,
     /// The databases that may hold no row.
     pub empty: Vec<String>,
+    /// By how many percent a table may differ from the last proven drill of the same source.
+    pub max_drift: Option<u64>,
     /// The SQL of what the databases of a cluster share, for a dump.
     pub globals: Option<PathBuf>,
     /// Where the WAL lies that recovery goes on with, packed or not: archives, the first of which counts where two hold a file.
     pub wal: Vec<PathBuf>,
     /// What gives it instead, for this host's shell, with PostgreSQL's own `%f` and `%p`.
     pub restore_command: Option<String>,
+}
+
+impl Given {
+    /// By what drills of the same database are known, whichever of its backups they take: the path or URL, and the server whose
+    /// backups are meant.
+    pub fn source(&self) -> String {
+        let path = self.called.clone().unwrap_or_else(|| self.path.display().to_string());
+        match &self.server {
+            Some(server) => format!("{path}, {server}"),
+            None => path,
+        }
+    }
 }
 
 /// A backup that is there already.
@@ -62,6 +78,9 @@ pub(super) struct GivenArguments {
     pub(super) max_age: Slot<SpanOfTime>,
     /// The databases that may come back without a row in any table of their own. Default: none; `postgres` may beside others.
     pub(super) empty: Slot<Vec<Slot<Label>>>,
+    /// By how much of what it held a table may differ from the last proven drill of the same source, as in 20%. Default: tables
+    /// that have lost all rows are told, and disprove nothing.
+    pub(super) max_drift: Slot<Percent>,
     /// For a dump, what the databases of its cluster share, as `pg_dumpall --globals-only` writes it. Default: none, and nobody
     /// owns what is loaded.
     pub(super) globals: Slot<FilePath>,
@@ -84,7 +103,7 @@ read_text_or!(FromArguments);
 
 impl TextOr<'_> for FromArguments {
     type Arguments = GivenArguments;
-    const WANTED: &'static str = "primary, standby, or a mapping with the keys path, server, backup, wal, restore-command, baseline, witness, max-age, empty, globals";
+    const WANTED: &'static str = "primary, standby, or a mapping with the keys path, server, backup, wal, restore-command, baseline, witness, max-age, max-drift, empty, globals";
     const HINT: &'static str =
         "write `from: standby`, or `from: { path: /backups/today }` for a backup that is there already";
 
@@ -175,7 +194,33 @@ impl FromText for Label {
     }
 }
 
-read_from_text!(FilePath, Label);
+/// A share of what was there, in whole percent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Percent(pub(super) u64);
+
+impl FromText for Percent {
+    const WANTED: &'static str = "a share in whole percent, as in 20%";
+    const HINT: &'static str = "0% allows no change at all in a table of 100 rows or more";
+
+    fn from_text(text: &str) -> Result<Self, Words> {
+        let wrong =
+            || Words::predicate(format!("must be {}; found {}", Self::WANTED, found_text(text)), Self::HINT);
+        let digits = text.strip_suffix('%').ok_or_else(wrong)?.trim_end();
+        whole_number(digits, Self::WANTED).map(Self).map_err(|_| wrong())
+    }
+}
+
+impl JsonSchema for Percent {
+    fn schema_name() -> Cow<'static, str> {
+        "Percent".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9][0-9_]* *%$", "examples": ["20%"] })
+    }
+}
+
+read_from_text!(FilePath, Label, Percent);
 
 /// The backup that is there already, where `arguments` are of one. What makes no sense is noted.
 pub(super) fn meaning(arguments: &mut BackupArguments, notes: &mut Vec<Note>) -> Option<Given> {
@@ -240,6 +285,8 @@ pub(super) fn meaning(arguments: &mut BackupArguments, notes: &mut Vec<Note>) ->
         witness: given.witness.what().map(|path| path.0),
         max_age: given.max_age.what().map(|age| age.0),
         empty: given.empty.what().into_iter().flatten().filter_map(|name| Some(name.what()?.0)).collect(),
+        max_drift: given.max_drift.what().map(|percent| percent.0),
+        called: None,
         globals: given.globals.what().map(|path| path.0),
         restore_command: given.restore_command.what().map(|command| command.0),
     })

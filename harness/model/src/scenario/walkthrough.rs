@@ -37,6 +37,8 @@ pub(super) struct Walkthrough<'l> {
     /// The backup that was there already, and whether it has a baseline.
     given: Option<Span>,
     has_baseline: bool,
+    /// Whether it says by how much its rows may differ from before.
+    bounds_rows: bool,
     /// Since when nothing reaches the archive of the server that is there.
     stopped: Option<Span>,
     /// The disaster that nothing has recovered from yet.
@@ -69,6 +71,7 @@ impl<'l> Walkthrough<'l> {
             backups: Vec::new(),
             given: None,
             has_baseline: false,
+            bounds_rows: false,
             stopped: None,
             lost: None,
             disaster: None,
@@ -280,6 +283,7 @@ impl<'l> Walkthrough<'l> {
                 ),
             );
         }
+        self.counted(&chosen, step, notes);
         if self.by_pgbackrest() {
             for (check, span) in chosen.iter().filter(|(check, _)| check.reads_the_backup()) {
                 let message =

@@ -164,6 +164,7 @@ fn parts(place: &str, run: &Run) -> Markup {
         @for Group { title, body } in several(&|page| text::application::all(page, run)) {
             (titled(&title, true, Some(body)))
         }
+        (titled("Source", true, told("Source", &|page| text::source::all(page, run))))
         (titled("Backup", true, told("Backup", &|page| recovery::backups(page, run))))
         @for Group { title, body } in several(&|page| recovery::recoveries(page, run)) {
             (titled(&title, true, Some(body)))

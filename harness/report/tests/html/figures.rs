@@ -166,7 +166,7 @@ fn phases_and_transactions_are_as_long_as_they_are() {
         let timed: Vec<_> = run.recoveries.iter().filter(|recovery| !recovery.phases.is_empty()).collect();
         let strips = widths(&mut browser, "svg.strip");
         let small: Vec<f64> =
-            widths(&mut browser, "td svg.small").into_iter().map(|pieces| pieces[0]).collect();
+            widths(&mut browser, "article td svg.small").into_iter().map(|pieces| pieces[0]).collect();
         let mut small = small.into_iter();
         for (recovery, strip) in timed.iter().zip(&strips) {
             let total: u64 = recovery.phases.iter().map(|phase| phase.took_us).sum();

@@ -100,6 +100,7 @@ pub fn header() -> Header {
         expect: None,
         repeat: 1,
         compared_with: None,
+        drift: None,
         host: Host { os: "linux".to_owned(), arch: "x86_64".to_owned(), cpus: 2, memory_bytes: 8 << 30 },
         jobs: 1,
     }

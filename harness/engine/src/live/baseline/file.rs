@@ -224,7 +224,14 @@ impl Baseline {
         let databases = databases.map(|(name, held)| {
             let tables = held.tables.iter().filter(|(table, _)| told(&format!("{name}.{table}")));
             let tables = tables.map(|(table, content)| (table.clone(), content.clone())).collect();
-            (name.clone(), content::Database { tables, system: held.system.clone() })
+            (
+                name.clone(),
+                content::Database {
+                    tables,
+                    system: held.system.clone(),
+                    partitions: held.partitions.clone(),
+                },
+            )
         });
         Content { databases: databases.collect() }
     }
@@ -241,7 +248,7 @@ impl Baseline {
         let database = self.databases.get(name)?;
         let tables =
             database.tables.iter().map(|(table, content)| (table.clone(), Ok(content.clone()))).collect();
-        let content = content::Database { tables, system: BTreeMap::new() };
+        let content = content::Database { tables, ..content::Database::default() };
         let sequences = database.sequences.iter().map(|(sequence, numbers)| {
             let Numbers { last, called, increment, cycle } = *numbers;
             (format!("{name}.{sequence}"), Sequence { last, called, increment, cycle, feeds: Vec::new() })

@@ -13,6 +13,7 @@ impl Walkthrough<'_> {
     pub(super) fn given(&mut self, given: Given, span: Span) -> Step {
         self.given = Some(span);
         self.has_baseline = given.baseline.is_some();
+        self.bounds_rows = given.max_drift.is_some();
         self.origins.backup();
         Step::Given(given)
     }
@@ -27,6 +28,16 @@ impl Walkthrough<'_> {
             Check::all_of(self.works)
         };
         Check::and_queries(own, self.queries)
+    }
+
+    /// Tells of a bound for rows where no check counts them.
+    pub(super) fn counted(&self, chosen: &[(Check, Span)], step: Span, notes: &mut Vec<Note>) {
+        if self.bounds_rows && !chosen.iter().any(|(check, _)| check.counts_rows()) {
+            notes.push(
+                Note::new(step, "`max-drift` bounds the rows of each table, and no check counts them")
+                    .hint("add `read-all: all`, or write `check: all`"),
+            );
+        }
     }
 
     /// Tells of a step that needs a primary, where there is none, and of what stands above the backup.
