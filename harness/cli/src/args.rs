@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum};
+use pgdrill_model::event::Limits;
 use pgdrill_model::forecast::Wanted;
 use pgdrill_model::scenario::MOST_ORDERS;
 use pgdrill_model::units::{Major, parse_bytes, parse_count, parse_duration};
@@ -217,6 +218,29 @@ pub struct Place {
     /// The image of containers, with {major} in it [default: pgdrill/postgres:{major} if there, else postgres:{major}]
     #[arg(long, value_name = "IMAGE", env = "PGDRILL_IMAGE", help_heading = "What to run")]
     pub image: Option<String>,
+
+    /// The most memory that each server may take, with the pages of files that it has read, as in 4GB; containers alone
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "What to run")]
+    pub memory: Option<u64>,
+
+    /// The most processors that each server may take, as in 2 or 1.5; containers alone
+    #[arg(long, value_name = "N", value_parser = cpus, help_heading = "What to run")]
+    pub cpus: Option<u64>,
+}
+
+impl Place {
+    /// What each server may take of the machine.
+    pub fn limits(&self) -> Limits {
+        Limits { memory_bytes: self.memory, cpu_millis: self.cpus }
+    }
+}
+
+/// A number of processors, in thousandths.
+fn cpus(text: &str) -> Result<u64, String> {
+    let number: Option<f64> = text.parse().ok().filter(|number| (0.01..=100_000.0).contains(number));
+    number
+        .map(|number| (number * 1_000.0).round() as u64)
+        .ok_or_else(|| "write a number of processors, as in 2 or 1.5".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

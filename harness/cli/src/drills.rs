@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use pgdrill_engine::clock::SystemClock;
 use pgdrill_engine::execute::{Files, World, execute, refuse};
-use pgdrill_model::event::Header;
+use pgdrill_model::event::{Header, Host};
 use pgdrill_model::judge::fold;
 use pgdrill_model::redact::Redactor;
 use pgdrill_model::run::Run;
@@ -23,6 +23,8 @@ use crate::schedule::Schedule;
 /// What all drills of one command have in common.
 pub struct Drills<'a> {
     pub runtime: &'a dyn Runtime,
+    /// The machine.
+    pub host: &'a Host,
     pub redactor: &'a Redactor,
     pub interrupt: CancellationToken,
     pub files: &'a Files,
@@ -88,7 +90,7 @@ impl Drills<'_> {
             listener,
             redactor: self.redactor,
             interrupt: self.interrupt.clone(),
-            host: place::host(),
+            host: self.host.clone(),
             jobs: jobs as u64,
             host_network: self.host_network,
             version: env!("CARGO_PKG_VERSION"),

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pgdrill_model::event::Host;
+use pgdrill_model::event::{Host, Limits};
 use pgdrill_model::redact::Redactor;
 use pgdrill_model::world::Runtime;
 use pgdrill_runtime::docker::{DockerRuntime, DockerSettings};
@@ -35,10 +35,10 @@ pub fn owner_of_files(name: Option<&str>) -> anyhow::Result<Option<(u32, u32)>> 
 }
 
 /// The docker runtime, with what the environment says about it; `image` goes before the environment's.
-pub fn docker_runtime(image: Option<&str>) -> DockerRuntime {
+pub fn docker_runtime(image: Option<&str>, limits: Limits) -> DockerRuntime {
     let settings = DockerSettings::from_env(|name| std::env::var_os(name));
     let image = image.map(str::to_owned).or(settings.image);
-    DockerRuntime::new(DockerSettings { image, ..settings })
+    DockerRuntime::new(DockerSettings { image, limits, ..settings })
 }
 
 /// A redactor for what the environment holds of secrets.
@@ -47,13 +47,14 @@ pub fn redactor() -> Redactor {
     Redactor::for_environment(std::env::vars_os().map(|(name, value)| (text(name), text(value))))
 }
 
-/// The machine.
-pub fn host() -> Host {
+/// The machine, and what servers may take of it.
+pub fn host(limits: Limits) -> Host {
     Host {
         os: std::env::consts::OS.to_owned(),
         arch: std::env::consts::ARCH.to_owned(),
         cpus: std::thread::available_parallelism().map_or(1, |count| count.get() as u64),
         memory_bytes: memory::now().total,
+        limits,
     }
 }
 

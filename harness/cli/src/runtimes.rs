@@ -34,7 +34,7 @@ pub struct Chosen {
 /// starts one.
 pub async fn choose(place: &args::Place, asked: &[Major], base: &Path, probe: bool) -> Chosen {
     let local = place::local_runtime();
-    let docker = place::docker_runtime(place.image.as_deref());
+    let docker = place::docker_runtime(place.image.as_deref(), place.limits());
     let of_local = async || local.majors().await.unwrap_or_default();
     let of_docker = async || -> Result<Vec<Major>, Unable> {
         let majors = docker.majors().await?;
@@ -44,6 +44,11 @@ pub async fn choose(place: &args::Place, asked: &[Major], base: &Path, probe: bo
         Ok(majors)
     };
     match place.runtime {
+        // On the host there are none, so containers are what was asked for.
+        Where::Auto if !place.limits().are_none() => {
+            let majors = docker.majors().await.unwrap_or_default();
+            Chosen { majors, runtime: Box::new(docker), why: None }
+        }
         Where::Local => Chosen { majors: of_local().await, runtime: Box::new(local), why: None },
         Where::Docker => {
             let majors = docker.majors().await.unwrap_or_default();

@@ -143,6 +143,7 @@ impl Soak<'_> {
         let schedule = Schedule::new(plans, self.args.jobs.get(), self.machine);
         let drills = Drills {
             runtime: self.runtime,
+            host: &place::host(self.args.running.place.limits()),
             redactor: &place::redactor(),
             interrupt: self.interrupt.clone(),
             files: self.files,

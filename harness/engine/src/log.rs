@@ -44,8 +44,13 @@ impl Line {
     /// Whether it says that the machine had too little memory for the server (`ERRCODE_OUT_OF_MEMORY`; `ENOMEM` of
     /// `mmap` and the like).
     pub fn is_want_of_memory(&self) -> bool {
-        let fatal = matches!(self.severity.as_str(), "FATAL" | "PANIC");
-        fatal && (self.sqlstate == "53200" || self.message.contains("Cannot allocate memory"))
+        let refused = self.sqlstate == "53200" || self.message.contains("Cannot allocate memory");
+        self.is_error() && refused
+    }
+
+    /// Whether it tells of something that neither the server nor what it was given to recover has done.
+    pub fn is_from_outside(&self) -> bool {
+        self.is_end_from_outside() || self.is_want_of_memory()
     }
 }
 
@@ -93,7 +98,9 @@ pub fn last_words(path: &Path) -> String {
         }
         Some(at) => format!("{}: {}", lines[at].severity, lines[at].message),
         None => {
-            text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").trim().to_owned()
+            let to_a_client = |line: &str| parse(line).is_some_and(|line| line.is_to_a_client());
+            let last = text.lines().rfind(|line| !line.trim().is_empty() && !to_a_client(line));
+            last.unwrap_or("it said nothing").trim().to_owned()
         }
     }
 }
@@ -165,7 +172,7 @@ mod tests {
         };
         assert!(line("XX000 FATAL:  could not map anonymous shared memory: Cannot allocate memory"));
         assert!(line("53200 FATAL:  out of memory"));
-        assert!(!line("53200 ERROR:  out of memory"));
+        assert!(line("53200 ERROR:  out of memory"), "a statement that was refused it");
         assert!(!line("00000 LOG:  out of memory while trying to decode a record of length 1073741824"));
     }
 
@@ -181,6 +188,8 @@ mod tests {
                      2026-11-22 19:15:00.127 UTC [8] 57P01 FATAL:  terminating connection due to administrator command\n";
         std::fs::write(file.path(), format!("{text}{asked}")).unwrap();
         assert_eq!(last_words(file.path()), "FATAL: could not locate required checkpoint record");
+        std::fs::write(file.path(), asked).unwrap();
+        assert_eq!(last_words(file.path()), "it said nothing");
         let text = "2026-11-22 19:15:00.123 UTC [1] LOG:  invalid value for parameter \"work_mem\": \"x\"\n\
                     2026-11-22 19:15:00.124 UTC [1] FATAL:  configuration file \"/a/b.conf\" contains errors\n";
         std::fs::write(file.path(), text).unwrap();

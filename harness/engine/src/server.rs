@@ -246,6 +246,15 @@ impl Server {
         self.process.as_mut()?.wait().await.ok()
     }
 
+    /// What became of it that neither it nor what it was given to recover has done: somebody killed it or one of its processes,
+    /// or it was refused memory. In its own words; none where it says nothing of the kind.
+    pub async fn from_outside(&mut self) -> Option<String> {
+        if !self.running() && self.end().await.is_some_and(|exit| exit.killed()) {
+            return Some("it was killed".to_owned());
+        }
+        log::read(&self.log).into_iter().find(log::Line::is_from_outside).map(|line| line.message)
+    }
+
     /// Waits until the postmaster is gone.
     ///
     /// # Errors

@@ -153,7 +153,7 @@ catalogue! {
         "Raise `time-limit:` in the scenario if the machine is only slow; otherwise read the quoted log line.";
     ServerLost "SERVER_LOST" Unverifies
         "A server that should have been running went away."
-        "Read the quoted log lines: a crash, the OOM killer, or somebody stopped it.";
+        "Read the quoted log lines: a crash, the OOM killer (where --memory limits it, allow more), or somebody stopped it.";
     TargetBeforeBackup "TARGET_BEFORE_BACKUP" Unverifies
         "No backup ends before the point that recovery must stop at, so there is nothing to recover it from."
         "Choose a later target, or keep backups for longer. Nothing was restored.";

@@ -1,6 +1,8 @@
 //! What happens in a drill, as it happens. A run is the fold of its events, so a journal of them is enough to
 //! seal the record of a run that died.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::check::Check;
@@ -10,7 +12,7 @@ use crate::fault::Fault;
 use crate::finding::{Finding, Stage};
 use crate::regression::Baseline;
 use crate::scenario::{Expect, Rpo};
-use crate::units::Major;
+use crate::units::{Major, show_bytes};
 
 /// Something that happened, and when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -162,6 +164,36 @@ pub struct Host {
     pub cpus: u64,
     /// Main memory in bytes; 0 where it is not known.
     pub memory_bytes: u64,
+    /// What each server of the drill may take of it at the most.
+    #[serde(default, skip_serializing_if = "Limits::are_none")]
+    pub limits: Limits,
+}
+
+/// What a server may take of a machine at the most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Limits {
+    /// Bytes of memory, with the pages of files that it reads and writes; none where there is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Thousandths of a processor; none where there is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_millis: Option<u64>,
+}
+
+impl Limits {
+    /// Whether nothing is limited.
+    pub fn are_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let memory = self.memory_bytes.map(|bytes| format!("{} of memory", show_bytes(bytes)));
+        let cpus = self.cpu_millis.map(|millis| format!("{} CPUs", millis as f64 / 1_000.0));
+        let limits: Vec<String> = memory.into_iter().chain(cpus).collect();
+        f.write_str(&limits.join(" and "))
+    }
 }
 
 /// The unit of a progress.

@@ -33,11 +33,15 @@ impl Kind {
 
     /// The kind of a run that is to be.
     pub fn with(scenario: &str, postgres: Major, runtime: &str, host: &Host) -> Self {
+        let limits = match host.limits.are_none() {
+            true => String::new(),
+            false => format!(", limited to {}", host.limits),
+        };
         Self {
             scenario: scenario.to_owned(),
             postgres,
             runtime: runtime.to_owned(),
-            machine: format!("{} {}, {} CPUs", host.os, host.arch, host.cpus),
+            machine: format!("{} {}, {} CPUs{limits}", host.os, host.arch, host.cpus),
         }
     }
 

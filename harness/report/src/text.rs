@@ -156,6 +156,9 @@ pub(crate) fn identity(page: &mut Page, run: &Run) {
     if host.memory_bytes > 0 {
         machine.push_str(&format!(", {} of memory", words::bytes(host.memory_bytes)));
     }
+    if !host.limits.are_none() {
+        machine.push_str(&format!(", of which each server may take {}", host.limits));
+    }
     if header.jobs > 1 {
         machine.push_str(&format!(", shared by {} drills", header.jobs));
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use pgdrill_engine::{journal, template, workspace};
 use pgdrill_model::code::Code;
+use pgdrill_model::event::Limits;
 use pgdrill_model::judge::fold;
 use pgdrill_model::redact::Redactor;
 use pgdrill_model::units::show_bytes;
@@ -60,7 +61,7 @@ pub(super) struct Swept {
 /// of which becomes a sealed record first.
 pub(super) async fn sweep(base: &Path, evidence: &Path, mode: u32, kept: bool) -> Swept {
     let mut swept = Swept { done: Vec::new(), failed: Vec::new() };
-    let (local, docker) = (place::local_runtime(), place::docker_runtime(None));
+    let (local, docker) = (place::local_runtime(), place::docker_runtime(None, Limits::default()));
     for runtime in [&local as &dyn Runtime, &docker] {
         match runtime.strays().await {
             Ok(strays) => {

@@ -36,7 +36,7 @@ pub(super) fn run(args: &Doctor) -> anyhow::Result<Exit> {
     let mut lines = Vec::new();
     let mut containers = false;
     if want != Where::Local {
-        let docker = place::docker_runtime(args.place.image.as_deref());
+        let docker = place::docker_runtime(args.place.image.as_deref(), args.place.limits());
         lines = tokio.block_on(engine(&docker, &base, want));
         containers = lines.iter().all(|line| line.good == Some(true));
     }

@@ -67,6 +67,14 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario], unable: Option<&Unabl
     let Chosen { runtime, majors, why } =
         choose(&args.running.place, &args.postgres, &base, !args.running.plan).await;
     let runtime = runtime.as_ref();
+    let limits = args.running.place.limits();
+    if runtime.name() == "local" && !limits.are_none() {
+        bail!(
+            "{limits} cannot be the most that a server on this host takes: run it in containers (--runtime docker), or limit \
+             pgdrill and all that it starts, as by `systemd-run --scope -p MemoryMax=4G -p CPUQuota=150% pgdrill ...`"
+        );
+    }
+    let host = place::host(limits);
     let mut cells = matrix::cells(scenarios, &args.postgres, &majors, runtime.name(), args.seed);
     if let Some(unable) = unable {
         cells.iter_mut().for_each(|cell| cell.plan = Err(unable.clone()));
@@ -95,7 +103,7 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario], unable: Option<&Unabl
     }
     if args.baseline.is_some() {
         let known = read(args.baseline.as_deref(), "recoveries cannot be compared")?;
-        matrix::compare(&mut cells, &known, &place::host());
+        matrix::compare(&mut cells, &known, &host);
     }
     if args.running.plan {
         printer::out(&matrix::plans(&cells))?;
@@ -118,7 +126,7 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario], unable: Option<&Unabl
     swept.failed.iter().for_each(|line| printer::say(&format!("pgdrill: {line}")));
 
     let machine = Machine {
-        processors: place::host().cpus as usize,
+        processors: host.cpus as usize,
         memory: memory::now(),
         files_in_memory: schedule::is_in_memory(&base),
     };
@@ -143,6 +151,7 @@ async fn run_all(args: &args::Run, scenarios: &[Scenario], unable: Option<&Unabl
     }
     let drills = Drills {
         runtime,
+        host: &host,
         redactor: &place::redactor(),
         interrupt,
         files: &files,

@@ -4,6 +4,7 @@
 use super::{Bench, Outcome, finding};
 use crate::content::databases;
 use crate::data::{APPLICATION_ROLE, DATABASE};
+use crate::log;
 use crate::recovery::first_write;
 use crate::session::{Door, SUPERUSER, describe, tells_of_data};
 use pgdrill_model::code::Code;
@@ -51,6 +52,13 @@ async fn again(bench: &Bench<'_>) -> Result<Outcome, Unable> {
         let _room = bench.connections.reserve(1).await;
         if let Err(words) = first_write::commit(&Door::superuser(&bench.socket, name)).await {
             let message = format!("nothing could be committed in database {name}: {words}");
+            let lines = log::read(&bench.workspace.log(bench.server));
+            if let Some(why) = lines.iter().find(|line| line.is_from_outside()) {
+                return Err(Unable::new(
+                    Code::ServerLost,
+                    format!("{message}; before that, {}", why.message),
+                ));
+            }
             found.push(finding(Code::FirstWriteFailed, message).about(name));
         }
     }

@@ -12,6 +12,10 @@ use crate::record::Recorder;
 
 pub(super) fn run(log: &Path, recorder: &Recorder<'_>) -> Outcome {
     let lines = log::read(log);
+    // Whatever follows from it says nothing about the backup.
+    if let Some(refused) = lines.iter().find(|line| line.is_want_of_memory()) {
+        return Outcome::not_run(format!("the server had too little memory: {}", refused.message));
+    }
     // What a check met and told, the server told its log too.
     let told: Vec<Finding> = recorder
         .so_far()

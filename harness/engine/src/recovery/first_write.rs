@@ -25,7 +25,8 @@ const COMMIT: &str = include_str!("../sql/first_write_given.sql");
 ///
 /// # Errors
 ///
-/// None so far: a write that fails is a finding.
+/// `SERVER_LOST`: it failed, and the server was ended, or refused memory, by something else than what it was given. Else a write
+/// that fails is a finding.
 pub async fn write(
     drill: &mut Drill<'_>,
     server: Name,
@@ -43,6 +44,12 @@ pub async fn write(
         )
         .await
     };
+    if let Err(words) = &written
+        && let Some(why) = drill.server(server)?.from_outside().await
+    {
+        let message = format!("nothing can be said of the first write, which failed ({words}): {why}");
+        return Err(Unable::new(Code::ServerLost, message));
+    }
     let findings = match &written {
         Ok(_) => {
             clocked.written(drill.clock.elapsed());

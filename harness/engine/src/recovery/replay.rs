@@ -200,8 +200,7 @@ pub async fn ended(drill: &mut Drill<'_>, name: Name, how: &str) -> Result<Findi
         return Err(Unable::new(Code::DiskFull, message));
     }
     // One that could not even begin to log was not started by the backup's fault.
-    let from_outside = |line: &log::Line| line.is_end_from_outside() || line.is_want_of_memory();
-    if exit.killed() || lines.is_empty() || lines.iter().any(from_outside) {
+    if exit.killed() || lines.is_empty() || lines.iter().any(log::Line::is_from_outside) {
         return Err(Unable::new(Code::ServerLost, format!("{message} ({})", exit.describe())));
     }
     Ok(Finding::new(Code::RecoveryFailed, Stage::Recover, message))

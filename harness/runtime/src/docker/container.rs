@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use pgdrill_model::code::Code;
+use pgdrill_model::event::Limits;
 use pgdrill_model::finding::Unable;
 use testcontainers::bollard::errors::Error;
 use testcontainers::bollard::models::{HostConfig, HostConfigLogConfig};
@@ -42,6 +43,7 @@ pub(super) struct Order<'a> {
     pub(super) files: &'a Files,
     pub(super) writable: &'a [PathBuf],
     pub(super) readable: &'a [PathBuf],
+    pub(super) limits: Limits,
 }
 
 /// A script without its comments, as an argument for `sh -c`.
@@ -91,7 +93,11 @@ impl Order<'_> {
         // Where the image has the directory, some engines keep its mode; the owner is kept by none.
         let options = format!("rw,nosuid,nodev,noexec,mode=1777,uid={uid},gid={gid}");
         let scratch: HashMap<_, _> = self.scratch().map(|path| (path, options.clone())).collect();
-        Ok(request.with_host_config_modifier(move |config| seclude(config, scratch.clone())))
+        let limits = self.limits;
+        Ok(request.with_host_config_modifier(move |config| {
+            seclude(config, scratch.clone());
+            limit(config, limits);
+        }))
     }
 
     /// Directories in memory. Where the image wants a volume, one of these keeps the engine from making it.
@@ -159,6 +165,14 @@ impl Order<'_> {
         }
         unable
     }
+}
+
+/// What it may take of the machine. Nothing of it is put on disk to make room: that would only be slow.
+fn limit(config: &mut HostConfig, limits: Limits) {
+    let bytes = limits.memory_bytes.and_then(|bytes| i64::try_from(bytes).ok());
+    (config.memory, config.memory_swap) = (bytes, bytes);
+    config.nano_cpus =
+        limits.cpu_millis.and_then(|millis| i64::try_from(millis).ok()?.checked_mul(1_000_000));
 }
 
 /// What the library has no words for: no network, no port, nothing left behind, nothing logged.

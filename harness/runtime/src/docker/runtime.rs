@@ -221,6 +221,7 @@ impl DockerRuntime {
             files: &lease.files,
             writable: &writable,
             readable: wanted.readable,
+            limits: self.settings.limits,
         };
         let container = match order.start(engine).await {
             // It was gone before the library that started it could ask for it.

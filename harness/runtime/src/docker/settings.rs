@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use pgdrill_model::event::Limits;
+
 use crate::program::DEFAULT_PATH;
 
 /// The settings of the docker runtime. How the engine is reached is read from the process's own environment
@@ -14,6 +16,8 @@ pub struct DockerSettings {
     pub image: Option<String>,
     /// The account to run as where pgdrill is root.
     pub user: Option<String>,
+    /// What each container may take of the machine at the most.
+    pub limits: Limits,
     /// Where programs of this host are, in the form of `PATH`.
     pub path: Option<OsString>,
     /// Where the engine listens, as `DOCKER_HOST` says it.
@@ -37,6 +41,7 @@ impl DockerSettings {
         Self {
             image: text("PGDRILL_IMAGE"),
             user: text("PGDRILL_USER"),
+            limits: Limits::default(),
             path: given("PATH"),
             certificates_missing: encrypted && given("DOCKER_CERT_PATH").is_none(),
             host,

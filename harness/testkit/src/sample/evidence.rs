@@ -2,7 +2,7 @@
 
 use pgdrill_model::check::Check;
 use pgdrill_model::event::{Happening, PlannedStep};
-use pgdrill_model::event::{Header, Host};
+use pgdrill_model::event::{Header, Host, Limits};
 use pgdrill_model::evidence::PlaceFacts;
 use pgdrill_model::evidence::{
     BackupEvidence, BaselineEvidence, CheckRecord, CheckStatus, CollationVersion, DatabaseCollations,
@@ -101,7 +101,13 @@ pub fn header() -> Header {
         repeat: 1,
         compared_with: None,
         drift: None,
-        host: Host { os: "linux".to_owned(), arch: "x86_64".to_owned(), cpus: 2, memory_bytes: 8 << 30 },
+        host: Host {
+            os: "linux".to_owned(),
+            arch: "x86_64".to_owned(),
+            cpus: 2,
+            memory_bytes: 8 << 30,
+            limits: Limits::default(),
+        },
         jobs: 1,
     }
 }
