@@ -16,6 +16,7 @@ mod detection;
 mod docker;
 mod endings;
 mod faults;
+mod kinds;
 mod limits;
 mod live;
 mod matrix;
