@@ -1,7 +1,6 @@
 //! By which versions a server orders text: what its databases recorded, and what its libraries have.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use pgdrill_model::evidence::{CollationVersion, DatabaseCollations, ServerEvidence};
 use pgdrill_model::plan::Server as Name;
@@ -11,7 +10,7 @@ use tokio_postgres::{Client, Error};
 use crate::connections::Connections;
 use crate::content::databases;
 use crate::dialect::for_major;
-use crate::session::{Door, SUPERUSER};
+use crate::session::{Door, SUPERUSER, Socket};
 
 const COLLATIONS: &str = include_str!("sql/collations.sql");
 
@@ -54,7 +53,7 @@ pub fn in_use(database: &DatabaseCollations) -> DatabaseCollations {
 /// # Errors
 ///
 /// A server that cannot be asked, or whose library does not answer.
-pub async fn read(socket: &Path, major: Major, connections: &Connections) -> Result<Collations, Error> {
+pub async fn read(socket: &Socket, major: Major, connections: &Connections) -> Result<Collations, Error> {
     let session = connections.open(&Door::reading(socket, SUPERUSER)).await?;
     let version = session.query_one("SHOW server_version", &[]).await?.get(0);
     let names = databases(&session).await?;

@@ -8,7 +8,6 @@
 //! statistics, the physical order.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Mutex;
 
 use pgdrill_model::event::Unit;
@@ -17,7 +16,7 @@ use tokio_postgres::{Client, Error};
 
 use crate::connections::{Connected, Connections};
 use crate::record::Recorder;
-use crate::session::{Door, SUPERUSER, Session, describe, tells_of_data};
+use crate::session::{Door, SUPERUSER, Session, Socket, describe, tells_of_data};
 
 const DATABASES: &str = include_str!("sql/databases.sql");
 const TABLES: &str = include_str!("sql/tables.sql");
@@ -92,7 +91,7 @@ pub async fn databases(session: &Session) -> Result<Vec<String>, Error> {
 ///
 /// A server that cannot be asked. A table that cannot be read is part of the content, not an error.
 pub async fn measure(
-    socket: &Path,
+    socket: &Socket,
     what: &Measure,
     connections: &Connections,
     recorder: &Recorder<'_>,

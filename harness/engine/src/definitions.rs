@@ -1,7 +1,6 @@
 //! Every definition of a server: of each database, and of the cluster, which is asked once.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use pgdrill_model::units::Major;
 use tokio_postgres::{Client, Error, Row};
@@ -9,7 +8,7 @@ use tokio_postgres::{Client, Error, Row};
 use crate::connections::Connections;
 use crate::content::databases;
 use crate::dialect::for_major;
-use crate::session::{Door, SUPERUSER};
+use crate::session::{Door, SUPERUSER, Socket};
 
 const CATALOG: &str = include_str!("sql/catalog.sql");
 const CLUSTER: &str = include_str!("sql/cluster.sql");
@@ -47,7 +46,7 @@ impl Definitions {
 /// # Errors
 ///
 /// A server that cannot be asked, or that cannot read its own catalog.
-pub async fn read(socket: &Path, major: Major, connections: &Connections) -> Result<Definitions, Error> {
+pub async fn read(socket: &Socket, major: Major, connections: &Connections) -> Result<Definitions, Error> {
     let session = connections.open(&Door::reading(socket, SUPERUSER)).await?;
     let names = databases(&session).await?;
     let cluster = cluster(&session, major).await?;

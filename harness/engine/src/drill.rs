@@ -307,7 +307,7 @@ impl Drill<'_> {
         own.extend([
             self.workspace.data(server),
             self.workspace.path(tablespaces::root(server)),
-            self.workspace.socket(server),
+            self.workspace.socket(server).to_path_buf(),
             self.workspace.path("log"),
         ]);
         let mut others = paths(readable);

@@ -85,7 +85,7 @@ pub async fn begin(drill: &mut Drill<'_>, of: Name) -> Result<(), Unable> {
             major: drill.postgres,
             workspace: workspace.root().to_owned(),
             writable: vec![own(&into), own("log")],
-            readable: vec![workspace.socket(of)],
+            readable: vec![workspace.socket(of).to_path_buf()],
         })
         .await?;
     drill.recorder.happened(Happening::PlaceOpened {

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
 
 use tokio_postgres::{Client, Error};
 
 use crate::connections::Connections;
 use crate::content::databases;
-use crate::session::{Door, SUPERUSER};
+use crate::session::{Door, SUPERUSER, Socket};
 
 const SEQUENCES: &str = include_str!("sql/sequences.sql");
 const FED_COLUMNS: &str = include_str!("sql/fed_columns.sql");
@@ -69,7 +68,7 @@ impl Sequence {
 /// # Errors
 ///
 /// A server that cannot be asked, or a table that it cannot read.
-pub async fn read(socket: &Path, connections: &Connections) -> Result<Sequences, Error> {
+pub async fn read(socket: &Socket, connections: &Connections) -> Result<Sequences, Error> {
     let session = connections.open(&Door::reading(socket, SUPERUSER)).await?;
     let names = databases(&session).await?;
     drop(session);

@@ -15,7 +15,7 @@ use tokio_postgres::Error;
 use crate::clock::within;
 use crate::fault;
 use crate::log;
-use crate::session::{Door, Session, describe};
+use crate::session::{Door, Session, Socket, describe};
 use crate::settings::{AS_IS, HBA, PORT};
 use crate::shared_memory;
 use crate::workspace::{Workspace, trouble};
@@ -31,7 +31,7 @@ pub struct Server {
     /// Which of the drill's servers.
     pub name: Name,
     /// The directory of its socket.
-    pub socket: PathBuf,
+    pub socket: Socket,
     /// Its log file.
     pub log: PathBuf,
     /// The postmaster's environment beside the place's own.
@@ -140,7 +140,8 @@ impl Server {
         let hba = workspace.write(format!("conf/{name}.hba.conf"), HBA, 0o600)?;
         let ident = workspace.write(format!("conf/{name}.ident.conf"), "", 0o600)?;
         let mut arguments = vec!["-D".to_owned(), data.display().to_string()];
-        let files = [("hba_file", &hba), ("ident_file", &ident), ("unix_socket_directories", &self.socket)];
+        let files: [(&str, &Path); 3] =
+            [("hba_file", &hba), ("ident_file", &ident), ("unix_socket_directories", &self.socket)];
         let files = files.map(|(name, path)| format!("{name}={}", path.display()));
         for setting in AS_IS.map(str::to_owned).into_iter().chain(files) {
             arguments.extend(["-c".to_owned(), setting]);

@@ -29,6 +29,39 @@ const UNLOGGED: &str = "-c log_min_messages=panic";
 /// (`src/backend/utils/errcodes.txt`).
 const OF_THE_MOMENT: [&str; 5] = ["08", "40", "53", "55", "57"];
 
+/// Where a server listens, and the role that may do everything there: of a cluster that somebody else made it can have any name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Socket {
+    directory: PathBuf,
+    superuser: String,
+}
+
+impl Socket {
+    /// That of a cluster of ours.
+    pub fn of_ours(directory: PathBuf) -> Self {
+        Self { directory, superuser: SUPERUSER.to_owned() }
+    }
+
+    /// The same of one in which another role may do everything.
+    #[must_use]
+    pub fn with_superuser(self, superuser: String) -> Self {
+        Self { superuser, ..self }
+    }
+
+    /// The role that may do everything.
+    pub fn superuser(&self) -> &str {
+        &self.superuser
+    }
+}
+
+impl Deref for Socket {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.directory
+    }
+}
+
 /// Where to connect, and as whom.
 #[derive(Clone, Debug)]
 pub struct Door {
@@ -44,22 +77,22 @@ pub struct Door {
 
 impl Door {
     /// The superuser's door to `database`, with the server's own settings.
-    pub fn superuser(socket: &Path, database: &str) -> Self {
+    pub fn superuser(socket: &Socket, database: &str) -> Self {
         Self {
-            socket: socket.to_owned(),
+            socket: socket.directory.clone(),
             database: database.to_owned(),
-            role: SUPERUSER.to_owned(),
+            role: socket.superuser.clone(),
             options: &[],
         }
     }
 
     /// The same for reading content.
-    pub fn reading(socket: &Path, database: &str) -> Self {
+    pub fn reading(socket: &Socket, database: &str) -> Self {
         Self { options: &[FIXED_TEXT, FIXED_PATH], ..Self::superuser(socket, database) }
     }
 
     /// The same for questions of somebody else, with the database's own search path.
-    pub fn asking(socket: &Path, database: &str) -> Self {
+    pub fn asking(socket: &Socket, database: &str) -> Self {
         Self { options: &[FIXED_TEXT, UNLOGGED], ..Self::superuser(socket, database) }
     }
 

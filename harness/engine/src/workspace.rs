@@ -20,6 +20,7 @@ use pgdrill_model::units::show_bytes;
 use pgdrill_model::world::Owner;
 
 use crate::mounts;
+use crate::session::Socket;
 
 use crate::template;
 
@@ -205,8 +206,8 @@ impl Workspace {
     }
 
     /// The directory of a server's Unix socket.
-    pub fn socket(&self, server: Server) -> PathBuf {
-        self.path("socket").join(server.name())
+    pub fn socket(&self, server: Server) -> Socket {
+        Socket::of_ours(self.path("socket").join(server.name()))
     }
 
     /// The account that servers run as, where it is not the caller's.

@@ -5,12 +5,17 @@
 
 use crate::{Malformed, items};
 
-/// OID of `pg_class`, which never changes, as of the other two.
+/// OID of `pg_class`, which never changes, as of the others.
 pub const PG_CLASS: u32 = 1259;
 /// OID of `pg_namespace`.
 pub const PG_NAMESPACE: u32 = 2615;
 /// OID of `pg_database`.
 pub const PG_DATABASE: u32 = 1262;
+/// OID of `pg_authid`.
+pub const PG_AUTHID: u32 = 1260;
+
+/// OID of the role that `initdb` makes, whatever it is called (`BOOTSTRAP_SUPERUSERID`, `src/include/catalog/pg_authid.dat`).
+pub const BOOTSTRAP_SUPERUSER: u32 = 10;
 
 const FORMAT: &str = "pg_filenode.map";
 
@@ -104,6 +109,15 @@ pub fn classes(page: &[u8]) -> impl Iterator<Item = Class> + '_ {
 /// The OIDs and names in a page of `pg_namespace` or `pg_database`, of which both begin with these; what lives comes last.
 pub fn names(page: &[u8]) -> impl Iterator<Item = (u32, String)> + '_ {
     rows(page).filter_map(|(_, row)| Some((u32_at(row, 0)?, name_at(row, 4)?)))
+}
+
+/// What the role that `initdb` made is called, by these pages of `pg_authid`, of which a row begins with OID and name; none where
+/// they do not tell.
+pub fn bootstrap_superuser<'p>(pages: impl Iterator<Item = &'p [u8]>) -> Option<String> {
+    let named = pages.flat_map(rows).filter(|(_, row)| u32_at(row, 0) == Some(BOOTSTRAP_SUPERUSER));
+    // Of several as old as each other the last: where it lives on, it is the only one.
+    let (_, row) = named.max_by_key(|(lives, _)| *lives)?;
+    name_at(row, 4)
 }
 
 /// The rows in a heap page, without their headers, and whether they live; those that were changed or deleted come first.
@@ -230,6 +244,18 @@ mod tests {
             [Class { oid: 7, name: "new".to_owned(), namespace: 2200, file: 9, tablespace: 0, lives: true }]
         );
         assert_eq!(names(&frozen).collect::<Vec<_>>(), [(7, "new".to_owned())]);
+    }
+
+    #[test]
+    fn the_first_role_is_known_by_its_number_whatever_it_was_called() {
+        let role = |oid: u32, name: &str| class(oid, name, 0);
+        let renamed = page(&[(0, 0x0900, &role(10, "admin")), (0, 0x0900, &role(16_384, "trader"))]);
+        let before = page(&[(77, 0x0500, &role(10, "postgres"))]);
+        let of = |pages: &[&[u8]]| bootstrap_superuser(pages.iter().copied());
+        assert_eq!(of(&[&renamed, &before]).as_deref(), Some("admin"), "wherever it is");
+        assert_eq!(of(&[&before, &renamed]).as_deref(), Some("admin"));
+        assert_eq!(of(&[&before]).as_deref(), Some("postgres"));
+        assert_eq!(of(&[&[0; 8192]]), None);
     }
 
     /// What servers wrote: the first page of `pg_class`, and the map by which it is found.

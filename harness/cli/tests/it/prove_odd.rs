@@ -265,3 +265,32 @@ fn base_backups_of_every_major_are_proven_in_containers() {
         maker.pgdrill(&["clean"]);
     }
 }
+
+/// The role that `initdb` made has the name that whoever ran it liked; and nothing is a bad backup only because of a name.
+#[test]
+fn the_first_role_need_not_be_called_postgres() {
+    let Some(bin) = bin() else { return };
+    let desk = Desk::new();
+    let production = Production::begin(&bin, &desk);
+    let socket = production.server.socket.clone();
+    let as_helper = |sql: &str| {
+        postgres(&bin, "psql", &["-h", &socket, "-U", "helper", "-d", "postgres", "-qc", sql], "");
+    };
+    let backup = |name: &str| {
+        let path = format!("{socket}/{name}");
+        postgres(&bin, "pg_basebackup", &["-h", &socket, "-U", "helper", "-c", "fast", "-D", &path], "");
+        path
+    };
+    production.server.sql("create role helper superuser login;");
+    let before = backup("before");
+    as_helper("alter role postgres rename to boss");
+    let after = backup("after");
+    as_helper("select pg_switch_wal()");
+    production.server.end("fast");
+    let archive = &format!("{socket}/archive");
+    production.prove(&[&after, "--wal", archive]).ends_with(0);
+    assert_eq!(desk.record()["checks"].as_array().unwrap().len(), 8);
+    // By the files of this one it has its old name still, and by its WAL the new one.
+    production.finds(&[&before, "--wal", archive], 2, "SERVER_LOST", "role \"postgres\" does not exist");
+    production.prove(&[&before, "--wal", archive, "--to", "immediate"]).ends_with(0);
+}

@@ -87,7 +87,7 @@ async fn by_program(bench: &Bench<'_>) -> Result<Outcome, Unable> {
         format!("--jobs={JOBS}"),
         format!("--host={}", bench.socket.display()),
         format!("--port={PORT}"),
-        format!("--username={SUPERUSER}"),
+        format!("--username={}", bench.socket.superuser()),
     ]);
     let command = Command::postgres("pg_amcheck", arguments).log_to(&log).within(LIMIT);
     let room = bench.connections.reserve(JOBS).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use pgdrill_backup::archive::Snapshot;
@@ -29,7 +29,7 @@ use crate::drill::{Drill, FirstWrite, Recovered, on_a_thread};
 use crate::given::Taken;
 use crate::record::Recorder;
 use crate::server::Server;
-use crate::session::{Door, describe};
+use crate::session::{Door, Socket, describe};
 use crate::workload::{Tag, find};
 use crate::workspace::Workspace;
 
@@ -37,7 +37,7 @@ use crate::workspace::Workspace;
 pub(super) struct Bench<'a> {
     pub(super) server: Name,
     pub(super) place: &'a dyn Place,
-    pub(super) socket: PathBuf,
+    pub(super) socket: Socket,
     pub(super) clock: &'a dyn Clock,
     pub(super) recorder: &'a Recorder<'a>,
     pub(super) workspace: &'a Workspace,

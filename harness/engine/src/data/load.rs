@@ -4,7 +4,6 @@
 //! that its rows can be written frozen: nothing has to be written again when they are first read.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, pin_mut};
@@ -17,7 +16,7 @@ use tokio_postgres::Error;
 use crate::data::copy::{Stream, TABLES, Table};
 use crate::data::{CONSTRAINTS_SQL, DATABASE, GRANTS_SQL, INTEGRITY_SQL, SCHEMA_SQL};
 use crate::record::Recorder;
-use crate::session::{Door, SUPERUSER, Session};
+use crate::session::{Door, SUPERUSER, Session, Socket};
 
 /// What each connection loads, in order.
 const LANES: [&[Table]; 2] =
@@ -41,7 +40,7 @@ struct Loaded {
 ///
 /// What the server answered.
 pub async fn load(
-    socket: &Path,
+    socket: &Socket,
     seed: u64,
     orders: u64,
     tablespaces: &[Tablespace],

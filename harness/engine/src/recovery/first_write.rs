@@ -4,8 +4,6 @@
 //! Its rows carry its transaction's number, by which the content checks leave them out; so the checks may run at any
 //! time after it, and see everything else that happened to the server.
 
-use std::path::Path;
-
 use pgdrill_model::code::Code;
 use pgdrill_model::evidence::RecoveryEvidence;
 use pgdrill_model::finding::{Finding, Stage, Unable};
@@ -15,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::data::{APPLICATION_ROLE, DATABASE};
 use crate::drill::{Drill, FirstWrite};
 use crate::recovery::phases::Clocked;
-use crate::session::{Door, SUPERUSER, describe};
+use crate::session::{Door, SUPERUSER, Socket, describe};
 
 const WRITE: &str = include_str!("../sql/first_write.sql");
 
@@ -75,7 +73,7 @@ pub async fn write(
 /// # Errors
 ///
 /// Why it could not, in words.
-pub async fn order(socket: &Path, origin: &str, server: Name) -> Result<(), String> {
+pub async fn order(socket: &Socket, origin: &str, server: Name) -> Result<(), String> {
     let door = Door { role: APPLICATION_ROLE.to_owned(), ..Door::superuser(socket, DATABASE) };
     place_order(&door, origin, &symbol(server)).await.map(|_| ())
 }

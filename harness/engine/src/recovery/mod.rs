@@ -13,6 +13,7 @@ pub mod phases;
 pub mod reached;
 pub mod remap;
 pub mod replay;
+pub mod superuser;
 pub mod tablespace_wal;
 pub mod unpack;
 pub mod wal_end;

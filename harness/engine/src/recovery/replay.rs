@@ -12,6 +12,8 @@ use pgdrill_model::plan::Server as Name;
 use pgdrill_model::scenario::Action;
 use pgdrill_model::units::{Lsn, Major};
 use tokio::time::sleep;
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
 
 use crate::drill::{Drill, disk_full};
 use crate::log;
@@ -56,7 +58,8 @@ pub async fn wait(
     evidence: &mut RecoveryEvidence,
     clocked: &mut Clocked,
 ) -> Result<Outcome, Unable> {
-    let (clock, recorder, major) = (drill.clock, drill.recorder, drill.postgres);
+    let (clock, recorder, major, given) =
+        (drill.clock, drill.recorder, drill.postgres, drill.given.is_some());
     let fetch_log = drill.workspace.path(reached::fetch_log(wait.server));
     let segments = segments(drill);
     let server = drill.server(wait.server)?;
@@ -71,6 +74,10 @@ pub async fn wait(
                 Err(error) if server.lets_nobody_in(&error) => {
                     let words = describe(&error);
                     let message = format!("the restored server is up, and lets nobody in: {words}");
+                    // That whoever made it has no role or database of this name is no fault of the backup.
+                    if let (true, Some(hint)) = (given, not_as_we_ask(&error)) {
+                        return Err(Unable::new(Code::ServerLost, message).hint(hint));
+                    }
                     return Ok(Outcome::Failed(Finding::new(Code::RecoveryFailed, Stage::Recover, message)));
                 }
                 Err(_) => {}
@@ -120,6 +127,20 @@ pub async fn wait(
     let Some(session) = session else { return Ok(Outcome::Promoted) };
     let broken = quarantine(&session, wait.archives, evidence).await?;
     Ok(broken.map_or(Outcome::Promoted, Outcome::Failed))
+}
+
+/// What to do about a server of somebody's that has not got the role or the database by which it is asked.
+fn not_as_we_ask(error: &Error) -> Option<&'static str> {
+    match error.code()? {
+        &SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Some(
+            "it is asked as the role that initdb made, by the name that it has in the files of the backup: let that role keep its name \
+             and log in",
+        ),
+        &SqlState::INVALID_CATALOG_NAME => {
+            Some("it is asked in the database postgres: make one, and take another backup")
+        }
+        _ => None,
+    }
 }
 
 /// What the server says that replay took, since 14: `redo done at 0/6000110 system usage: CPU: user: 0.00 s, system: 0.01 s,

@@ -3,8 +3,6 @@
 //! Quiet means that no transaction began to write while it was measured: the server's own snapshot is the same
 //! before and after. (The position alone would not do: checkpoints and hint bits move it without changing a row.)
 
-use std::path::Path;
-
 use pgdrill_model::check::Check;
 use pgdrill_model::code::Code;
 use pgdrill_model::evidence::{BaselineEvidence, Evidence};
@@ -19,7 +17,7 @@ use crate::content::{Measure, measure};
 use crate::definitions::{self, Definitions};
 use crate::drill::Drill;
 use crate::sequences;
-use crate::session::{Session, describe};
+use crate::session::{Session, Socket, describe};
 
 /// Autovacuum may write now and then; a server that is never quiet in so many attempts is in use.
 const ATTEMPTS: usize = 5;
@@ -55,7 +53,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, checks: &[Check], on: Name) -> Re
 async fn everything(
     drill: &Drill<'_>,
     on: Name,
-    socket: &Path,
+    socket: &Socket,
     at: &Position,
     checks: &[Check],
 ) -> Result<Baseline, Unable> {

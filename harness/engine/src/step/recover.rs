@@ -27,7 +27,7 @@ use crate::recovery::aim::{self, Aim};
 use crate::recovery::phases::Clocked;
 use crate::recovery::reached;
 use crate::recovery::unpack::{SCRATCH, unpack};
-use crate::recovery::{control, first_write, left_over, remap, replay, tablespace_wal};
+use crate::recovery::{control, first_write, left_over, remap, replay, superuser, tablespace_wal};
 use crate::repository;
 use crate::server::Server;
 use crate::settings::{self, Restoring};
@@ -158,6 +158,12 @@ pub(super) async fn recover(
     remap::refuse_restored(workspace, name)?;
     let control = control::of_restored(&workspace.data(name));
     evidence.page_checksums = control.ok().map(|control| control.checksum_version > 0);
+    if drill.given.is_some()
+        && let Some(role) = superuser::of_restored(&workspace.data(name))
+    {
+        let server = drill.server(name)?;
+        server.socket = server.socket.clone().with_superuser(role);
+    }
     evidence.left_over = left_over::put(drill, name, saved).await?;
 
     let (as_asked, to_promote) = match configure(drill, recovery, &aim)? {

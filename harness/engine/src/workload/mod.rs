@@ -18,7 +18,6 @@ mod writer;
 pub(crate) mod tests;
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{reached, within};
 use crate::data::{APPLICATION_ROLE, DATABASE};
-use crate::session::{Door, describe};
+use crate::session::{Door, Socket, describe};
 use hand::{Desk, End, Hand, NotOpened, Outcome};
 use mix::{Chooser, SYMBOLS, Strategy};
 use statements::Done;
@@ -151,7 +150,7 @@ pub struct Running {
 ///
 /// A server that does not let them in, a ledger that cannot be written. What was begun is stopped then.
 pub async fn start(
-    socket: &Path,
+    socket: &Socket,
     book: &Book,
     seed: u64,
     spec: &Spec,
@@ -165,7 +164,7 @@ pub async fn start(
 }
 
 async fn begin(
-    socket: &Path,
+    socket: &Socket,
     book: &Book,
     seed: u64,
     spec: &Spec,

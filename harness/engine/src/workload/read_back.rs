@@ -1,6 +1,5 @@
 //! Reading a database back: which transactions left rows in it, and what the rows of each are.
 
-use std::path::Path;
 use std::pin::pin;
 
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use tokio_postgres::types::ToSql;
 
 use crate::content::SEEDS;
 use crate::data::DATABASE;
-use crate::session::Door;
+use crate::session::{Door, Socket};
 use crate::workload::identity::Tag;
 
 const FOUND: &str = include_str!("../sql/workload/found.sql");
@@ -25,7 +24,7 @@ const GROUPS_AUDIT: &str = include_str!("../sql/workload/groups_audit.sql");
 /// # Errors
 ///
 /// What the server answered.
-pub async fn find(socket: &Path, tag: Tag) -> Result<Found, Error> {
+pub async fn find(socket: &Socket, tag: Tag) -> Result<Found, Error> {
     let session = Door::reading(socket, DATABASE).open().await?;
     let query = FOUND.replace("RUN'", &format!("{}'", tag.text()));
     let mut chunks = pin!(session.copy_out(query.as_str()).await?);
@@ -75,7 +74,7 @@ pub struct Measured {
 ///
 /// What the server answered.
 pub async fn measure_groups(
-    socket: &Path,
+    socket: &Socket,
     tag: Tag,
     table: Table,
     window: &Window,

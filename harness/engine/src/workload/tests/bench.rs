@@ -25,7 +25,7 @@ use crate::data::DATABASE;
 use crate::data::load::load;
 use crate::record::Recorder;
 use crate::server::Server;
-use crate::session::{Door, SUPERUSER, Session};
+use crate::session::{Door, SUPERUSER, Session, Socket};
 use crate::workload::{Book, find};
 use crate::workspace::Workspace;
 
@@ -116,7 +116,7 @@ impl Bench {
         bench
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> Socket {
         self.server.socket.clone()
     }
 
