@@ -152,6 +152,11 @@ impl Server {
         Ok(())
     }
 
+    /// The number of the postmaster's process in its place; none before it was started.
+    pub fn postmaster(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.pid())
+    }
+
     /// Whether the postmaster runs.
     pub fn running(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| process.running())

@@ -174,9 +174,16 @@ impl Run {
 
     /// Whether pgBackRest took its backups, in the drill itself.
     pub fn is_of_repository(&self) -> bool {
-        self.backups
-            .iter()
-            .any(|backup| backup.path.is_none() && backup.tool == BackupTool::PgBackRest.name())
+        self.takes(BackupTool::PgBackRest)
+    }
+
+    /// Whether its backups have no manifest, since the low-level API took them, in the drill itself.
+    pub fn is_low_level(&self) -> bool {
+        self.takes(BackupTool::LowLevel)
+    }
+
+    fn takes(&self, tool: BackupTool) -> bool {
+        self.backups.iter().any(|backup| backup.path.is_none() && backup.tool == tool.name())
     }
 
     /// The last recovery and its repetitions, those that came to an end: what is measured several times.

@@ -17,6 +17,7 @@ mod docker;
 mod endings;
 mod faults;
 mod live;
+mod low_level;
 mod matrix;
 mod merge;
 mod mutants;

@@ -14,7 +14,7 @@ use pgdrill_model::units::Lsn;
 use pgdrill_model::world::Exit;
 use tokio::time::sleep;
 
-use super::{create_standby, switch_wal};
+use super::{create_standby, low_level, switch_wal};
 use crate::drill::{Drill, disk_full, on_a_thread};
 use crate::fault;
 use crate::repository::{self, Taken};
@@ -26,7 +26,7 @@ use crate::tool::pg_basebackup::{self, Way};
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// How long the archiver may take for the WAL without which a backup is nothing.
-const ARCHIVED_WITHIN: Duration = Duration::from_secs(60);
+pub(super) const ARCHIVED_WITHIN: Duration = Duration::from_secs(60);
 
 const PROGRESS: &str = "SELECT backup_streamed, backup_total FROM pg_stat_progress_basebackup LIMIT 1";
 
@@ -37,8 +37,10 @@ pub(super) async fn run(
     upon: Option<&str>,
     on: Name,
 ) -> Result<Vec<Finding>, Unable> {
-    if how.tool == BackupTool::PgBackRest {
-        return into_repository(drill, name, how, upon, on).await;
+    match how.tool {
+        BackupTool::PgBackRest => return into_repository(drill, name, how, upon, on).await,
+        BackupTool::LowLevel => return low_level::run(drill, name, how, on).await,
+        BackupTool::PgBasebackup => {}
     }
     let from = match how.from {
         BackupFrom::Primary => on,
@@ -191,6 +193,7 @@ async fn measure(
         ended_unix_us: 0,
         timeline: newest.timeline,
         took_us,
+        copied: None,
     })
 }
 

@@ -20,6 +20,7 @@ mod disaster;
 mod given;
 mod last_proven;
 mod load_data;
+mod low_level;
 mod mark;
 mod mutants;
 mod recover;

@@ -314,6 +314,9 @@ fn backup(f: &mut fmt::Formatter<'_>, name: &str, how: &Backup, upon: Option<&st
         }
         return write!(f, " into backup/pgbackrest as {name}");
     }
+    if how.tool == BackupTool::LowLevel {
+        return low_level(f, name, how);
+    }
     parts.push(match how.manifest {
         ManifestChecksums::None => "manifest without checksums".to_owned(),
         algorithm => format!("{} manifest", algorithm.name()),
@@ -343,6 +346,17 @@ fn backup(f: &mut fmt::Formatter<'_>, name: &str, how: &Backup, upon: Option<&st
         write!(f, ", only what changed since {upon},")?;
     }
     write!(f, " into backup/{name}")
+}
+
+fn low_level(f: &mut fmt::Formatter<'_>, name: &str, how: &Backup) -> fmt::Result {
+    let copied = if how.snapshot {
+        "all files of one moment, at which the server stands still"
+    } else {
+        "files copied one by one while the server writes"
+    };
+    let spread = if how.checkpoint == CheckpointMode::Spread { ", checkpoint spread" } else { "" };
+    let of = if how.from == BackupFrom::Standby { " of the standby" } else { "" };
+    write!(f, "low-level backup ({copied}{spread}){of} into backup/{name}")
 }
 
 fn unpack(f: &mut fmt::Formatter<'_>, chain: &[Member], by: Option<RecoverBy>) -> fmt::Result {

@@ -217,6 +217,9 @@ pub(super) struct BackupArguments {
     pub(super) kind: Slot<BackupKind>,
     /// Whether small files are put together, for pgbackrest from 2.39 on. Default: off.
     pub(super) bundle: Slot<Switch>,
+    /// Whether all its files are of one moment, as those of a volume snapshot, for low-level: the server stands still while they are
+    /// copied. Default: off, and they are copied one by one while it writes.
+    pub(super) snapshot: Slot<Switch>,
     /// Compressed how, in pg_basebackup's notation: none, gzip, zstd:3, server-lz4, client-gzip:9. lz4, zstd and the
     /// server's side are for PostgreSQL 15 and later. Default: gzip for tar, none for plain.
     pub(super) compress: Slot<Compress>,

@@ -13,7 +13,8 @@ use super::slot::{At, Slot};
 use super::target::MarkName;
 use super::work::WorkArguments;
 use super::{
-    Backup, Crash, Disaster, Placed, Sql, Step, SwitchWal, as_written, backup, given, sweep, triage, work,
+    Backup, BackupTool, Crash, Disaster, Placed, Sql, Step, SwitchWal, as_written, backup, given, sweep,
+    triage, work,
 };
 use crate::check::Check;
 
@@ -280,15 +281,11 @@ impl<'l> Walkthrough<'l> {
                 ),
             );
         }
-        if self.by_pgbackrest() {
-            for (check, span) in chosen.iter().filter(|(check, _)| check.reads_the_backup()) {
-                let message =
-                    format!("the check '{check}' reads a base backup, and pgBackRest took this one");
-                notes.push(
-                    Note::new(*span, message)
-                        .hint("leave it out: pgBackRest verifies each file that it restores by its SHA-1"),
-                );
-            }
+        for (check, span) in &chosen {
+            notes
+                .extend(unfit(*check, self.tool()).map(|(words, hint)| {
+                    Note::new(*span, format!("the check '{check}' {words}")).hint(hint)
+                }));
         }
         let mut twice: Vec<(Check, Span, Span)> = Vec::new();
         for (check, span) in &chosen {
@@ -307,5 +304,20 @@ impl<'l> Walkthrough<'l> {
             notes.push(Note::new(*span, message).hint("name each check once; `all` stands for every check"));
         }
         chosen.into_iter().map(|(check, _)| check).collect()
+    }
+}
+
+/// Why a check cannot be made of backups that are taken so, and what to do instead.
+fn unfit(check: Check, tool: BackupTool) -> Option<(&'static str, &'static str)> {
+    match tool {
+        BackupTool::PgBackRest if check.reads_the_backup() => Some((
+            "reads a base backup, and pgBackRest took this one",
+            "leave it out: pgBackRest verifies each file that it restores by its SHA-1",
+        )),
+        BackupTool::LowLevel if check == Check::Manifest => Some((
+            "holds a backup against its manifest, and one by the low-level API has none",
+            "leave it out: `verify` reads its files, its pages and the WAL that it needs",
+        )),
+        _ => None,
     }
 }

@@ -514,6 +514,28 @@ fn a_differential_backup_leaves_out_those_between_it_and_the_full_one() {
 }
 
 #[test]
+fn a_low_level_backup_is_planned_without_what_needs_a_manifest() {
+    let text = "title: t\nsteps:\n  - backup: { tool: low-level, snapshot: on }\n  - backup: { tool: low-level, from: standby, \
+                checkpoint: spread }\n  - disaster: lose-primary\n  - recover\n";
+    let scenario = parse("a", "a.yaml", text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    // What is done without pg_basebackup needs no major of it.
+    let plan = compile(&scenario, Major(13), "local", None).unwrap();
+    assert_eq!(plan.checks(), Check::all_of_low_level(false));
+    assert!(plan.checks().contains(&Check::Verify) && !plan.checks().contains(&Check::Manifest));
+    let shown: Vec<String> = plan.steps.iter().map(|step| step.act.to_string()).collect();
+    assert_eq!(
+        [&shown[2], &shown[4]],
+        [
+            "low-level backup (all files of one moment, at which the server stands still) into backup/backup-1",
+            "low-level backup (files copied one by one while the server writes, checkpoint spread) of the standby into \
+             backup/backup-2",
+        ]
+    );
+    let recover = plan.steps.iter().find(|step| step.act.name() == "recover").unwrap();
+    assert!(recover.act.to_string().starts_with("unpack backup/backup-2 by cp, "), "{}", recover.act);
+}
+
+#[test]
 fn of_what_pgbackrest_stored_only_an_archive_of_the_drills_own_makes_mutants() {
     let text = |archive: &str| {
         format!(
