@@ -11,6 +11,7 @@ use crate::units::Lsn;
 mod alert;
 mod application;
 mod as_written;
+mod failover;
 mod fault;
 mod point_in_time;
 mod repetition;
@@ -26,6 +27,7 @@ pub use point_in_time::{
     WorkEvidence,
 };
 
+pub use failover::FailoverEvidence;
 pub use repetition::{RedoEvidence, RepetitionEvidence};
 pub use safety::{RollbackEvidence, SafetyCopyEvidence};
 pub use triage::TriageEvidence;
@@ -94,6 +96,8 @@ pub enum Evidence {
     Alert(AlertEvidence),
     /// What a disaster left was put aside.
     SafetyCopy(SafetyCopyEvidence),
+    /// The standby took the place of the primary.
+    Failover(FailoverEvidence),
     /// It was put back.
     Rollback(RollbackEvidence),
     /// What could be found out in the first minutes was.

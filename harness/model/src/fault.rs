@@ -88,7 +88,7 @@ pub enum Need {
     Receiver,
     /// pgdrill's own `restore_command`.
     OwnFetch,
-    /// A recovery above, so that there is more than one timeline.
+    /// A recovery or a failover above, so that there is more than one timeline.
     Timeline,
     /// A recovery below that goes to a time.
     TimeTarget,
@@ -96,7 +96,7 @@ pub enum Need {
     RecoveryTime,
     /// A collation of the operating system or of ICU, which has a version.
     Collation,
-    /// Nothing recovered above: the server is the primary.
+    /// Nothing recovered above, and no failover: the server is the primary.
     Primary,
     /// A recovery to the time of a mark that stands below.
     LaterMark,

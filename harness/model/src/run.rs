@@ -7,9 +7,10 @@ use crate::check::Check;
 use crate::event::{Event, Header, PlannedStep, StepStatus, Teardown};
 use crate::evidence::{
     AlertEvidence, ApplicationEvidence, AsWrittenEvidence, BackupEvidence, BareEvidence, BaselineEvidence,
-    BeginningEvidence, CheckRecord, CheckStatus, FaultEvidence, LoadEvidence, LossEvidence, MarkEvidence,
-    MutantEvidence, Phase, PlaceFacts, RecoveryEvidence, RedoEvidence, RepetitionEvidence, RollbackEvidence,
-    SafetyCopyEvidence, ServerEvidence, SweepEvidence, TallyEvidence, TriageEvidence, WorkEvidence,
+    BeginningEvidence, CheckRecord, CheckStatus, FailoverEvidence, FaultEvidence, LoadEvidence, LossEvidence,
+    MarkEvidence, MutantEvidence, Phase, PlaceFacts, RecoveryEvidence, RedoEvidence, RepetitionEvidence,
+    RollbackEvidence, SafetyCopyEvidence, ServerEvidence, SweepEvidence, TallyEvidence, TriageEvidence,
+    WorkEvidence,
 };
 use crate::finding::Finding;
 use crate::scenario::{BackupTool, Rpo};
@@ -84,6 +85,9 @@ pub struct Run {
     /// What was found out in the first minutes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub triages: Vec<TriageEvidence>,
+    /// Standbys that took the place of their primary.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failovers: Vec<FailoverEvidence>,
     /// What was put aside of lost servers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub safety_copies: Vec<SafetyCopyEvidence>,

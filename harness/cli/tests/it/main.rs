@@ -15,6 +15,7 @@ mod desk;
 mod detection;
 mod docker;
 mod endings;
+mod failover;
 mod faults;
 mod live;
 mod low_level;

@@ -46,7 +46,7 @@ pub(super) async fn run(
         BackupFrom::Primary => on,
         BackupFrom::Standby => Name::Standby,
     };
-    if from == Name::Standby {
+    if how.from == BackupFrom::Standby {
         create_standby::catch_up(drill).await?;
     }
     let target = drill.workspace.path("backup").join(name);
@@ -85,7 +85,7 @@ pub(super) async fn run(
     drop(watcher);
     // pg_basebackup waits for the server's archiver. A standby has none that it could wait for, nor has a server whose
     // WAL is received (`do_pg_backup_stop`, `src/backend/access/transam/xlog.c`).
-    let waited = from != Name::Standby && drill.made.archive.is_by_the_server();
+    let waited = how.from == BackupFrom::Primary && drill.made.archive.is_by_the_server();
     if how.wal == WalMethod::None && !waited {
         switch_wal::run(drill, SwitchWal { within: ARCHIVED_WITHIN }, on).await?;
     }
@@ -151,6 +151,14 @@ fn not_taken(exit: &Exit) -> Unable {
     }
 }
 
+/// The server that a backup is from, as the record names it: a standby that has taken over is none.
+pub(super) fn source(how: Backup, from: Name) -> String {
+    match (how.from, from) {
+        (BackupFrom::Primary, Name::Standby) => "promoted".to_owned(),
+        _ => from.name().to_owned(),
+    }
+}
+
 async fn measure(
     target: &Path,
     name: &str,
@@ -180,7 +188,7 @@ async fn measure(
         compress_detail: compress.detail(),
         wal: how.wal.name().to_owned(),
         manifest_checksums: how.manifest.name().to_owned(),
-        from: from.name().to_owned(),
+        from: source(how, from),
         incremental_of: upon.map(str::to_owned),
         tablespaces: summary.tablespaces,
         tablespace_bytes: summary.tablespace_bytes,

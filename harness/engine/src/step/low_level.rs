@@ -25,7 +25,7 @@ use pgdrill_ondisk::tablespace::Mapping;
 use tokio::time::sleep;
 use tokio_postgres::Error;
 
-use super::backup::ARCHIVED_WITHIN;
+use super::backup::{ARCHIVED_WITHIN, source};
 use super::{create_standby, switch_wal};
 use crate::clock::within;
 use crate::drill::{Drill, on_a_thread};
@@ -87,7 +87,7 @@ pub(super) async fn run(
         BackupFrom::Primary => on,
         BackupFrom::Standby => Name::Standby,
     };
-    if from == Name::Standby {
+    if how.from == BackupFrom::Standby {
         create_standby::catch_up(drill).await?;
     }
     // It stays open: the server gives the backup up when it ends.
@@ -112,7 +112,7 @@ pub(super) async fn run(
     let took_us = clock.elapsed().saturating_sub(began).as_micros() as u64;
     let ended_unix_us = clock.unix_micros();
     // It waits for the archiver of the server on which it was called, where there is one (`do_pg_backup_stop`).
-    if from == Name::Standby || !drill.made.archive.is_by_the_server() {
+    if how.from == BackupFrom::Standby || !drill.made.archive.is_by_the_server() {
         switch_wal::run(drill, SwitchWal { within: ARCHIVED_WITHIN }, on).await?;
     }
     let end_lsn = match how.from {
@@ -133,7 +133,7 @@ pub(super) async fn run(
         compress_detail: String::new(),
         wal: how.wal.name().to_owned(),
         manifest_checksums: String::new(),
-        from: from.name().to_owned(),
+        from: source(how, from),
         incremental_of: None,
         tablespaces: files.tablespaces.len() as u64,
         tablespace_bytes,
@@ -389,13 +389,13 @@ mod tests {
     #[case("backup_label", true)]
     #[case("backup_label.old", false)]
     fn what_the_documentation_leaves_out_is_left_out(#[case] path: &str, #[case] left_out: bool) {
-        let above = path.split('/').scan(String::new(), |above, part| {
+        let mut above = path.split('/').scan(String::new(), |above, part| {
             above.push_str(part);
             let path = above.clone();
             above.push('/');
             Some(path)
         });
-        assert_eq!(above.map(|path| is_left_out(&path)).any(|out| out), left_out);
+        assert_eq!(above.any(|path| is_left_out(&path)), left_out);
     }
 
     #[rstest]

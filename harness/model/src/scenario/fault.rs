@@ -234,9 +234,9 @@ impl Around<'_> {
                 "leave `archive: { restore: ... }` out",
             ),
             Need::Timeline => (
-                self.above().any(|step| matches!(step, Step::Recover(_))),
+                self.above().any(|step| matches!(step, Step::Recover(_) | Step::Failover(_))),
                 "nothing was recovered before, so there is one timeline",
-                "recover above it, and lose the server again",
+                "recover above it, and lose the server again, or write `- failover` above it",
             ),
             Need::TimeTarget => (
                 self.goes_to_a_time(),
@@ -255,9 +255,9 @@ impl Around<'_> {
                 "write `cluster: { locale: en_US.UTF-8 }`",
             ),
             Need::Primary => (
-                !self.above().any(|step| matches!(step, Step::Recover(_))),
-                "the server here was recovered, and only the primary's clock can be set",
-                "move it above the first disaster",
+                !self.above().any(|step| matches!(step, Step::Recover(_) | Step::Failover(_))),
+                "the server here is not the first one, and only that one's clock can be set",
+                "move it above the first disaster, or the failover",
             ),
             Need::LaterMark => (
                 self.goes_to_the_time_of_a_later_mark(),

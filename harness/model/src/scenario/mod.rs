@@ -209,6 +209,8 @@ pub enum Step {
     Mark(String),
     /// SIGKILL of the postmaster, and a start in the same place: the server recovers by itself.
     Crash(Crash),
+    /// Lose the primary, and let its standby take its place.
+    Failover(Failover),
     /// Switch to a new WAL segment and wait until everything before it is in the archive.
     SwitchWal(SwitchWal),
     /// Watch the server that is there for what alerts.
@@ -262,6 +264,13 @@ pub struct SwitchWal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Crash {
     /// How long it may take to come back.
+    pub within: Duration,
+}
+
+/// A loss of the primary after which its standby is the primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Failover {
+    /// How long it may take.
     pub within: Duration,
 }
 

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::check::Check;
 
+mod failover;
 mod given_backup;
 mod order;
 mod recovery;
@@ -50,6 +51,8 @@ pub(super) struct Walkthrough<'l> {
     recover: Option<Span>,
     recoveries: usize,
     swept: bool,
+    /// The failover, after which there is no standby.
+    failover: Option<Span>,
     /// Work that goes on behind.
     behind: Option<Span>,
     precautions: Precautions,
@@ -77,6 +80,7 @@ impl<'l> Walkthrough<'l> {
             recover: None,
             recoveries: 0,
             swept: false,
+            failover: None,
             behind: None,
             precautions: Precautions::default(),
             application: Running::default(),
@@ -139,7 +143,9 @@ impl<'l> Walkthrough<'l> {
                 if let Some(given) = given::meaning(&mut arguments, notes) {
                     return self.given(given, span);
                 }
+                let at_from = arguments.from.span().unwrap_or(span);
                 let backup = backup::meaning(*arguments, span, &self.backups, notes);
+                self.without_standby(&backup, at_from, notes);
                 if self.lost.is_none() {
                     self.backups.push(backup);
                     self.origins.backup();
@@ -187,6 +193,7 @@ impl<'l> Walkthrough<'l> {
             Written::Crash(arguments) => {
                 Step::Crash(Crash { within: arguments.within.what().map_or(CRASH_WITHIN, |within| within.0) })
             }
+            Written::Failover(arguments) => self.failover(&arguments, span),
             Written::AsWritten(arguments) => as_written::meaning(arguments, span, notes),
             Written::Fault(fault) => Step::Fault(fault.0),
             Written::Disaster(disaster) => self.lose(disaster, span, notes),
