@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pgdrill_engine::clock::SystemClock;
+use pgdrill_engine::session::Socket;
 use pgdrill_engine::workload::{Book, Mix, Spec, Until, start};
 
 #[tokio::main]
@@ -42,8 +43,9 @@ async fn work(arguments: &[String]) -> Result<String, String> {
         ..Spec::default()
     };
     let clock = Arc::new(SystemClock::start());
-    let running =
-        start(Path::new(socket), &book, seed, &spec, clock).await.map_err(|error| error.to_string())?;
+    let running = start(&Socket::of_ours(socket.into()), &book, seed, &spec, clock)
+        .await
+        .map_err(|error| error.to_string())?;
     let summary = running.finish().await;
     book.close(0).map_err(|error| error.to_string())?;
     if summary.ledger.is_some() || !summary.lost.is_empty() || !summary.failed.is_empty() {

@@ -215,7 +215,8 @@ fn shared(plan: &Plan, memory: u64) -> u64 {
                     .unwrap_or(SHARED_BUFFERS);
                 there += own;
             }
-            Act::CreateStandby => there += own,
+            Act::CreateStandby { .. } => there += own,
+            Act::Failover { .. } => there -= own.min(there),
             Act::Disaster { disaster, .. } if disaster.loses_the_server() => there = 0,
             // A restored server does not have the scenario's settings.
             Act::Recover(_) => there += SHARED_BUFFERS,

@@ -335,7 +335,7 @@ impl Known {
 
 /// Copies the parts of one workspace into another, in which they are empty; gives what there was.
 fn copy(from: &Path, into: &Path, given_up: &AtomicBool) -> io::Result<Vec<List>> {
-    let copying = Copying { leave_out: &|_| false, given_up };
+    let copying = Copying { leave_out: &|_| false, given_up, went_away: None };
     PARTS.iter().map(|part| copying.copy(&from.join(part), &into.join(part))).collect()
 }
 

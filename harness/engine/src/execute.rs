@@ -448,7 +448,7 @@ pub fn space(plan: &Plan) -> u64 {
         .steps
         .iter()
         .map(|step| match &step.act {
-            Act::CreateStandby | Act::Backup { .. } => 1,
+            Act::CreateStandby { .. } | Act::Backup { .. } => 1,
             // What is left of a server, a safety copy of it, and a copy of the backup.
             Act::AsWritten { .. } => 2,
             Act::Recover(Recovery { backups, .. }) => {

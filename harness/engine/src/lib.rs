@@ -32,6 +32,7 @@ mod server;
 mod session;
 mod settings;
 mod shared_memory;
+mod standstill;
 mod step;
 mod sweep;
 mod tablespaces;

@@ -193,6 +193,7 @@ fn of_found(name: &str, how: Backup, on: Name, picked: &Found, bytes: u64) -> Re
         ended_unix_us: 0,
         timeline,
         took_us: 0,
+        copied: None,
     })
 }
 

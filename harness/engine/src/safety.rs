@@ -75,7 +75,7 @@ impl Aside {
         let given_up = AtomicBool::new(false);
         for (own, aside) in &self.parts {
             DirBuilder::new().mode(0o700).create(aside)?;
-            Copying { leave_out: &|_| false, given_up: &given_up }.copy(own, aside)?;
+            Copying { leave_out: &|_| false, given_up: &given_up, went_away: None }.copy(own, aside)?;
             same_owner(own, aside)?;
         }
         let (was, is) = (self.seal()?, seal(self.parts.iter().map(|(_, aside)| aside))?);

@@ -153,6 +153,11 @@ impl Server {
         Ok(())
     }
 
+    /// The number of the postmaster's process in its place; none before it was started.
+    pub fn postmaster(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.pid())
+    }
+
     /// Whether the postmaster runs.
     pub fn running(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| process.running())
@@ -249,7 +254,7 @@ impl Server {
 
     /// What became of it that neither it nor what it was given to recover has done: somebody killed it or one of its processes,
     /// or it was refused memory. In its own words; none where it says nothing of the kind.
-    pub async fn from_outside(&mut self) -> Option<String> {
+    pub async fn came_from_outside(&mut self) -> Option<String> {
         if !self.running() && self.end().await.is_some_and(|exit| exit.killed()) {
             return Some("it was killed".to_owned());
         }

@@ -111,15 +111,17 @@ pub fn shared(summarize_wal: bool, settable_clock: bool, settings: &BTreeMap<Str
 }
 
 /// The standby's configuration: it streams from the primary through the primary's socket, and archives nothing, since
-/// the primary does.
+/// the primary does. One that is to take over has the primary's `archive_command`, which it runs once it is promoted.
 pub fn standby(
     socket: &Path,
     primary: &Path,
     slot: &str,
+    archiving: Option<&Archiving>,
     wal_segment_megabytes: u32,
     shared: &str,
 ) -> String {
     let mut text = common(socket, wal_segment_megabytes);
+    text.push_str(&archive(archiving));
     // A value within a value: libpq's own quotes and backslashes first, then those of the configuration file.
     let host = primary.to_string_lossy().replace('\\', "\\\\").replace('\'', "\\'");
     let conninfo = format!("host='{host}' port={PORT} user={SUPERUSER} application_name=standby");
@@ -127,8 +129,6 @@ pub fn standby(
     let _ = write!(
         text,
         "hot_standby = on\n\
-         archive_mode = off\n\
-         archive_command = ''\n\
          primary_conninfo = '{}'\n\
          primary_slot_name = '{slot}'\n",
         quoted(Path::new(&conninfo)),

@@ -4,11 +4,11 @@
 //! another boot (its key says which). What a server of the drill writes, it forces to disk by itself.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, Metadata};
+use std::fs::{self, DirBuilder, DirEntry, Metadata};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, lchown, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,8 @@ pub struct Copying<'a> {
     pub leave_out: &'a dyn Fn(&str) -> bool,
     /// Set by who does not want the copy any more.
     pub given_up: &'a AtomicBool,
+    /// Counts what goes away under the copy, where somebody still works on the tree; without it that is an error.
+    pub went_away: Option<&'a AtomicU64>,
 }
 
 impl Copying<'_> {
@@ -42,6 +44,7 @@ impl Copying<'_> {
     /// # Errors
     ///
     /// What cannot be read or written, something that is neither file nor directory nor link, or a copy that nobody wants.
+    /// With [`Self::went_away`] a directory that goes away is left empty.
     pub fn copy(&self, from: &Path, into: &Path) -> io::Result<List> {
         let mut list = List::new();
         self.directory(from, into, "", &mut list)?;
@@ -61,31 +64,44 @@ impl Copying<'_> {
             if (self.leave_out)(&path) {
                 continue;
             }
-            let (source, target) = (entry.path(), into.join(&name));
-            let metadata = entry.metadata()?;
-            let kind = metadata.file_type();
-            if kind.is_dir() {
-                DirBuilder::new().mode(0o700).create(&target)?;
-                self.directory(&source, &target, &path, list)?;
-                fs::set_permissions(&target, fs::Permissions::from_mode(metadata.mode() & 0o7777))?;
-                own(&target, &metadata)?;
-                list.insert(path, Entry::Directory);
-            } else if kind.is_symlink() {
-                let to = fs::read_link(&source)?;
-                symlink(&to, &target)?;
-                lchown(&target, Some(metadata.uid()), Some(metadata.gid()))?;
-                list.insert(path, Entry::Link(to.to_string_lossy().into_owned()));
-            } else if kind.is_file() {
-                // Shares the blocks where the file system can, and else is done by the kernel; takes the mode along.
-                fs::copy(&source, &target)?;
-                own(&target, &metadata)?;
-                list.insert(path, file(&metadata));
-            } else {
-                let message = format!("{} is neither file nor directory nor link", source.display());
-                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            match (self.one(&entry, &into.join(&name), &path, list), self.went_away) {
+                // What it is copied to is there, so it is the original that is not.
+                (Err(error), Some(went_away)) if error.kind() == io::ErrorKind::NotFound => {
+                    went_away.fetch_add(1, Ordering::Relaxed);
+                }
+                (copied, _) => copied?,
             }
         }
         Ok(())
+    }
+
+    fn one(&self, entry: &DirEntry, target: &Path, path: &str, list: &mut List) -> io::Result<()> {
+        let source = entry.path();
+        let metadata = entry.metadata()?;
+        let kind = metadata.file_type();
+        if kind.is_dir() {
+            DirBuilder::new().mode(0o700).create(target)?;
+            let copied = self.directory(&source, target, path, list);
+            fs::set_permissions(target, fs::Permissions::from_mode(metadata.mode() & 0o7777))?;
+            own(target, &metadata)?;
+            list.insert(path.to_owned(), Entry::Directory);
+            copied
+        } else if kind.is_symlink() {
+            let to = fs::read_link(&source)?;
+            symlink(&to, target)?;
+            lchown(target, Some(metadata.uid()), Some(metadata.gid()))?;
+            list.insert(path.to_owned(), Entry::Link(to.to_string_lossy().into_owned()));
+            Ok(())
+        } else if kind.is_file() {
+            // Shares the blocks where the file system can, and else is done by the kernel; takes the mode along.
+            fs::copy(&source, target)?;
+            own(target, &metadata)?;
+            list.insert(path.to_owned(), file(&metadata));
+            Ok(())
+        } else {
+            let message = format!("{} is neither file nor directory nor link", source.display());
+            Err(io::Error::new(io::ErrorKind::InvalidData, message))
+        }
     }
 }
 
@@ -155,12 +171,16 @@ pub fn give(path: &Path, owner: (u32, u32)) -> io::Result<()> {
 }
 
 /// Gives a copy the owner of its original, where that is another.
-fn own(path: &Path, original: &Metadata) -> io::Result<()> {
+///
+/// # Errors
+///
+/// What cannot be read or given.
+pub fn own(path: &Path, original: &Metadata) -> io::Result<()> {
     let copy = fs::symlink_metadata(path)?;
     if (copy.uid(), copy.gid()) == (original.uid(), original.gid()) {
         return Ok(());
     }
-    chown(path, Some(original.uid()), Some(original.gid()))
+    lchown(path, Some(original.uid()), Some(original.gid()))
 }
 
 #[cfg(test)]
@@ -169,7 +189,7 @@ mod tests {
 
     fn copy(from: &Path, into: &Path) -> io::Result<List> {
         let (leave_out, given_up) = (|path: &str| path == "out", AtomicBool::new(false));
-        Copying { leave_out: &leave_out, given_up: &given_up }.copy(from, into)
+        Copying { leave_out: &leave_out, given_up: &given_up, went_away: None }.copy(from, into)
     }
 
     #[test]
@@ -185,7 +205,7 @@ mod tests {
         symlink("/nowhere", from.join("link")).unwrap();
         if rustix::process::geteuid().is_root() {
             lchown(from.join("link"), Some(1), Some(1)).unwrap();
-            chown(from.join("a/file"), Some(1), Some(1)).unwrap();
+            std::os::unix::fs::chown(from.join("a/file"), Some(1), Some(1)).unwrap();
         }
         let copied = copy(&from, &into).unwrap();
         assert_eq!(copied.keys().collect::<Vec<_>>(), ["a", "a/b", "a/file", "link"]);
@@ -229,7 +249,40 @@ mod tests {
         assert!(copy(&from, &into).unwrap_err().to_string().contains("neither file"));
         drop(socket);
         let (leave_out, given_up) = (|_: &str| false, AtomicBool::new(true));
-        let copying = Copying { leave_out: &leave_out, given_up: &given_up };
+        let copying = Copying { leave_out: &leave_out, given_up: &given_up, went_away: None };
         assert_eq!(copying.copy(&from, &into).unwrap_err().kind(), io::ErrorKind::Interrupted);
+    }
+    /// Somebody removes a file and a directory while they are copied: here, when the first is asked for.
+    #[test]
+    fn what_goes_away_under_the_copy_is_counted_where_that_may_be() {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, went_away) in [("strict", None), ("live", Some(AtomicU64::new(0)))] {
+            let (from, into) = (directory.path().join(name), directory.path().join(format!("{name}-copy")));
+            fs::create_dir_all(from.join("dir/below")).unwrap();
+            fs::create_dir(&into).unwrap();
+            for file in ["dir/one", "dir/two", "stays"] {
+                fs::write(from.join(file), file).unwrap();
+            }
+            let leave_out = |path: &str| {
+                if path == "dir/one" || path == "dir/two" {
+                    fs::remove_file(from.join(path)).unwrap();
+                } else if path == "dir/below" {
+                    fs::remove_dir(from.join(path)).unwrap();
+                }
+                false
+            };
+            let given_up = AtomicBool::new(false);
+            let copying =
+                Copying { leave_out: &leave_out, given_up: &given_up, went_away: went_away.as_ref() };
+            let copied = copying.copy(&from, &into);
+            match went_away {
+                None => assert_eq!(copied.unwrap_err().kind(), io::ErrorKind::NotFound),
+                Some(went_away) => {
+                    assert!(copied.unwrap().keys().eq(["dir", "stays"]));
+                    assert_eq!(went_away.into_inner(), 3);
+                    assert_eq!(fs::read(into.join("stays")).unwrap(), b"stays");
+                }
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
 use crate::fault::Fault;
+use crate::scenario::BackupTool;
 
 /// One row of the catalogue of checks.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +135,20 @@ impl Check {
     /// Every check that can be made of a drill whose backups pgBackRest takes.
     pub fn all_of_repository(works: bool) -> Vec<Self> {
         Self::all_of(works).into_iter().filter(|check| !check.reads_the_backup()).collect()
+    }
+
+    /// Every check that can be made of a drill whose backups the low-level API takes: they have no manifest.
+    pub fn all_of_low_level(works: bool) -> Vec<Self> {
+        Self::all_of(works).into_iter().filter(|check| *check != Self::Manifest).collect()
+    }
+
+    /// Every check that can be made of a drill whose backups are taken so.
+    pub fn all_of_tool(tool: BackupTool, works: bool) -> Vec<Self> {
+        match tool {
+            BackupTool::PgBasebackup => Self::all_of(works),
+            BackupTool::PgBackRest => Self::all_of_repository(works),
+            BackupTool::LowLevel => Self::all_of_low_level(works),
+        }
     }
 
     /// Whether it reads the files of a base backup where they are stored: a repository of pgBackRest holds none.

@@ -11,6 +11,7 @@ use crate::units::Lsn;
 mod alert;
 mod application;
 mod as_written;
+mod failover;
 mod fault;
 mod point_in_time;
 mod repetition;
@@ -27,6 +28,7 @@ pub use point_in_time::{
     WorkEvidence,
 };
 
+pub use failover::FailoverEvidence;
 pub use repetition::{RedoEvidence, RepetitionEvidence};
 pub use safety::{RollbackEvidence, SafetyCopyEvidence};
 pub use source::{CountsEvidence, HeldEvidence, SourceEvidence};
@@ -100,6 +102,8 @@ pub enum Evidence {
     Alert(AlertEvidence),
     /// What a disaster left was put aside.
     SafetyCopy(SafetyCopyEvidence),
+    /// The standby took the place of the primary.
+    Failover(FailoverEvidence),
     /// It was put back.
     Rollback(RollbackEvidence),
     /// What could be found out in the first minutes was.
@@ -190,7 +194,7 @@ pub struct BackupEvidence {
     /// The label of pgBackRest; of another that was there already by what it was chosen, as the name of its directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// `pg_basebackup`, `pgBackRest`; of one that was there already also `Barman`, `pg_dump`, or nothing where nobody knows.
+    /// `pg_basebackup`, `pgBackRest`, `low-level`; of one that was there already also `Barman`, `pg_dump`, or nothing where nobody knows.
     pub tool: String,
     /// `plain` or `tar`; of pgBackRest its type: `full`, `diff` or `incr`.
     pub format: String,
@@ -223,11 +227,11 @@ pub struct BackupEvidence {
     pub tablespace_bytes: u64,
     /// Bytes on disk.
     pub bytes: u64,
-    /// Files that the manifest lists.
+    /// Files that the manifest lists; where the low-level API took it, those that were copied.
     pub files: u64,
     /// Sum of their sizes.
     pub content_bytes: u64,
-    /// SHA-256 of the manifest, taken when the backup ended: later tampering shows.
+    /// SHA-256 of the manifest, taken when the backup ended: later tampering shows. Empty where it has none.
     pub manifest_sha256: String,
     /// Where replay must begin.
     pub start_lsn: Lsn,
@@ -240,6 +244,20 @@ pub struct BackupEvidence {
     pub timeline: u32,
     /// How long it took.
     pub took_us: u64,
+    /// How its files were copied, where the low-level API took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied: Option<CopiedEvidence>,
+}
+
+/// How the files of a backup by the low-level API were copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct CopiedEvidence {
+    /// Whether all of them are of one moment, at which the server stood still; else it wrote while they were copied.
+    pub snapshot: bool,
+    /// How long it stood still.
+    pub paused_us: u64,
+    /// Files and directories that went away under the copy.
+    pub went_away: u64,
 }
 
 /// What was there before the disaster.

@@ -60,6 +60,10 @@ pub enum Looks {
 pub enum Need {
     /// A backup above that is whole in itself.
     Full,
+    /// A backup with a manifest, without which nobody notices.
+    Manifest,
+    /// A backup that a program takes.
+    Program,
     /// A backup in tar format.
     Tar,
     /// A plain backup.
@@ -84,7 +88,7 @@ pub enum Need {
     Receiver,
     /// pgdrill's own `restore_command`.
     OwnFetch,
-    /// A recovery above, so that there is more than one timeline.
+    /// A recovery or a failover above, so that there is more than one timeline.
     Timeline,
     /// A recovery below that goes to a time.
     TimeTarget,
@@ -92,7 +96,7 @@ pub enum Need {
     RecoveryTime,
     /// A collation of the operating system or of ICU, which has a version.
     Collation,
-    /// Nothing recovered above: the server is the primary.
+    /// Nothing recovered above, and no failover: the server is the primary.
     Primary,
     /// A recovery to the time of a mark that stands below.
     LaterMark,
@@ -155,7 +159,7 @@ faults! {
     IndexBitFlip "index-bit-flip" Backup [Full] Well Check [ManifestMismatch, PageChecksumFailed, RelationCorrupt]
         "One bit of a page of an index is another."
         "Starts and promotes; an error only for who searches through the page.";
-    CommitLogBitFlip "commit-log-bit-flip" Backup [Full] Well Check [ManifestMismatch]
+    CommitLogBitFlip "commit-log-bit-flip" Backup [Full, Manifest] Well Check [ManifestMismatch]
         "One bit of pg_xact is another, so that a transaction has another end than it had."
         "Starts and promotes. Nothing is said; rows may be there that were rolled back, or not there that were committed.";
     ControlBitFlip "control-bit-flip" Backup [Full] Absent Recover [RecoveryFailed, UnpackFailed, BackupUnfit]
@@ -176,7 +180,7 @@ faults! {
     FileMissing "file-missing" Backup [Full] Well Check [ManifestMismatch, TableUnreadable]
         "A table's file is not there."
         "Starts and promotes; an error only for who opens the table.";
-    FileExtra "file-extra" Backup [Full] Well Check [ManifestMismatch]
+    FileExtra "file-extra" Backup [Full, Manifest] Well Check [ManifestMismatch]
         "A file lies among those of a database that does not belong there, as after a careless copy."
         "Starts and promotes. Nothing is said, until PostgreSQL wants to make a file of that name.";
     FilesSwapped "files-swapped" Backup [Full] Well Check [ManifestMismatch, RelationCorrupt, FingerprintMismatch]
@@ -185,10 +189,10 @@ faults! {
     FileUnreadable "file-unreadable" Backup [Full, Plain] Absent Check [UnpackFailed, TableUnreadable, ManifestMismatch]
         "A table's file may be read by nobody: mode 0000."
         "There is no server: what copies the backup as its owner cannot read it.";
-    OldBackupAsNew "old-backup-as-new" Backup [Full, OlderBackup] Well Check [ManifestMismatch, UnpackFailed, RecoveryFailed]
+    OldBackupAsNew "old-backup-as-new" Backup [Full, Manifest, OlderBackup] Well Check [ManifestMismatch, UnpackFailed, RecoveryFailed]
         "An older backup lies where the newest should be, whole and with its own manifest."
         "Starts and promotes: it has more to replay, and needs older WAL. One of another form is no data directory.";
-    ManifestRewritten "manifest-rewritten" Backup [Full] Well Check [ManifestMismatch]
+    ManifestRewritten "manifest-rewritten" Backup [Full, Manifest] Well Check [ManifestMismatch]
         "A table's file is gone, and so is its line in the manifest, whose own checksum is made anew."
         "Starts and promotes; pg_verifybackup says that the backup is whole.";
     BackupLabelMissing "backup-label-missing" Backup [Full] Well Check [ManifestMismatch, BackupUnfit, UnpackFailed, RecoveryFailed]
@@ -303,7 +307,7 @@ faults! {
         "Starts: it sees that nobody has that number, and removes the file.";
 
     // The server before it is lost.
-    HeapPageDamaged "heap-page-damaged" Server [Checksums] Absent Backup [PageChecksumFailed]
+    HeapPageDamaged "heap-page-damaged" Server [Checksums, Program] Absent Backup [PageChecksumFailed]
         "A page of a table is damaged on the disk of the live server before the backup is taken."
         "pg_basebackup tells of it and ends with an error; from 15 on it leaves the backup without its manifest.";
     IndexOutOfOrder "index-out-of-order" Server [] Well Check [RelationCorrupt]
@@ -341,10 +345,10 @@ faults! {
         "Recovers by itself.";
 
     // The backup while it is taken.
-    BackupKilled "backup-killed" Taking [] Absent Backup [BackupFailed, ProgramKilled]
+    BackupKilled "backup-killed" Taking [Program] Absent Backup [BackupFailed, ProgramKilled]
         "pg_basebackup is killed with SIGKILL in the middle."
         "The server ends its part. What lies there looks like a backup, and lacks its manifest.";
-    WalSenderKilled "wal-sender-killed" Taking [] Absent Backup [BackupFailed, ServerLost]
+    WalSenderKilled "wal-sender-killed" Taking [Program] Absent Backup [BackupFailed, ServerLost]
         "The server's process that sends the backup is killed with SIGKILL."
         "Every session ends, and the server recovers by itself.";
 

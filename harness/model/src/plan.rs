@@ -12,9 +12,9 @@ use crate::finding::Stage;
 use crate::query::Query;
 use crate::regression::Baseline;
 use crate::scenario::{
-    Action, Application, Archive, Awaited, Backup, Cluster, CopyBy, Crash, Data, Disaster, Expect, Given,
-    RecoverBy, RecoverFrom, Rollback, Rpo, RunbookStep, Setting, Sql, Sweep, SwitchWal, Tablespace, Target,
-    Timeline, Triage, Watch, Work,
+    Action, Application, Archive, Awaited, Backup, Cluster, CopyBy, Crash, Data, Disaster, Expect, Failover,
+    Given, RecoverBy, RecoverFrom, Rollback, Rpo, RunbookStep, Setting, Sql, Sweep, SwitchWal, Tablespace,
+    Target, Timeline, Triage, Watch, Work,
 };
 use crate::units::Major;
 
@@ -81,7 +81,10 @@ pub enum Act {
     /// Load the trading schema and its data.
     LoadData(Data),
     /// Make a standby of the primary, and wait until it has caught up.
-    CreateStandby,
+    CreateStandby {
+        /// Whether it is to take over later.
+        takes_over: bool,
+    },
     /// Take a base backup.
     Backup {
         /// Its name in the workspace.
@@ -129,6 +132,15 @@ pub enum Act {
         crash: Crash,
         /// Which server.
         on: Server,
+    },
+    /// Lose the primary, and let its standby take its place.
+    Failover {
+        /// How long it may take.
+        failover: Failover,
+        /// The server that is lost.
+        from: Server,
+        /// The server that takes its place.
+        to: Server,
     },
     /// Switch to a new WAL segment and wait until everything before it is in the archive.
     SwitchWal {
@@ -329,7 +341,7 @@ pub struct Member {
 /// A server of a drill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Server {
-    /// One that streams from the primary, so that backups can be taken from it.
+    /// One that streams from the primary, so that backups can be taken from it, or that it can take its place.
     Standby,
     /// The one that is lost first.
     Primary,
@@ -448,13 +460,14 @@ impl Act {
         match self {
             Self::CreateCluster(_) => "create-cluster",
             Self::LoadData(_) => "load-data",
-            Self::CreateStandby => "create-standby",
+            Self::CreateStandby { .. } => "create-standby",
             Self::Backup { .. } | Self::Given { .. } => "backup",
             Self::Sql { .. } => "sql",
             Self::Work { .. } => "work",
             Self::StopWork => "stop-work",
             Self::Mark { .. } => "mark",
             Self::Crash { .. } => "crash",
+            Self::Failover { .. } => "failover",
             Self::SwitchWal { .. } => "switch-wal",
             Self::Capture { .. } => "capture",
             Self::Watch { .. } => "watch",
@@ -481,16 +494,17 @@ impl Act {
         match self {
             Self::CreateCluster(_) | Self::LoadData(_) => Stage::Prepare,
             Self::Given { .. } => Stage::Backup,
-            Self::CreateStandby
+            Self::CreateStandby { .. }
             | Self::Backup { .. }
             | Self::SwitchWal { .. }
             | Self::Work { .. }
             | Self::StopWork
             | Self::Mark { .. }
             | Self::Watch { .. }
-            | Self::Crash { .. } => Stage::Backup,
+            | Self::Crash { .. }
+            | Self::Failover { .. } => Stage::Backup,
             Self::Sql { on: Server::Primary | Server::Standby, .. }
-            | Self::StartApplication { on: Server::Primary, .. } => Stage::Backup,
+            | Self::StartApplication { on: Server::Primary | Server::Standby, .. } => Stage::Backup,
             Self::Capture { .. } => Stage::Capture,
             Self::Fault { fault, .. } => match fault.site() {
                 Site::Server | Site::Taking => Stage::Backup,

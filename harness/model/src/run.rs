@@ -7,10 +7,10 @@ use crate::check::Check;
 use crate::event::{Event, Header, PlannedStep, StepStatus, Teardown};
 use crate::evidence::{
     AlertEvidence, ApplicationEvidence, AsWrittenEvidence, BackupEvidence, BareEvidence, BaselineEvidence,
-    BeginningEvidence, CheckRecord, CheckStatus, CountsEvidence, FaultEvidence, LoadEvidence, LossEvidence,
-    MarkEvidence, MutantEvidence, Phase, PlaceFacts, RecoveryEvidence, RedoEvidence, RepetitionEvidence,
-    RollbackEvidence, SafetyCopyEvidence, ServerEvidence, SourceEvidence, SweepEvidence, TallyEvidence,
-    TriageEvidence, WorkEvidence,
+    BeginningEvidence, CheckRecord, CheckStatus, CountsEvidence, FailoverEvidence, FaultEvidence,
+    LoadEvidence, LossEvidence, MarkEvidence, MutantEvidence, Phase, PlaceFacts, RecoveryEvidence,
+    RedoEvidence, RepetitionEvidence, RollbackEvidence, SafetyCopyEvidence, ServerEvidence, SourceEvidence,
+    SweepEvidence, TallyEvidence, TriageEvidence, WorkEvidence,
 };
 use crate::finding::Finding;
 use crate::scenario::{BackupTool, Rpo};
@@ -88,6 +88,9 @@ pub struct Run {
     /// What was found out in the first minutes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub triages: Vec<TriageEvidence>,
+    /// Standbys that took the place of their primary.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failovers: Vec<FailoverEvidence>,
     /// What was put aside of lost servers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub safety_copies: Vec<SafetyCopyEvidence>,
@@ -181,9 +184,16 @@ impl Run {
 
     /// Whether pgBackRest took its backups, in the drill itself.
     pub fn is_of_repository(&self) -> bool {
-        self.backups
-            .iter()
-            .any(|backup| backup.path.is_none() && backup.tool == BackupTool::PgBackRest.name())
+        self.takes(BackupTool::PgBackRest)
+    }
+
+    /// Whether its backups have no manifest, since the low-level API took them, in the drill itself.
+    pub fn is_low_level(&self) -> bool {
+        self.takes(BackupTool::LowLevel)
+    }
+
+    fn takes(&self, tool: BackupTool) -> bool {
+        self.backups.iter().any(|backup| backup.path.is_none() && backup.tool == tool.name())
     }
 
     /// The last recovery and its repetitions, those that came to an end: what is measured several times.

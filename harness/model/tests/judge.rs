@@ -7,11 +7,12 @@
 use pgdrill_model::check::Check;
 use pgdrill_model::code::{Code, Weight};
 use pgdrill_model::event::{Event, Happening, StepStatus};
-use pgdrill_model::evidence::{CheckStatus, Evidence};
+use pgdrill_model::evidence::{CheckStatus, Evidence, FailoverEvidence};
 use pgdrill_model::finding::{Finding, Stage};
 use pgdrill_model::judge::fold;
 use pgdrill_model::run::Run;
 use pgdrill_model::scenario::Expect;
+use pgdrill_model::units::Lsn;
 use pgdrill_model::verdict::Verdict;
 use pgdrill_testkit::sample;
 use pgdrill_testkit::worse::{Point, Precaution, Worse, worse};
@@ -309,6 +310,24 @@ fn each_backup_of_a_plan_leaves_its_own_evidence() {
     let mut second = sample::backup();
     "backup-2".clone_into(&mut second.name);
     told(&mut events, Happening::Measured(Evidence::Backup(second)));
+    assert_eq!(fold(&events).unwrap().verdict, Verdict::Proven);
+}
+
+#[test]
+fn a_failover_leaves_evidence_of_its_own() {
+    let mut events = sample::proven_story().events();
+    if let Happening::RunStarted(header) = &mut events[0].what {
+        "failover".clone_into(&mut header.plan[3].name);
+    }
+    assert_eq!(fold(&events).unwrap().verdict, Verdict::Unverified);
+    let failover = FailoverEvidence {
+        from: "primary".to_owned(),
+        to: "standby".to_owned(),
+        timeline: 2,
+        at: Lsn(0x0600_00D8),
+        took_us: 126_000,
+    };
+    told(&mut events, Happening::Measured(Evidence::Failover(failover)));
     assert_eq!(fold(&events).unwrap().verdict, Verdict::Proven);
 }
 

@@ -102,6 +102,13 @@ pub(crate) fn backup(backup: &BackupEvidence) -> String {
         "none" => Some("no WAL in it".to_owned()),
         _ => None,
     });
+    form.extend(backup.copied.map(|copied| {
+        if copied.snapshot {
+            format!("files of one moment, the server stood still for {}", untied(&time(copied.paused_us)))
+        } else {
+            "files copied one by one while the server wrote".to_owned()
+        }
+    }));
     let made = match (&backup.path, backup.tool.as_str()) {
         (Some(_), "") => "there already".to_owned(),
         (Some(_), tool) => format!("by {tool}, {}", backup.label.as_deref().unwrap_or("there already")),

@@ -36,6 +36,7 @@ pub use self::reading::Also;
 pub use self::report::{Counts, Facts, Report};
 use self::verification::{Standing, Told, Verification};
 pub use self::wal::of_survey;
+use crate::wal::range::Range;
 
 /// Where a backup comes from.
 pub enum Source {
@@ -73,6 +74,8 @@ pub struct Options {
     pub wal_directory: Option<PathBuf>,
     /// Where WAL lies of which there is none in the backup: what is in it comes first.
     pub wal_elsewhere: Option<PathBuf>,
+    /// The WAL that the backup needs, where there is no manifest to say so, and whoever took it knows.
+    pub needs: Option<Range>,
     /// WAL archives, which recovery would read before what lies in the backup.
     pub archives: Vec<PathBuf>,
     /// Whether the first thing that is wrong ends it.
@@ -91,6 +94,7 @@ impl Default for Options {
             wal: true,
             wal_directory: None,
             wal_elsewhere: None,
+            needs: None,
             archives: Vec::new(),
             stop_at_first: false,
             jobs: 1,

@@ -105,7 +105,10 @@ impl<'a> Reading<'a> {
         } else if self.manifest_may_come {
             work.push(Box::new(Guessing::new(observed(), path)));
         }
-        let latest = || self.manifest.and_then(|manifest| manifest.wal.iter().map(|range| range.end).max());
+        let latest = || match self.manifest {
+            Some(manifest) => manifest.wal.iter().map(|range| range.end).max(),
+            None => self.options.needs.map(|range| range.end),
+        };
         if let Some(relation) = relation_of(path).filter(|_| self.options.checksums) {
             work.push(Box::new(Pages::new(observed(), path, size, relation, self.layout, latest())));
         } else if let Some(relation) = incremental_of(path) {

@@ -301,12 +301,14 @@ impl Verification<'_> {
         manifest: Option<&Manifest>,
     ) -> Option<Survey> {
         let segment_size = read.control.as_ref().map(|control| control.wal_segment_size);
-        let ranges: Vec<Range> = manifest
-            .map(|manifest| manifest.wal.as_slice())
-            .unwrap_or_default()
-            .iter()
-            .map(|range| Range { timeline: range.timeline, start: range.start, end: range.end })
-            .collect();
+        let ranges: Vec<Range> = match manifest {
+            Some(manifest) => manifest
+                .wal
+                .iter()
+                .map(|range| Range { timeline: range.timeline, start: range.start, end: range.end })
+                .collect(),
+            None => self.options.needs.into_iter().collect(),
+        };
         let (within, dropped, kept) = {
             let mut inner = self.observed.look();
             (inner.segments_within > 0, inner.segments_dropped, std::mem::take(&mut inner.segments_kept))
@@ -316,7 +318,7 @@ impl Verification<'_> {
         let mut whole = false;
         if !self.options.wal {
             self.not_checked.push("the WAL that the backup needs".to_owned());
-        } else if manifest.is_none() {
+        } else if manifest.is_none() && ranges.is_empty() {
             self.not_checked
                 .push("the WAL that the backup needs: only a manifest tells how far it goes".to_owned());
         } else if ranges.is_empty() {

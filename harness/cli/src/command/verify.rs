@@ -39,6 +39,7 @@ pub(super) fn run(args: Verify) -> anyhow::Result<Exit> {
         wal: !args.no_parse_wal,
         wal_directory: args.wal_directory,
         wal_elsewhere: None,
+        needs: None,
         archives: args.wal,
         stop_at_first: args.exit_on_error,
         jobs: super::jobs(args.jobs),

@@ -16,6 +16,7 @@ use crate::desk::{Cell, Desk, Done, findings, shipped};
 #[case::crash_under_load("crash-under-load")]
 #[case::dropped_table("dropped-table")]
 #[case::exclusive_xid("exclusive-xid")]
+#[case::failover("failover")]
 #[case::hole_in_the_archive("hole-in-the-archive")]
 #[case::immediate("immediate")]
 #[case::larger_limits("larger-limits")]

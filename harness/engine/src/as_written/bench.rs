@@ -133,7 +133,8 @@ async fn on_a_small_disk(drill: &Drill<'_>, of: Name, root: &Path) -> Result<(),
     workspace.make_dir(&Path::new(NAME.name()).join("data"))?;
     let (from, into) = (lost.clone(), data);
     let copied = on_a_thread(move || {
-        Copying { leave_out: &|_| false, given_up: &AtomicBool::new(false) }.copy(&from, &into)
+        Copying { leave_out: &|_| false, given_up: &AtomicBool::new(false), went_away: None }
+            .copy(&from, &into)
     });
     copied.await?.map_err(|error| trouble(&lost, &error))?;
     Ok(())

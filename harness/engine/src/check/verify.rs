@@ -12,7 +12,7 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Outcome, Unable> {
     if backups.is_empty() {
         return Ok(Outcome::not_run("no backup was restored"));
     }
-    let report = verified::read(bench.workspace, backups).await?;
+    let report = verified::read(bench.workspace, backups, bench.backups).await?;
     let (mut files, mut pages, mut records) = (0, 0, 0);
     for member in &report.members {
         files += member.checked.files;

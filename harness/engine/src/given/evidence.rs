@@ -90,5 +90,6 @@ pub fn of(taken: &Taken, picked: &Picked, standing: Option<&Standing>, took_us: 
         ended_unix_us: picked.finished_us.unwrap_or(ended_unix_us),
         timeline: begin.timeline,
         took_us,
+        copied: None,
     }
 }

@@ -43,7 +43,7 @@ pub async fn write(
         .await
     };
     if let Err(words) = &written
-        && let Some(why) = drill.server(server)?.from_outside().await
+        && let Some(why) = drill.server(server)?.came_from_outside().await
     {
         let message = format!("nothing can be said of the first write, which failed ({words}): {why}");
         return Err(Unable::new(Code::ServerLost, message));

@@ -10,7 +10,6 @@ use pgdrill_model::plan::{Member, Recovery};
 
 use crate::drill::Drill;
 use crate::verified;
-use crate::workspace::Workspace;
 
 /// What is left of a recovery whose backups are tried from the newest on, and what was found in those that were passed over.
 #[derive(Debug)]
@@ -35,7 +34,7 @@ impl Left {
     pub async fn verify(&mut self, drill: &Drill<'_>, evidence: &mut RecoveryEvidence) -> Result<(), Unable> {
         while let Some(chain) = self.recovery.backups.last() {
             let began = drill.clock.elapsed();
-            let found = complaints(drill.workspace, chain).await?;
+            let found = complaints(drill, chain).await?;
             if found.is_empty() {
                 break;
             }
@@ -72,8 +71,8 @@ impl Left {
 }
 
 /// What is to be said against a backup, by pgdrill's own reading of it.
-async fn complaints(workspace: &Workspace, chain: &[Member]) -> Result<Vec<Finding>, Unable> {
-    let report = verified::read(workspace, chain).await?;
+async fn complaints(drill: &Drill<'_>, chain: &[Member]) -> Result<Vec<Finding>, Unable> {
+    let report = verified::read(drill.workspace, chain, &drill.backups).await?;
     let found: Vec<Finding> = report
         .members
         .into_iter()

@@ -32,7 +32,8 @@ const AT_ONCE: usize = 500;
 const SEGMENT_NAME: usize = 24;
 
 /// The servers whose `pg_wal` may have been saved, in the order in which they are lost.
-pub const LOST: [Name; 4] = [Name::Primary, Name::Restored(1), Name::Restored(2), Name::Restored(3)];
+pub const LOST: [Name; 5] =
+    [Name::Primary, Name::Standby, Name::Restored(1), Name::Restored(2), Name::Restored(3)];
 
 /// A file that the archive lacks, and that was saved.
 #[derive(Clone, Debug, PartialEq, Eq)]

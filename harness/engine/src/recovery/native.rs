@@ -22,6 +22,7 @@ use tokio::time::sleep;
 use super::remap;
 use super::unpack::{ASK_AGAIN, Unpacked};
 use crate::drill::{Drill, disk_full, on_a_thread};
+use crate::verified;
 
 /// How long an interrupted restore may take to stop writing.
 const TO_STOP: Duration = Duration::from_secs(10);
@@ -47,6 +48,7 @@ pub async fn restore(
     let options = Options {
         // A backup without WAL of its own needs what was archived while it was taken.
         wal_elsewhere: (member.how.wal == WalMethod::None).then(|| workspace.path("archive")),
+        needs: verified::needs(member, &drill.backups),
         jobs: thread::available_parallelism().map_or(1, usize::from),
         ..Options::default()
     };
@@ -60,7 +62,7 @@ pub async fn restore(
     };
     let restored = watched(drill, source, options, place).await?.map(|mut restored| {
         // Most tools make no manifest. Where one that was there already has none, the record says what was not looked at.
-        if drill.given.is_some() {
+        if drill.given.is_some() || verified::has_no_manifest(member) {
             restored.report.findings.retain(|finding| finding.code != Code::ManifestMissing);
         }
         restored

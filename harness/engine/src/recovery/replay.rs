@@ -131,12 +131,12 @@ pub async fn wait(
 
 /// What to do about a server of somebody's that has not got the role or the database by which it is asked.
 fn not_as_we_ask(error: &Error) -> Option<&'static str> {
-    match error.code()? {
-        &SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Some(
+    match *error.code()? {
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Some(
             "it is asked as the role that initdb made, by the name that it has in the files of the backup: let that role keep its name \
              and log in",
         ),
-        &SqlState::INVALID_CATALOG_NAME => {
+        SqlState::INVALID_CATALOG_NAME => {
             Some("it is asked in the database postgres: make one, and take another backup")
         }
         _ => None,

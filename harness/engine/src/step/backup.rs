@@ -14,7 +14,7 @@ use pgdrill_model::units::Lsn;
 use pgdrill_model::world::Exit;
 use tokio::time::sleep;
 
-use super::{create_standby, switch_wal};
+use super::{create_standby, low_level, switch_wal};
 use crate::drill::{Drill, disk_full, on_a_thread};
 use crate::fault;
 use crate::repository::{self, Taken};
@@ -26,7 +26,7 @@ use crate::tool::pg_basebackup::{self, Way};
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// How long the archiver may take for the WAL without which a backup is nothing.
-const ARCHIVED_WITHIN: Duration = Duration::from_secs(60);
+pub(super) const ARCHIVED_WITHIN: Duration = Duration::from_secs(60);
 
 const PROGRESS: &str = "SELECT backup_streamed, backup_total FROM pg_stat_progress_basebackup LIMIT 1";
 
@@ -37,14 +37,16 @@ pub(super) async fn run(
     upon: Option<&str>,
     on: Name,
 ) -> Result<Vec<Finding>, Unable> {
-    if how.tool == BackupTool::PgBackRest {
-        return into_repository(drill, name, how, upon, on).await;
+    match how.tool {
+        BackupTool::PgBackRest => return into_repository(drill, name, how, upon, on).await,
+        BackupTool::LowLevel => return low_level::run(drill, name, how, on).await,
+        BackupTool::PgBasebackup => {}
     }
     let from = match how.from {
         BackupFrom::Primary => on,
         BackupFrom::Standby => Name::Standby,
     };
-    if from == Name::Standby {
+    if how.from == BackupFrom::Standby {
         create_standby::catch_up(drill).await?;
     }
     let target = drill.workspace.path("backup").join(name);
@@ -83,7 +85,7 @@ pub(super) async fn run(
     drop(watcher);
     // pg_basebackup waits for the server's archiver. A standby has none that it could wait for, nor has a server whose
     // WAL is received (`do_pg_backup_stop`, `src/backend/access/transam/xlog.c`).
-    let waited = from != Name::Standby && drill.made.archive.is_by_the_server();
+    let waited = how.from == BackupFrom::Primary && drill.made.archive.is_by_the_server();
     if how.wal == WalMethod::None && !waited {
         switch_wal::run(drill, SwitchWal { within: ARCHIVED_WITHIN }, on).await?;
     }
@@ -149,6 +151,14 @@ fn not_taken(exit: &Exit) -> Unable {
     }
 }
 
+/// The server that a backup is from, as the record names it: a standby that has taken over is none.
+pub(super) fn source(how: Backup, from: Name) -> String {
+    match (how.from, from) {
+        (BackupFrom::Primary, Name::Standby) => "promoted".to_owned(),
+        _ => from.name().to_owned(),
+    }
+}
+
 async fn measure(
     target: &Path,
     name: &str,
@@ -178,7 +188,7 @@ async fn measure(
         compress_detail: compress.detail(),
         wal: how.wal.name().to_owned(),
         manifest_checksums: how.manifest.name().to_owned(),
-        from: from.name().to_owned(),
+        from: source(how, from),
         incremental_of: upon.map(str::to_owned),
         tablespaces: summary.tablespaces,
         tablespace_bytes: summary.tablespace_bytes,
@@ -191,6 +201,7 @@ async fn measure(
         ended_unix_us: 0,
         timeline: newest.timeline,
         took_us,
+        copied: None,
     })
 }
 

@@ -1,6 +1,6 @@
 //! `create-standby`: a standby of the primary, from which backups can be taken. It has a place, directories, a
 //! configuration and a log of its own, streams from the primary through the primary's socket, and ends in an orderly
-//! way before the disaster: it is no part of what is proven.
+//! way before the disaster: it is no part of what is proven, unless it takes the primary's place (`failover`).
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::drill::{Drill, Made, disk_full};
 use crate::server::{LOOK_AGAIN, Server};
 use crate::session::{Door, SUPERUSER, Session, describe};
 use crate::tool::pg_basebackup::{self, Way};
-use crate::{settings, tablespaces};
+use crate::{archiving, settings, tablespaces};
 
 /// The slot by which the primary keeps the WAL that the standby has not got yet.
 const SLOT: &str = "pgdrill_standby";
@@ -25,7 +25,7 @@ const SLOT: &str = "pgdrill_standby";
 const START_LIMIT: Duration = Duration::from_secs(120);
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(600);
 
-pub(super) async fn run(drill: &mut Drill<'_>) -> Result<Vec<Finding>, Unable> {
+pub(super) async fn run(drill: &mut Drill<'_>, takes_over: bool) -> Result<Vec<Finding>, Unable> {
     let workspace = drill.workspace;
     let session = drill.session(Name::Primary, None).await?;
     let found = tablespaces::of_server(workspace, &session, "a standby").await?;
@@ -33,7 +33,11 @@ pub(super) async fn run(drill: &mut Drill<'_>) -> Result<Vec<Finding>, Unable> {
     workspace.make_dir(Path::new(Name::Standby.name()))?;
     workspace.make_dir(&Path::new("socket").join(Name::Standby.name()))?;
     tablespaces::make_root(workspace, Name::Standby)?;
-    let place = drill.open_place(Name::Standby, &["backup"], &["socket/primary"]).await?;
+    let mut writable = vec!["backup"];
+    if takes_over {
+        writable.extend(archiving::directories(&drill.made.archive));
+    }
+    let place = drill.open_place(Name::Standby, &writable, &["socket/primary"]).await?;
     drill.recorder.happened(Happening::PlaceOpened {
         server: Name::Standby.name().to_owned(),
         facts: place.facts().clone(),
@@ -58,8 +62,16 @@ pub(super) async fn run(drill: &mut Drill<'_>) -> Result<Vec<Finding>, Unable> {
     workspace.write("standby/postgresql.auto.conf", "", 0o600)?;
     workspace.write("standby/standby.signal", "", 0o600)?;
     let socket = server.socket.clone();
-    let Made { wal_segment_megabytes, shared_settings, .. } = &drill.made;
-    let configuration = settings::standby(&socket, &primary, SLOT, *wal_segment_megabytes, shared_settings);
+    let Made { archive, wal_segment_megabytes, shared_settings, .. } = &drill.made;
+    let archiving = if takes_over { archiving::archiving(workspace, archive, Name::Standby)? } else { None };
+    let configuration = settings::standby(
+        &socket,
+        &primary,
+        SLOT,
+        archiving.as_ref(),
+        *wal_segment_megabytes,
+        shared_settings,
+    );
     let clock = drill.clock;
     let server = drill.server(Name::Standby)?;
     server.start(workspace, &configuration).await?;

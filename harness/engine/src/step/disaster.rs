@@ -42,8 +42,10 @@ pub(super) async fn run(
         let message = format!("the WAL of the {} is not received any more: {words}", on.name());
         return Err(Unable::new(Code::ArchiveStalled, message));
     }
-    // In good order, and before anything is lost: it is no part of what is proven.
-    if let Some(standby) = drill.servers.get_mut(&Name::Standby) {
+    // In good order, and before anything is lost: it is no part of what is proven. One that has taken over is what is lost.
+    if on != Name::Standby
+        && let Some(standby) = drill.servers.get_mut(&Name::Standby)
+    {
         standby.stop(clock).await;
     }
     // Those of a recovery before are over with it.
@@ -133,7 +135,11 @@ async fn bad_sql(drill: &mut Drill<'_>, sql: &str, on: Name) -> Result<(), Unabl
 
 /// Takes the data directory and the tablespaces away, each in one move, as a disaster does; gives where what was in them
 /// waits to be removed. What is left of `pg_wal` may be saved first.
-fn take_files_away(drill: &Drill<'_>, on: Name, keep_wal: bool) -> Result<Vec<PathBuf>, Unable> {
+///
+/// # Errors
+///
+/// `WORKSPACE_UNUSABLE`.
+pub(super) fn take_files_away(drill: &Drill<'_>, on: Name, keep_wal: bool) -> Result<Vec<PathBuf>, Unable> {
     let workspace = drill.workspace;
     let moved = |from: PathBuf, to: &str| -> Result<PathBuf, Unable> {
         let to = workspace.path(to);
@@ -151,7 +157,11 @@ fn take_files_away(drill: &Drill<'_>, on: Name, keep_wal: bool) -> Result<Vec<Pa
 }
 
 /// Removes a directory in which dying processes may still make files.
-fn remove(directory: &Path) -> Result<(), Unable> {
+///
+/// # Errors
+///
+/// `WORKSPACE_UNUSABLE`.
+pub(super) fn remove(directory: &Path) -> Result<(), Unable> {
     const ATTEMPTS: usize = 100;
     let mut removed = fs::remove_dir_all(directory);
     for _ in 0..ATTEMPTS {

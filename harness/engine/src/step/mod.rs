@@ -17,9 +17,11 @@ mod crash;
 mod create_cluster;
 mod create_standby;
 mod disaster;
+mod failover;
 mod given;
 mod last_proven;
 mod load_data;
+mod low_level;
 mod mark;
 mod mutants;
 mod recover;
@@ -43,7 +45,7 @@ pub async fn run(drill: &mut Drill<'_>, act: &Act) -> Result<Vec<Finding>, Unabl
     match act {
         Act::CreateCluster(cluster) => create_cluster::run(drill, cluster).await,
         Act::LoadData(data) => load_data::run(drill, *data).await,
-        Act::CreateStandby => create_standby::run(drill).await,
+        Act::CreateStandby { takes_over } => create_standby::run(drill, *takes_over).await,
         Act::Backup { name, how, upon, on } => {
             work::hold(drill).await?;
             let taken = backup::run(drill, name, *how, upon.as_deref(), *on).await;
@@ -56,6 +58,7 @@ pub async fn run(drill: &mut Drill<'_>, act: &Act) -> Result<Vec<Finding>, Unabl
         Act::StopWork => work::stop(drill).await,
         Act::Mark { name, on } => mark::run(drill, name, *on).await,
         Act::Crash { crash, on } => crash::run(drill, *crash, *on).await,
+        Act::Failover { failover, from, to } => failover::run(drill, *failover, *from, *to).await,
         Act::SwitchWal { switch, on } => switch_wal::run(drill, *switch, *on).await,
         Act::Capture { checks, on } => capture::run(drill, checks, *on).await,
         Act::SafetyCopy { by, of } => safety_copy::run(drill, *by, *of).await,

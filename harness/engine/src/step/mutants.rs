@@ -16,6 +16,7 @@ use pgdrill_model::evidence::{Evidence, MutantEvidence, MutantOutcome};
 use pgdrill_model::fault::{Fault, Site};
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::{Member, Mutants};
+use pgdrill_model::scenario::BackupTool;
 use pgdrill_model::verdict::Verdict;
 
 use super::rehearsal::{Before, clear, rehearse, remove};
@@ -133,8 +134,11 @@ async fn one(
     if evidence.outcome == MutantOutcome::Survived {
         evidence.allowed = mutants.survivors.get(&fault).cloned();
         let works = drill.ledger.file().is_some();
-        let others: Vec<Check> =
-            Check::all_of(works).into_iter().filter(|check| !mutants.checks.contains(check)).collect();
+        let tool = backups.first().map_or(BackupTool::PgBasebackup, |newest| newest.how.tool);
+        let others: Vec<Check> = Check::all_of_tool(tool, works)
+            .into_iter()
+            .filter(|check| !mutants.checks.contains(check))
+            .collect();
         let others = reached(&others, fault);
         if !others.is_empty() {
             let again = rehearse(drill, &mutants.recovery, &others, false).await?;

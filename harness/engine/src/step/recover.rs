@@ -12,7 +12,7 @@ use pgdrill_model::code::Code;
 use pgdrill_model::event::Happening;
 use pgdrill_model::evidence::{Evidence, RecoveryEvidence};
 use pgdrill_model::finding::{Finding, Unable};
-use pgdrill_model::plan::Recovery;
+use pgdrill_model::plan::{Member, Recovery};
 use pgdrill_model::scenario::{Action, RecoverBy};
 use pgdrill_model::units::Lsn;
 
@@ -32,6 +32,7 @@ use crate::repository;
 use crate::server::Server;
 use crate::settings::{self, Restoring};
 use crate::tablespaces;
+use crate::verified;
 use crate::workspace::{SAVED_WAL, STOPPED, trouble};
 
 pub(super) async fn run(drill: &mut Drill<'_>, recovery: &Recovery) -> Result<Vec<Finding>, Unable> {
@@ -131,7 +132,7 @@ pub(super) async fn recover(
     // taken down before anything can change it, and the WAL is looked through before anything can replay it.
     let archive = drill.workspace.path(archiving::directory(&drill.made.archive));
     let server = drill.servers.get(&name).ok_or_else(|| Unable::bug("the restored server has no place"))?;
-    let begins = repository::start(drill, &newest.name);
+    let begins = begins(drill, newest);
     let newest = sources.last().ok_or_else(|| Unable::bug("a recovery of no backup"))?;
     let segment_size = drill.made.wal_segment_megabytes << 20;
     let (unpacked, snapshot, refusal) = tokio::join!(
@@ -264,6 +265,12 @@ async fn open(drill: &mut Drill<'_>, recovery: &Recovery, aim: &Aim) -> Result<(
         archives: archives(drill, recovery),
     });
     Ok(())
+}
+
+/// Where the replay of a backup begins that has no manifest which says so.
+fn begins(drill: &Drill<'_>, newest: &Member) -> Option<(u32, Lsn)> {
+    let low_level = verified::needs(newest, &drill.backups).map(|range| (range.timeline, Lsn(range.start)));
+    low_level.or_else(|| repository::start(drill, &newest.name))
 }
 
 /// Refuses WAL that makes a tablespace; tells whether it could be looked through at all.

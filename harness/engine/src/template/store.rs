@@ -213,7 +213,7 @@ impl Held {
         given_up: &AtomicBool,
     ) -> io::Result<(LoadEvidence, BTreeMap<String, String>)> {
         let Self { path, contents: Contents { key: _, load, names, data, tablespaces }, lock: _lock } = self;
-        let copying = Copying { leave_out: &|_| false, given_up };
+        let copying = Copying { leave_out: &|_| false, given_up, went_away: None };
         for (part, target, wanted) in
             [(DATA, &into.data, &data), (TABLESPACES, &into.tablespaces, &tablespaces)]
         {
@@ -238,8 +238,8 @@ impl Making {
         leave_out: &dyn Fn(&str) -> bool,
         given_up: &AtomicBool,
     ) -> io::Result<()> {
-        Copying { leave_out, given_up }.copy(&from.data, &self.path.join(DATA))?;
-        Copying { leave_out: &|_| false, given_up }
+        Copying { leave_out, given_up, went_away: None }.copy(&from.data, &self.path.join(DATA))?;
+        Copying { leave_out: &|_| false, given_up, went_away: None }
             .copy(&from.tablespaces, &self.path.join(TABLESPACES))
             .map(|_| ())
     }

@@ -183,6 +183,7 @@ fn lacks_preparation(run: &Run) -> bool {
         || marks.len() < done(run, "mark")
         || distinct(&run.alerts) < done(run, "alert")
         || distinct(&run.triages) < done(run, "triage")
+        || distinct(&run.failovers) < done(run, "failover")
         || distinct(&run.safety_copies) < done(run, "safety-copy")
         || distinct(&run.applications) < done(run, "start-application")
         || (done(run, "start-application") > 0 && !opened(run, Server::Pooler.name()))

@@ -23,6 +23,10 @@ pub(super) fn reason(run: &Run) -> String {
     }
 }
 
+/// What nobody can tell of a backup without a manifest.
+const NO_MANIFEST: &str =
+    "which files belong to the backup, and whether they are what they were: it has no manifest";
+
 fn why_proven(run: &Run) -> String {
     let held = run.proven_for();
     let mut parts = Vec::new();
@@ -30,6 +34,7 @@ fn why_proven(run: &Run) -> String {
     let (every_check, of_which) = match run.baseline {
         None if run.is_of_given() => (Check::all_of_given(false), " that can be made without a baseline"),
         Some(_) if run.is_of_given() => (Check::all_of_given(true), ""),
+        _ if run.is_low_level() => (Check::all_of_low_level(works), " that can be made without a manifest"),
         _ if run.is_of_repository() => (Check::all_of_repository(works), " that can be made of a repository"),
         _ => (Check::all_of(works), ""),
     };
@@ -86,6 +91,7 @@ pub(super) fn not_tested(run: &Run) -> Vec<String> {
         .into_iter()
         // What was verified on its way to disk need not be read again.
         .filter(|check| !((run.is_of_given() || run.is_of_repository()) && check.reads_the_backup()))
+        .filter(|check| !(run.is_low_level() && *check == Check::Manifest))
         .filter(|check| {
             !run.checks.iter().any(|record| record.check == *check && record.status != CheckStatus::NotRun)
         })
@@ -100,11 +106,11 @@ pub(super) fn not_tested(run: &Run) -> Vec<String> {
             "pg_dump" => {
                 not.push("whether its rows are those that were dumped: a dump has no checksums".to_owned());
             }
-            _ => not.push(
-                "which files belong to the backup, and whether they are what they were: it has no manifest"
-                    .to_owned(),
-            ),
+            _ => not.push(NO_MANIFEST.to_owned()),
         }
+    }
+    if run.is_low_level() {
+        not.push(NO_MANIFEST.to_owned());
     }
     if run.is_of_given() && run.recoveries.iter().any(|recovery| recovery.page_checksums == Some(false)) {
         not.push("whether pages are what was written: the cluster has no page checksums, so of each only the header was read".to_owned());

@@ -35,7 +35,7 @@ pub fn add_mutants(plan: &mut Plan, scenario: &Scenario) -> Result<(), &'static 
     let works = scenario.steps.iter().any(|step| matches!(step.what, Step::Work(_)));
     for step in &mut plan.steps {
         if let Act::Capture { checks, .. } = &mut step.act {
-            *checks = Check::all_of(works);
+            *checks = Check::all_of_tool(scenario.tool(), works);
         }
     }
     let mutants = Mutants { recovery, checks, faults, survivors: scenario.survivors.clone() };

@@ -27,7 +27,7 @@ fn leaves_only_files(act: &Act) -> bool {
             tablespaces.is_empty() && by_script && !small_archive && !settable_clock
         }
         Act::LoadData(_) | Act::SwitchWal { .. } | Act::Mark { .. } | Act::Capture { .. } => true,
-        Act::Backup { how, .. } => how.tool == BackupTool::PgBasebackup,
+        Act::Backup { how, .. } => how.tool != BackupTool::PgBackRest,
         Act::Work { work: Work { behind, .. }, .. } => !behind,
         Act::Disaster { disaster, .. } => *disaster == Disaster::LosePrimary,
         _ => false,

@@ -112,8 +112,11 @@ impl<'s> Walk<'s> {
             settable_clock: steps().any(|step| *step == Step::Fault(Fault::ClockSetBack)),
             settings: scenario.settings.clone(),
         };
-        let steps = [Act::CreateCluster(cluster), Act::LoadData(scenario.data)];
-        let steps = if given { Vec::new() } else { steps.map(|act| Planned { line: None, act }).into() };
+        // It has streamed from the beginning when it takes over.
+        let takes_over = steps().any(|step| matches!(step, Step::Failover(_)));
+        let standby = takes_over.then_some(Act::CreateStandby { takes_over });
+        let acts = [Act::CreateCluster(cluster), Act::LoadData(scenario.data)].into_iter().chain(standby);
+        let steps = if given { Vec::new() } else { acts.map(|act| Planned { line: None, act }).collect() };
         Self {
             scenario,
             steps,
@@ -122,7 +125,7 @@ impl<'s> Walk<'s> {
             server: Server::Primary,
             backups: Vec::new(),
             origins: Origins::default(),
-            standby: false,
+            standby: takes_over,
             unknown: true,
             behind: false,
             recoveries: 0,
@@ -191,6 +194,12 @@ impl<'s> Walk<'s> {
             Step::Watch(watch) => Act::Watch { watch: *watch, on },
             Step::Alert(awaited) => Act::Alert { awaited: *awaited, cause: self.cause() },
             Step::Crash(crash) => Act::Crash { crash: *crash, on },
+            Step::Failover(failover) => {
+                // What the standby must have, and all that a recovery to before it must bring back.
+                self.capture();
+                self.server = Server::Standby;
+                Act::Failover { failover: *failover, from: on, to: Server::Standby }
+            }
             Step::SwitchWal(switch) => Act::SwitchWal { switch: *switch, on },
             Step::Disaster(disaster) => {
                 if disaster.loses_the_server() {
@@ -247,7 +256,7 @@ impl<'s> Walk<'s> {
     fn backup(&mut self, how: Backup) -> Act {
         if how.from == BackupFrom::Standby && !self.standby {
             self.standby = true;
-            self.steps.push(Planned { line: None, act: Act::CreateStandby });
+            self.steps.push(Planned { line: None, act: Act::CreateStandby { takes_over: false } });
         }
         let name = format!("backup-{}", self.backups.len() + 1);
         // A differential backup leaves out those between it and the full one.

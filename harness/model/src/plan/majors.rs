@@ -50,8 +50,8 @@ pub(super) fn check(scenario: &Scenario, postgres: Major) -> Result<(), Unable> 
 }
 
 fn of_backup(line: usize, backup: &Backup) -> Vec<Wish> {
-    // What pgBackRest does, it does for every major.
-    if backup.tool == BackupTool::PgBackRest {
+    // What is done without pg_basebackup is done for every major.
+    if backup.tool != BackupTool::PgBasebackup {
         return Vec::new();
     }
     let compress = backup.compress;

@@ -29,9 +29,20 @@ impl fmt::Display for Act {
             Self::LoadData(data) => {
                 write!(f, "trading schema and {} orders by binary COPY", show_count(data.orders))
             }
-            Self::CreateStandby => f.write_str(
-                "pg_basebackup of the primary into standby/, start it streaming from the primary, wait until it has \
-                 caught up; it goes with the disaster",
+            Self::CreateStandby { takes_over } => {
+                f.write_str(
+                    "pg_basebackup of the primary into standby/, start it streaming from the primary, wait until it has \
+                     caught up; ",
+                )?;
+                f.write_str(if *takes_over { "it takes over later" } else { "it goes with the disaster" })
+            }
+            Self::Failover { failover, from, to } => write!(
+                f,
+                "once the {to} has all WAL of the {from}, SIGKILL the {from} and remove its files, promote the {to}, within {}; \
+                 from now on it archives",
+                show_duration(failover.within),
+                to = to.name(),
+                from = from.name(),
             ),
             Self::Backup { name, how, upon, on } => {
                 backup(f, name, how, upon.as_deref())?;
@@ -48,7 +59,11 @@ impl fmt::Display for Act {
             Self::Work { work, on } => write!(f, "on {}: {work}; each transaction in the ledger", on.name()),
             Self::StopWork => f.write_str("stop the writers that go on behind"),
             Self::Mark { name, on } => {
-                write!(f, "{name}: a transaction, a restore point, the time and the position on {}", on.name())
+                write!(
+                    f,
+                    "{name}: a transaction, a restore point, the time and the position on {}",
+                    on.name()
+                )
             }
             Self::Crash { crash, on } => write!(
                 f,
@@ -64,7 +79,11 @@ impl fmt::Display for Act {
             }
             Self::SafetyCopy { by, of } => match by {
                 CopyBy::Copy => {
-                    write!(f, "copy what is left of {} to safety-copy/, and compare the copy with it", of.name())
+                    write!(
+                        f,
+                        "copy what is left of {} to safety-copy/, and compare the copy with it",
+                        of.name()
+                    )
                 }
                 CopyBy::Move => write!(f, "move what is left of {} to safety-copy/", of.name()),
             },
@@ -76,20 +95,31 @@ impl fmt::Display for Act {
                      within {}",
                     show_duration(rollback.within)
                 )?;
-                if *quiet { f.write_str(", and compare what it holds with what was captured") } else { Ok(()) }
+                if *quiet {
+                    f.write_str(", and compare what it holds with what was captured")
+                } else {
+                    Ok(())
+                }
             }
             Self::AsWritten { step, of, .. } => {
-                let (how, on) = (if step.corrected { "the corrected commands" } else { "the commands as written" }, of.name());
-                let what = if step.row.entry().stands == Stands::Live { "beside the live" } else { "on what is left of" };
-                write!(f, "run {how} of {}, {what} {on}; then see what is there, and start a server on it", step.row)
+                let (how, on) = (
+                    if step.corrected { "the corrected commands" } else { "the commands as written" },
+                    of.name(),
+                );
+                let what = if step.row.entry().stands == Stands::Live {
+                    "beside the live"
+                } else {
+                    "on what is left of"
+                };
+                write!(
+                    f,
+                    "run {how} of {}, {what} {on}; then see what is there, and start a server on it",
+                    step.row
+                )
             }
             Self::Watch { watch, on } => {
                 write!(f, "look at {} again and again for what alerts", on.name())?;
-                if watch.scale == 1 {
-                    Ok(())
-                } else {
-                    write!(f, ", times divided by {}", watch.scale)
-                }
+                if watch.scale == 1 { Ok(()) } else { write!(f, ", times divided by {}", watch.scale) }
             }
             Self::Alert { awaited, cause } => write!(
                 f,
@@ -105,7 +135,10 @@ impl fmt::Display for Act {
                 }
                 let within = show_duration(application.within);
                 match application.own {
-                    None => write!(f, ", wait up to {within} until both are healthy, log in, look at the portfolio, place an order"),
+                    None => write!(
+                        f,
+                        ", wait up to {within} until both are healthy, log in, look at the portfolio, place an order"
+                    ),
                     Some(_) => write!(f, ", wait up to {within} until it is healthy"),
                 }
             }
@@ -314,6 +347,9 @@ fn backup(f: &mut fmt::Formatter<'_>, name: &str, how: &Backup, upon: Option<&st
         }
         return write!(f, " into backup/pgbackrest as {name}");
     }
+    if how.tool == BackupTool::LowLevel {
+        return low_level(f, name, how);
+    }
     parts.push(match how.manifest {
         ManifestChecksums::None => "manifest without checksums".to_owned(),
         algorithm => format!("{} manifest", algorithm.name()),
@@ -343,6 +379,17 @@ fn backup(f: &mut fmt::Formatter<'_>, name: &str, how: &Backup, upon: Option<&st
         write!(f, ", only what changed since {upon},")?;
     }
     write!(f, " into backup/{name}")
+}
+
+fn low_level(f: &mut fmt::Formatter<'_>, name: &str, how: &Backup) -> fmt::Result {
+    let copied = if how.snapshot {
+        "all files of one moment, at which the server stands still"
+    } else {
+        "files copied one by one while the server writes"
+    };
+    let spread = if how.checkpoint == CheckpointMode::Spread { ", checkpoint spread" } else { "" };
+    let of = if how.from == BackupFrom::Standby { " of the standby" } else { "" };
+    write!(f, "low-level backup ({copied}{spread}){of} into backup/{name}")
 }
 
 fn unpack(f: &mut fmt::Formatter<'_>, chain: &[Member], by: Option<RecoverBy>) -> fmt::Result {

@@ -192,6 +192,10 @@ impl Running {
                 "the application is stopped, and does not run".to_owned(),
                 "write `- application: start` above it, or leave it out",
             )),
+            (Written::Failover(_), Some(since)) => Some((
+                format!("a failover while the application runs, since line {}", line(since)),
+                "write `- application: stop` above it: the pooler does not follow",
+            )),
             (Written::Recover(_) | Written::Sweep(_) | Written::Rollback(_), Some(since)) => Some((
                 format!("`{}` while the application runs, since line {}", step.name(), line(since)),
                 "write `- application: stop` above it: nobody may write to a server that is being recovered",

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::compress::{Compress, Method, Side};
 use super::file::BackupArguments;
 use super::given::FromArguments;
+use super::low_level;
 use super::mistake::{Note, Span};
 use super::pgbackrest::{self, BackupKind};
 use super::value::{FromText, read_from_text, whole_number};
@@ -38,6 +39,8 @@ pub struct Backup {
     pub kind: BackupKind,
     /// Whether pgBackRest puts small files together.
     pub bundle: bool,
+    /// Whether its files are all of one moment, where the low-level API takes it.
+    pub snapshot: bool,
 }
 
 /// A program that takes base backups.
@@ -49,6 +52,9 @@ pub enum BackupTool {
     /// pgBackRest, into a repository of the drill's own.
     #[serde(rename = "pgbackrest")]
     PgBackRest,
+    /// PostgreSQL's low-level API: a session begins and ends it, and the files are copied in between by whoever likes.
+    #[serde(rename = "low-level")]
+    LowLevel,
 }
 
 /// The form of a base backup.
@@ -125,6 +131,7 @@ impl Backup {
         incremental: false,
         kind: BackupKind::Full,
         bundle: false,
+        snapshot: false,
     };
 }
 
@@ -134,6 +141,7 @@ impl BackupTool {
         match self {
             Self::PgBasebackup => "pg_basebackup",
             Self::PgBackRest => "pgBackRest",
+            Self::LowLevel => "low-level",
         }
     }
 }
@@ -231,10 +239,12 @@ pub(super) fn meaning(
             ),
         );
     }
-    if tool == BackupTool::PgBackRest {
-        return pgbackrest::meaning(arguments, span, before, notes);
+    low_level::not_of_others(&arguments, tool, notes);
+    match tool {
+        BackupTool::PgBackRest => return pgbackrest::meaning(arguments, span, before, notes),
+        BackupTool::LowLevel => return low_level::meaning(arguments, notes),
+        BackupTool::PgBasebackup => pgbackrest::not_of_pg_basebackup(&arguments, notes),
     }
-    pgbackrest::not_of_pg_basebackup(&arguments, notes);
     let format = arguments.format.what().unwrap_or(BackupFormat::Tar);
     let place = arguments.compress.span();
     let fitting = match format {
@@ -261,7 +271,7 @@ pub(super) fn meaning(
         );
     }
     Backup {
-        tool: arguments.tool.what().unwrap_or(BackupTool::PgBasebackup),
+        tool,
         format,
         compress,
         wal: arguments.wal.what().unwrap_or(WalMethod::Stream),
@@ -276,5 +286,6 @@ pub(super) fn meaning(
         incremental,
         kind: BackupKind::Full,
         bundle: false,
+        snapshot: false,
     }
 }

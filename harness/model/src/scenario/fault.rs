@@ -120,7 +120,7 @@ impl Around<'_> {
             matches!(need, Need::Full | Need::Tar | Need::Plain | Need::Compressed | Need::OwnWal)
         };
         let stored = matches!(fault.site(), Site::Backup | Site::Taking);
-        if (stored || needs.iter().any(of_a_base_backup)) && self.by_pgbackrest() {
+        if (stored || needs.iter().any(of_a_base_backup)) && self.scenario.tool() == BackupTool::PgBackRest {
             return Some((
                 format!(
                     "`{}` does not apply: it is of a base backup, and pgBackRest takes this one",
@@ -129,16 +129,14 @@ impl Around<'_> {
                 "leave it out, or write `tool: pg_basebackup`".to_owned(),
             ));
         }
-        let (lacks, hint) = needs.iter().find_map(|need| self.lacks(*need))?;
+        let (lacks, mut hint) = needs.iter().find_map(|need| self.lacks(*need))?;
+        let of_a_program = |need: &Need| {
+            matches!(need, Need::Manifest | Need::Program | Need::Tar | Need::Compressed | Need::OwnWal)
+        };
+        if self.scenario.tool() == BackupTool::LowLevel && needs.iter().any(of_a_program) {
+            hint = "leave it out, or write `tool: pg_basebackup`";
+        }
         Some((format!("`{}` does not apply: {lacks}", fault.name()), hint.to_owned()))
-    }
-
-    /// Whether pgBackRest takes the backups of the drill.
-    fn by_pgbackrest(&self) -> bool {
-        self.scenario
-            .steps
-            .iter()
-            .any(|step| matches!(&step.what, Step::Backup(how) if how.tool == BackupTool::PgBackRest))
     }
 
     fn lacks(&self, need: Need) -> Option<(&'static str, &'static str)> {
@@ -156,6 +154,16 @@ impl Around<'_> {
                 newest.is_some_and(|backup| !backup.incremental),
                 "the newest backup is incremental",
                 "take a full one",
+            ),
+            Need::Manifest => (
+                scenario.tool() != BackupTool::LowLevel,
+                "a backup by the low-level API has no manifest, so nobody can notice",
+                "leave it out, or write `tool: pg_basebackup`",
+            ),
+            Need::Program => (
+                scenario.tool() != BackupTool::LowLevel,
+                "it is about the program that takes a backup, and the low-level API is none",
+                "leave it out, or write `tool: pg_basebackup`",
             ),
             Need::Tar => (
                 newest.is_some_and(|backup| backup.format == BackupFormat::Tar),
@@ -226,9 +234,9 @@ impl Around<'_> {
                 "leave `archive: { restore: ... }` out",
             ),
             Need::Timeline => (
-                self.above().any(|step| matches!(step, Step::Recover(_))),
+                self.above().any(|step| matches!(step, Step::Recover(_) | Step::Failover(_))),
                 "nothing was recovered before, so there is one timeline",
-                "recover above it, and lose the server again",
+                "recover above it, and lose the server again, or write `- failover` above it",
             ),
             Need::TimeTarget => (
                 self.goes_to_a_time(),
@@ -247,9 +255,9 @@ impl Around<'_> {
                 "write `cluster: { locale: en_US.UTF-8 }`",
             ),
             Need::Primary => (
-                !self.above().any(|step| matches!(step, Step::Recover(_))),
-                "the server here was recovered, and only the primary's clock can be set",
-                "move it above the first disaster",
+                !self.above().any(|step| matches!(step, Step::Recover(_) | Step::Failover(_))),
+                "the server here is not the first one, and only that one's clock can be set",
+                "move it above the first disaster, or the failover",
             ),
             Need::LaterMark => (
                 self.goes_to_the_time_of_a_later_mark(),

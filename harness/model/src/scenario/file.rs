@@ -141,6 +141,9 @@ pub(super) enum Step {
     Mark(MarkName),
     /// Kills the postmaster and starts it again: the server recovers by itself.
     Crash(CrashArguments),
+    /// Loses the primary with its files, and lets the standby that streams from it take its place: the server of all later
+    /// steps, on a timeline of its own, archiving into the same archive. The drill makes that standby at its beginning.
+    Failover(FailoverArguments),
     /// Switches to a new WAL segment and waits until everything before it is in the archive.
     SwitchWal(SwitchWalArguments),
     /// Watches the server that is there for what the operations runbook alerts on, until it is recovered.
@@ -186,6 +189,7 @@ impl Step {
             Self::Work(_) => "work",
             Self::Mark(_) => "mark",
             Self::Crash(_) => "crash",
+            Self::Failover(_) => "failover",
             Self::SwitchWal(_) => "switch-wal",
             Self::Watch(_) => "watch",
             Self::Alert(_) => "alert",
@@ -217,6 +221,9 @@ pub(super) struct BackupArguments {
     pub(super) kind: Slot<BackupKind>,
     /// Whether small files are put together, for pgbackrest from 2.39 on. Default: off.
     pub(super) bundle: Slot<Switch>,
+    /// Whether all its files are of one moment, as those of a volume snapshot, for low-level: the server stands still while they are
+    /// copied. Default: off, and they are copied one by one while it writes.
+    pub(super) snapshot: Slot<Switch>,
     /// Compressed how, in pg_basebackup's notation: none, gzip, zstd:3, server-lz4, client-gzip:9. lz4, zstd and the
     /// server's side are for PostgreSQL 15 and later. Default: gzip for tar, none for plain.
     pub(super) compress: Slot<Compress>,
@@ -287,6 +294,14 @@ pub(super) struct SwitchWalArguments {
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct CrashArguments {
     /// How long the server may take to come back, as in 2m. Default: 2m.
+    pub(super) within: Slot<Span>,
+}
+
+/// A failover.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct FailoverArguments {
+    /// How long it may take from the loss until the standby is promoted, as in 2m. Default: 2m.
     pub(super) within: Slot<Span>,
 }
 

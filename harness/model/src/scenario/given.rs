@@ -243,6 +243,7 @@ pub(super) fn meaning(arguments: &mut BackupArguments, notes: &mut Vec<Note>) ->
         ("incremental", arguments.incremental.span()),
         ("type", arguments.kind.span()),
         ("bundle", arguments.bundle.span()),
+        ("snapshot", arguments.snapshot.span()),
     ];
     for (name, at) in taken {
         notes.extend(at.map(|at| {

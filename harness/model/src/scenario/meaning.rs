@@ -10,8 +10,8 @@ use super::setting::settings;
 use super::slot::At;
 use super::walkthrough::Walkthrough;
 use super::{
-    Archive, Data, Disaster, Expect, Objectives, Placed, Rpo, Scenario, Step, application, archive,
-    as_written, cluster, fault, given, queries,
+    Archive, ArchiveBy, Data, Disaster, Expect, Objectives, Placed, Rpo, Scenario, Step, application,
+    archive, as_written, cluster, fault, given, queries,
 };
 use crate::check::{CHECKS, Check};
 use crate::code::{Code, Weight};
@@ -45,6 +45,10 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
     };
     let faults = fault::places(&written);
     let runbook = as_written::places(&written);
+    let failover = written.iter().find_map(|step| match &step.0 {
+        Some(At { span, what: super::file::Step::Failover(_) }) => Some(*span),
+        _ => None,
+    });
     let steps = Walkthrough::new(lines, file.queries.0.is_some()).take(written, &mut notes);
     let queries = file.queries.0.map(|At { span, what }| {
         queries::unasked(span, &steps, &mut notes);
@@ -61,6 +65,15 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
     let archive = file.archive.what();
     let waits = archive.as_ref().and_then(|written| written.synchronous.span());
     let archive = archive.map_or_else(Archive::default, |written| archive::meaning(written, &mut notes));
+    if let (Some(place), true) = (failover, archive.by != ArchiveBy::Command) {
+        notes.push(
+            Note::new(
+                place,
+                "a failover, and its standby could not go on with the archive: no archive_command fills it",
+            )
+            .hint("leave `archive: { by: ... }` out"),
+        );
+    }
     let stops = steps.iter().find(|step| step.what == Step::Disaster(Disaster::ArchiveStops));
     if let (true, Some(place), Some(step)) = (archive.synchronous, waits, stops) {
         let line = step.line;

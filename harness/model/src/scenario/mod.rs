@@ -14,6 +14,7 @@ mod disaster;
 mod fault;
 mod file;
 mod given;
+mod low_level;
 mod meaning;
 mod mistake;
 mod objectives;
@@ -159,16 +160,19 @@ impl Scenario {
         self
     }
 
+    /// What takes its backups: all of one drill are taken alike.
+    pub(crate) fn tool(&self) -> BackupTool {
+        let tool =
+            |step: &Placed<Step>| if let Step::Backup(how) = &step.what { Some(how.tool) } else { None };
+        self.steps.iter().find_map(tool).unwrap_or(BackupTool::PgBasebackup)
+    }
+
     /// Every check that can be made of it.
     pub(crate) fn every_check(&self) -> Vec<Check> {
         let works = self.steps.iter().any(|step| matches!(step.what, Step::Work(_)));
-        let by_pgbackrest = |step: &Placed<Step>| matches!(&step.what, Step::Backup(how) if how.tool == BackupTool::PgBackRest);
-        let own = if let Some(given) = self.given() {
-            Check::all_of_given(given.baseline.is_some())
-        } else if self.steps.iter().any(by_pgbackrest) {
-            Check::all_of_repository(works)
-        } else {
-            Check::all_of(works)
+        let own = match self.given() {
+            Some(given) => Check::all_of_given(given.baseline.is_some()),
+            None => Check::all_of_tool(self.tool(), works),
         };
         Check::and_queries(own, !self.queries.is_empty())
     }
@@ -216,6 +220,8 @@ pub enum Step {
     Mark(String),
     /// SIGKILL of the postmaster, and a start in the same place: the server recovers by itself.
     Crash(Crash),
+    /// Lose the primary, and let its standby take its place.
+    Failover(Failover),
     /// Switch to a new WAL segment and wait until everything before it is in the archive.
     SwitchWal(SwitchWal),
     /// Watch the server that is there for what alerts.
@@ -269,6 +275,13 @@ pub struct SwitchWal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Crash {
     /// How long it may take to come back.
+    pub within: Duration,
+}
+
+/// A loss of the primary after which its standby is the primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Failover {
+    /// How long it may take.
     pub within: Duration,
 }
 

@@ -109,6 +109,7 @@ pub(super) fn meaning(
         incremental: kind != BackupKind::Full,
         kind,
         bundle: arguments.bundle.what().is_some_and(|switch| switch.0),
+        snapshot: false,
     }
 }
 

@@ -13,10 +13,12 @@ use super::slot::{At, Slot};
 use super::target::MarkName;
 use super::work::WorkArguments;
 use super::{
-    Backup, Crash, Disaster, Placed, Sql, Step, SwitchWal, as_written, backup, given, sweep, triage, work,
+    Backup, BackupTool, Crash, Disaster, Placed, Sql, Step, SwitchWal, as_written, backup, given, sweep,
+    triage, work,
 };
 use crate::check::Check;
 
+mod failover;
 mod given_backup;
 mod order;
 mod recovery;
@@ -51,6 +53,8 @@ pub(super) struct Walkthrough<'l> {
     recover: Option<Span>,
     recoveries: usize,
     swept: bool,
+    /// The failover, after which there is no standby.
+    failover: Option<Span>,
     /// Work that goes on behind.
     behind: Option<Span>,
     precautions: Precautions,
@@ -79,6 +83,7 @@ impl<'l> Walkthrough<'l> {
             recover: None,
             recoveries: 0,
             swept: false,
+            failover: None,
             behind: None,
             precautions: Precautions::default(),
             application: Running::default(),
@@ -141,7 +146,9 @@ impl<'l> Walkthrough<'l> {
                 if let Some(given) = given::meaning(&mut arguments, notes) {
                     return self.given(given, span);
                 }
+                let at_from = arguments.from.span().unwrap_or(span);
                 let backup = backup::meaning(*arguments, span, &self.backups, notes);
+                self.without_standby(&backup, at_from, notes);
                 if self.lost.is_none() {
                     self.backups.push(backup);
                     self.origins.backup();
@@ -189,6 +196,7 @@ impl<'l> Walkthrough<'l> {
             Written::Crash(arguments) => {
                 Step::Crash(Crash { within: arguments.within.what().map_or(CRASH_WITHIN, |within| within.0) })
             }
+            Written::Failover(arguments) => self.failover(&arguments, span),
             Written::AsWritten(arguments) => as_written::meaning(arguments, span, notes),
             Written::Fault(fault) => Step::Fault(fault.0),
             Written::Disaster(disaster) => self.lose(disaster, span, notes),
@@ -284,15 +292,11 @@ impl<'l> Walkthrough<'l> {
             );
         }
         self.counted(&chosen, step, notes);
-        if self.by_pgbackrest() {
-            for (check, span) in chosen.iter().filter(|(check, _)| check.reads_the_backup()) {
-                let message =
-                    format!("the check '{check}' reads a base backup, and pgBackRest took this one");
-                notes.push(
-                    Note::new(*span, message)
-                        .hint("leave it out: pgBackRest verifies each file that it restores by its SHA-1"),
-                );
-            }
+        for (check, span) in &chosen {
+            notes
+                .extend(unfit(*check, self.tool()).map(|(words, hint)| {
+                    Note::new(*span, format!("the check '{check}' {words}")).hint(hint)
+                }));
         }
         let mut twice: Vec<(Check, Span, Span)> = Vec::new();
         for (check, span) in &chosen {
@@ -311,5 +315,20 @@ impl<'l> Walkthrough<'l> {
             notes.push(Note::new(*span, message).hint("name each check once; `all` stands for every check"));
         }
         chosen.into_iter().map(|(check, _)| check).collect()
+    }
+}
+
+/// Why a check cannot be made of backups that are taken so, and what to do instead.
+fn unfit(check: Check, tool: BackupTool) -> Option<(&'static str, &'static str)> {
+    match tool {
+        BackupTool::PgBackRest if check.reads_the_backup() => Some((
+            "reads a base backup, and pgBackRest took this one",
+            "leave it out: pgBackRest verifies each file that it restores by its SHA-1",
+        )),
+        BackupTool::LowLevel if check == Check::Manifest => Some((
+            "holds a backup against its manifest, and one by the low-level API has none",
+            "leave it out: `verify` reads its files, its pages and the WAL that it needs",
+        )),
+        _ => None,
     }
 }

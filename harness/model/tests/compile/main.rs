@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use pgdrill_model::check::Check;
-use pgdrill_model::fault::Site;
-use pgdrill_model::plan::{Act, Plan, Recovery, Server, add_mutants, compile};
+use pgdrill_model::plan::{Act, Plan, Recovery, Server, compile};
 use pgdrill_model::scenario::{RecoverBy, parse};
 use pgdrill_model::units::Major;
 use rstest::rstest;
 
 mod runbook;
+mod tools;
 
 /// The plan of these steps, one in a line.
 fn plan(steps: &str) -> Plan {
@@ -35,12 +35,12 @@ fn server(act: &Act) -> Option<Server> {
         | Act::Triage { of: on, .. }
         | Act::Fault { on, .. } => Some(*on),
         Act::Check { of, .. } | Act::SafetyCopy { of, .. } | Act::AsWritten { of, .. } => Some(*of),
-        Act::Rollback { to, .. } => Some(*to),
+        Act::Rollback { to, .. } | Act::Failover { to, .. } => Some(*to),
         Act::Recover(recovery) => Some(recovery.server),
         Act::CreateCluster(_)
         | Act::LoadData(_)
         | Act::Given { .. }
-        | Act::CreateStandby
+        | Act::CreateStandby { .. }
         | Act::StopWork
         | Act::StopApplication(_)
         | Act::Alert { .. }
@@ -474,59 +474,4 @@ fn a_step_of_the_runbook_has_its_server_the_newest_backup_and_the_last_mark() {
     // What a step beside the live server must hold is known by then.
     let at = |name: &str| plan.steps.iter().position(|planned| planned.act.name() == name).unwrap();
     assert!(at("capture") < at("as-written"));
-}
-
-#[test]
-fn a_differential_backup_leaves_out_those_between_it_and_the_full_one() {
-    let steps = "
-        backup: { tool: pgbackrest }
-        backup: { tool: pgbackrest, type: incr }
-        backup: { tool: pgbackrest, type: incr }
-        backup: { tool: pgbackrest, type: diff }
-        backup: { tool: pgbackrest, type: incr }
-        disaster: lose-primary
-        recover";
-    let plan = plan(steps);
-    let upon: Vec<Option<&str>> = plan
-        .steps
-        .iter()
-        .filter_map(
-            |step| if let Act::Backup { upon, .. } = &step.act { Some(upon.as_deref()) } else { None },
-        )
-        .collect();
-    assert_eq!(upon, [None, Some("backup-1"), Some("backup-2"), Some("backup-1"), Some("backup-4")]);
-    let Some(Act::Recover(recovery)) =
-        plan.steps.iter().map(|step| &step.act).find(|act| act.name() == "recover")
-    else {
-        panic!()
-    };
-    let chain: Vec<&str> = recovery.backups[0].iter().map(|member| member.name.as_str()).collect();
-    assert_eq!(chain, ["backup-1", "backup-4", "backup-5"]);
-    // They hold no base backup that could be read, and the server summarizes no WAL for them.
-    assert_eq!(plan.checks(), Check::all_of_repository(false));
-    let Act::CreateCluster(cluster) = &plan.steps[0].act else { panic!() };
-    assert!(!cluster.summarize_wal);
-    let shown = plan.steps[3].act.to_string();
-    assert_eq!(
-        shown,
-        "pgBackRest (incr, gzip), only what changed since backup-1, into backup/pgbackrest as backup-2"
-    );
-}
-
-#[test]
-fn of_what_pgbackrest_stored_only_an_archive_of_the_drills_own_makes_mutants() {
-    let text = |archive: &str| {
-        format!(
-            "title: t\narchive: {{ by: {archive} }}\nsteps:\n  - backup: {{ tool: pgbackrest }}\n  - disaster: lose-primary\n  \
-             - recover\n"
-        )
-    };
-    let mutants = |archive: &str| {
-        let scenario = parse("a", "a.yaml", &text(archive)).unwrap();
-        let mut plan = compile(&scenario, Major(17), "local", None).unwrap();
-        add_mutants(&mut plan, &scenario).map(|()| plan.mutants())
-    };
-    let faults = mutants("command").unwrap();
-    assert!(faults.len() > 5 && faults.iter().all(|fault| fault.site() == Site::Archive), "{faults:?}");
-    assert!(mutants("pgbackrest").unwrap_err().contains("repository of pgBackRest"));
 }

@@ -15,7 +15,7 @@ use crate::words;
 
 /// What the writers did, and the instants that were marked.
 pub(crate) fn work(page: &mut Page, run: &Run) {
-    if run.work.is_empty() && run.marks.is_empty() {
+    if run.work.is_empty() && run.marks.is_empty() && run.failovers.is_empty() {
         return;
     }
     page.heading("Work");
@@ -42,6 +42,17 @@ pub(crate) fn work(page: &mut Page, run: &Run) {
             line.push_str(&format!("; ended by: {words}"));
         }
         page.fact(&work.server, &line);
+    }
+    for failover in &run.failovers {
+        let line = format!(
+            "{} took the place of {} at {}, on timeline{TIE}{}, {} after its loss",
+            failover.to,
+            failover.from,
+            failover.at,
+            failover.timeline,
+            words::time(failover.took_us)
+        );
+        page.fact("failover", &line);
     }
     for mark in &run.marks {
         let line = format!(

@@ -166,6 +166,7 @@ pub fn backup() -> BackupEvidence {
         ended_unix_us: 0,
         timeline: 1,
         took_us: 3_050_000,
+        copied: None,
     }
 }
 

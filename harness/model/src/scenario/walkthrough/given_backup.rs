@@ -22,10 +22,8 @@ impl Walkthrough<'_> {
     pub(super) fn every_check(&self) -> Vec<Check> {
         let own = if self.given.is_some() {
             Check::all_of_given(self.has_baseline)
-        } else if self.by_pgbackrest() {
-            Check::all_of_repository(self.works)
         } else {
-            Check::all_of(self.works)
+            Check::all_of_tool(self.tool(), self.works)
         };
         Check::and_queries(own, self.queries)
     }

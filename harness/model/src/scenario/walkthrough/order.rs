@@ -56,7 +56,8 @@ impl Walkthrough<'_> {
                 | Written::Work(WorkArguments::Mapping(_))
                 | Written::Mark(_)
                 | Written::Watch(_)
-                | Written::Crash(_),
+                | Written::Crash(_)
+                | Written::Failover(_),
                 lost,
                 recovered,
             ) if lost.is_some() || (recovered.is_some() && self.disaster.is_some() && self.to_come == 0) => {
@@ -82,6 +83,9 @@ impl Walkthrough<'_> {
                 "checks compare the recovered server with the primary; move it below `recover`",
             ),
             _ => {}
+        }
+        if let Some((message, hint)) = self.misplaced_failover(step) {
+            note(message, hint);
         }
         let lost = self.lost.is_some();
         for (message, hint) in self.precautions.misplaced(step, lost, self.lines) {

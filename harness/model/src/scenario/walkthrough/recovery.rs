@@ -86,9 +86,14 @@ impl Walkthrough<'_> {
         })
     }
 
-    /// Whether pgBackRest took a backup above; then it took all of them.
-    pub(super) fn by_pgbackrest(&self) -> bool {
-        self.backups.iter().any(|backup| backup.tool == BackupTool::PgBackRest)
+    /// What took the backups above, which is the same for all of them.
+    pub(super) fn tool(&self) -> BackupTool {
+        self.backups.first().map_or(BackupTool::PgBasebackup, |backup| backup.tool)
+    }
+
+    /// Whether pgBackRest took them.
+    fn by_pgbackrest(&self) -> bool {
+        self.tool() == BackupTool::PgBackRest
     }
 
     /// Tells of a way to unpack that does not fit a backup from which the recovery may begin.
