@@ -17,6 +17,7 @@ pub mod data;
 mod definitions;
 mod dialect;
 mod drill;
+mod dump;
 mod fault;
 mod given;
 mod http;

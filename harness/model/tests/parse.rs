@@ -107,6 +107,7 @@ const PLAIN: Backup = Backup {
     incremental: false,
     kind: BackupKind::Full,
     bundle: false,
+    jobs: None,
 };
 
 const JSON: &str = r#"{
@@ -223,6 +224,7 @@ fn everything_that_is_written_is_taken() {
         incremental: true,
         kind: BackupKind::Full,
         bundle: false,
+        jobs: None,
     };
     let sql = |run: &str, database: Option<&str>| {
         Step::Sql(Sql { run: run.to_owned(), database: database.map(str::to_owned), behind: false })

@@ -133,8 +133,9 @@ async fn one(
     if evidence.outcome == MutantOutcome::Survived {
         evidence.allowed = mutants.survivors.get(&fault).cloned();
         let works = drill.ledger.file().is_some();
-        let others: Vec<Check> =
-            Check::all_of(works).into_iter().filter(|check| !mutants.checks.contains(check)).collect();
+        let dumps = backups.iter().any(|backup| backup.how.is_dump());
+        let all = if dumps { Check::all_of_dump(works) } else { Check::all_of(works) };
+        let others: Vec<Check> = all.into_iter().filter(|check| !mutants.checks.contains(check)).collect();
         let others = reached(&others, fault);
         if !others.is_empty() {
             let again = rehearse(drill, &mutants.recovery, &others, false).await?;

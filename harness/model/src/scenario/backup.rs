@@ -1,9 +1,10 @@
-//! A base backup: what may be said of one, and which of it goes together.
+//! A backup: what may be said of one, and which of it goes together.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::compress::{Compress, Method, Side};
+use super::dump;
 use super::file::BackupArguments;
 use super::given::FromArguments;
 use super::mistake::{Note, Span};
@@ -11,7 +12,7 @@ use super::pgbackrest::{self, BackupKind};
 use super::value::{FromText, read_from_text, whole_number};
 use super::wrong::Words;
 
-/// A base backup.
+/// A backup: a base backup, or a dump of every database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backup {
     /// With which program.
@@ -38,9 +39,11 @@ pub struct Backup {
     pub kind: BackupKind,
     /// Whether pgBackRest puts small files together.
     pub bundle: bool,
+    /// By how many connections `pg_dump` takes a dump of a directory; none leaves it to one.
+    pub jobs: Option<u32>,
 }
 
-/// A program that takes base backups.
+/// A program that takes backups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BackupTool {
@@ -49,16 +52,22 @@ pub enum BackupTool {
     /// pgBackRest, into a repository of the drill's own.
     #[serde(rename = "pgbackrest")]
     PgBackRest,
+    /// `pg_dump` of each database, and `pg_dumpall` of what they share: no base backup, and no WAL goes with it.
+    PgDump,
 }
 
-/// The form of a base backup.
+/// The form of a base backup, or of a dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BackupFormat {
-    /// A directory like a data directory.
+    /// A directory like a data directory; of a dump, SQL.
     Plain,
-    /// `base.tar`, `pg_wal.tar` and one per tablespace.
+    /// `base.tar`, `pg_wal.tar` and one per tablespace; of a dump, a tar for each database.
     Tar,
+    /// A dump in one file, for `pg_restore`.
+    Custom,
+    /// A dump in a directory, with a file for each table.
+    Directory,
 }
 
 /// How the WAL that a backup needs comes into it.
@@ -125,7 +134,13 @@ impl Backup {
         incremental: false,
         kind: BackupKind::Full,
         bundle: false,
+        jobs: None,
     };
+
+    /// Whether it is a dump: it holds one moment, and no WAL leads on from it.
+    pub fn is_dump(&self) -> bool {
+        self.tool == BackupTool::PgDump
+    }
 }
 
 impl BackupTool {
@@ -134,6 +149,7 @@ impl BackupTool {
         match self {
             Self::PgBasebackup => "pg_basebackup",
             Self::PgBackRest => "pgBackRest",
+            Self::PgDump => "pg_dump",
         }
     }
 }
@@ -144,6 +160,8 @@ impl BackupFormat {
         match self {
             Self::Plain => "plain",
             Self::Tar => "tar",
+            Self::Custom => "custom",
+            Self::Directory => "directory",
         }
     }
 }
@@ -231,15 +249,18 @@ pub(super) fn meaning(
             ),
         );
     }
-    if tool == BackupTool::PgBackRest {
-        return pgbackrest::meaning(arguments, span, before, notes);
+    match tool {
+        BackupTool::PgBasebackup => {}
+        BackupTool::PgBackRest => return pgbackrest::meaning(arguments, span, before, notes),
+        BackupTool::PgDump => return dump::meaning(arguments, notes),
     }
     pgbackrest::not_of_pg_basebackup(&arguments, notes);
+    dump::not_of_pg_basebackup(&arguments, notes);
     let format = arguments.format.what().unwrap_or(BackupFormat::Tar);
     let place = arguments.compress.span();
     let fitting = match format {
         BackupFormat::Tar => Compress::GZIP,
-        BackupFormat::Plain => Compress::NONE,
+        _ => Compress::NONE,
     };
     let compress = arguments.compress.what().unwrap_or(fitting);
     if let (BackupFormat::Plain, Side::Client, Some(place)) = (format, compress.side, place)
@@ -261,7 +282,7 @@ pub(super) fn meaning(
         );
     }
     Backup {
-        tool: arguments.tool.what().unwrap_or(BackupTool::PgBasebackup),
+        tool,
         format,
         compress,
         wal: arguments.wal.what().unwrap_or(WalMethod::Stream),
@@ -276,5 +297,6 @@ pub(super) fn meaning(
         incremental,
         kind: BackupKind::Full,
         bundle: false,
+        jobs: None,
     }
 }

@@ -11,6 +11,7 @@ mod choice;
 mod cluster;
 mod compress;
 mod disaster;
+mod dump;
 mod fault;
 mod file;
 mod given;
@@ -148,12 +149,19 @@ impl Scenario {
         given::of(&self.steps)
     }
 
+    /// Whether its backups are dumps.
+    pub(crate) fn dumps(&self) -> bool {
+        self.steps.iter().any(|step| matches!(&step.what, Step::Backup(how) if how.is_dump()))
+    }
+
     /// Every check that can be made of it.
     pub(crate) fn every_check(&self) -> Vec<Check> {
         let works = self.steps.iter().any(|step| matches!(step.what, Step::Work(_)));
         let by_pgbackrest = |step: &Placed<Step>| matches!(&step.what, Step::Backup(how) if how.tool == BackupTool::PgBackRest);
         let own = if let Some(given) = self.given() {
             Check::all_of_given(given.baseline.is_some())
+        } else if self.dumps() {
+            Check::all_of_dump(works)
         } else if self.steps.iter().any(by_pgbackrest) {
             Check::all_of_repository(works)
         } else {
@@ -315,6 +323,8 @@ pub enum RecoverBy {
     /// pgBackRest, of what it took itself.
     #[serde(rename = "pgbackrest")]
     PgBackRest,
+    /// `pg_restore` of a dump into a new cluster, or `psql` where it is SQL.
+    Load,
 }
 
 impl RecoverBy {
@@ -322,16 +332,18 @@ impl RecoverBy {
     pub fn fitting(backup: &Backup) -> Self {
         match (backup.incremental, backup.format) {
             _ if backup.tool == BackupTool::PgBackRest => Self::PgBackRest,
+            _ if backup.is_dump() => Self::Load,
             (true, _) => Self::Combine,
             (false, BackupFormat::Tar) => Self::Tar,
-            (false, BackupFormat::Plain) => Self::Copy,
+            (false, _) => Self::Copy,
         }
     }
 
     /// Whether a backup can be unpacked so.
     pub fn fits(self, backup: &Backup) -> bool {
         let fitting = Self::fitting(backup);
-        self == fitting || (self == Self::Native && !backup.incremental && fitting != Self::PgBackRest)
+        let unpacked = !matches!(fitting, Self::Combine | Self::PgBackRest | Self::Load);
+        self == fitting || (self == Self::Native && unpacked)
     }
 
     /// Its name in the scenario language and in records.
@@ -342,6 +354,7 @@ impl RecoverBy {
             Self::Combine => "combine",
             Self::Native => "native",
             Self::PgBackRest => "pgbackrest",
+            Self::Load => "load",
         }
     }
 }

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::check::Check;
 
+mod dumps;
 mod given_backup;
 mod order;
 mod recovery;
@@ -37,6 +38,8 @@ pub(super) struct Walkthrough<'l> {
     /// The backup that was there already, and whether it has a baseline.
     given: Option<Span>,
     has_baseline: bool,
+    /// The last dump above.
+    dump: Option<Span>,
     /// Since when nothing reaches the archive of the server that is there.
     stopped: Option<Span>,
     /// The disaster that nothing has recovered from yet.
@@ -69,6 +72,7 @@ impl<'l> Walkthrough<'l> {
             backups: Vec::new(),
             given: None,
             has_baseline: false,
+            dump: None,
             stopped: None,
             lost: None,
             disaster: None,
@@ -139,6 +143,9 @@ impl<'l> Walkthrough<'l> {
                     return self.given(given, span);
                 }
                 let backup = backup::meaning(*arguments, span, &self.backups, notes);
+                if backup.is_dump() {
+                    self.dumped(span, notes);
+                }
                 if self.lost.is_none() {
                     self.backups.push(backup);
                     self.origins.backup();
@@ -280,6 +287,7 @@ impl<'l> Walkthrough<'l> {
                 ),
             );
         }
+        self.not_of_dumps(&chosen, notes);
         if self.by_pgbackrest() {
             for (check, span) in chosen.iter().filter(|(check, _)| check.reads_the_backup()) {
                 let message =

@@ -9,6 +9,7 @@ use pgdrill_model::scenario::{RecoverBy, parse};
 use pgdrill_model::units::Major;
 use rstest::rstest;
 
+mod dumps;
 mod runbook;
 
 /// The plan of these steps, one in a line.

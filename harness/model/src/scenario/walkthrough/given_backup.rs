@@ -21,6 +21,8 @@ impl Walkthrough<'_> {
     pub(super) fn every_check(&self) -> Vec<Check> {
         let own = if self.given.is_some() {
             Check::all_of_given(self.has_baseline)
+        } else if self.dump.is_some() {
+            Check::all_of_dump(self.works)
         } else if self.by_pgbackrest() {
             Check::all_of_repository(self.works)
         } else {
