@@ -15,6 +15,8 @@ pub struct Baseline {
     pub timeline: u32,
     /// Its position in the WAL.
     pub lsn: Lsn,
+    /// Which transactions were over, as the server tells it: where it is the same, nothing began to write.
+    pub snapshot: String,
     /// Where the last step before it that wrote had ended. Only checkpoints and the like moved the WAL since.
     pub settled: Lsn,
     /// Its content.
@@ -75,6 +77,7 @@ impl Baseline {
         Self {
             timeline,
             lsn: Lsn(settled + 8),
+            snapshot: String::new(),
             settled: Lsn(settled),
             content: Content::default(),
             definitions: None,

@@ -99,14 +99,26 @@ impl Ledger {
 pub struct Recovered {
     /// The server.
     pub server: Name,
-    /// Where it was to go, and by which WAL.
-    pub aim: Aim,
-    /// Where replay stopped.
-    pub reached: Lsn,
+    /// How it came to what it holds.
+    pub by: By,
     /// Timeline and position of what it is compared with.
     pub base: Option<(u32, Lsn)>,
     /// Whether what was acknowledged may be lost: then how much is for the objective to judge.
     pub may_lose: bool,
+}
+
+/// How a server came to what it holds.
+pub enum By {
+    /// By a replay.
+    Replay {
+        /// Where it was to go, and by which WAL.
+        aim: Box<Aim>,
+        /// Where it stopped.
+        reached: Lsn,
+    },
+    /// By a dump that was taken of a quiet server, when this is where it was on its timeline. No WAL was read: what the ledger
+    /// says is held against the database alone.
+    Dump(u32, Lsn),
 }
 
 /// What the books say of a recovered server.
@@ -130,24 +142,34 @@ pub struct Books {
 pub fn read(file: &Path, recovered: &Recovered, found: &Found) -> Result<Books, Unable> {
     let damaged = |damage: Damage| Unable::new(Code::LedgerDamaged, damage.to_string());
     let history = History::read(file).map_err(damaged)?;
-    let aim = &recovered.aim;
-    let legs = legs(&aim.lineage);
-    let commits = commits(aim, recovered.reached.0);
-    let required = if aim.to_the_end { Required::Everything } else { Required::Before(aim.stop.replayed_to) };
-    let replayed = Replayed {
-        from: aim.chronicle.begin().position,
-        reached: recovered.reached.0,
-        path: &legs,
-        commits: &commits,
+    let lineage = match &recovered.by {
+        By::Replay { aim, .. } => aim.lineage.clone(),
+        By::Dump(timeline, _) => Lineage::single(*timeline),
     };
-    let question = Question { history: &history, line: &legs, required, replayed: Some(replayed), found };
-    let judgement = judge(&question);
+    let legs = legs(&lineage);
+    let mut wal_commits = None;
+    let judgement = match &recovered.by {
+        By::Replay { aim, reached } => {
+            let commits = commits(aim, reached.0);
+            wal_commits = Some(commits.len() as u64);
+            let required =
+                if aim.to_the_end { Required::Everything } else { Required::Before(aim.stop.replayed_to) };
+            let from = aim.chronicle.begin().position;
+            let replayed = Replayed { from, reached: reached.0, path: &legs, commits: &commits };
+            judge(&Question { history: &history, line: &legs, required, replayed: Some(replayed), found })
+        }
+        // What was written after it is no fault of the dump; where an objective bounds what may be lost, all of it counts.
+        By::Dump(_, at) => {
+            let required = if recovered.may_lose { Required::Everything } else { Required::Before(at.0) };
+            judge(&Question { history: &history, line: &legs, required, replayed: None, found })
+        }
+    };
     let since_base = |counts: &dyn Fn(Class) -> bool| -> Result<Tables, Unable> {
         let Some(base) = recovered.base else { return Ok(Tables::new()) };
         let reader = Reader::open(file).map_err(damaged)?;
         expected::weighed(reader, |writer, seq| {
             let there = judgement.class(writer, seq).is_some_and(counts);
-            weigh(&history, &aim.lineage, base, writer, seq, found.rows(writer, seq) > 0, there)
+            weigh(&history, &lineage, base, writer, seq, found.rows(writer, seq) > 0, there)
         })
         .map_err(damaged)
     };
@@ -157,7 +179,7 @@ pub fn read(file: &Path, recovered: &Recovered, found: &Found) -> Result<Books, 
     } else {
         since_base(&|class| is_there(class) || class == Class::Lost)?
     };
-    let tally = tally(recovered.server, &judgement, commits.len() as u64);
+    let tally = tally(recovered.server, &judgement, wal_commits);
     Ok(Books { file: file.to_owned(), judgement, tally, there, wanted })
 }
 
@@ -214,7 +236,7 @@ fn commits(aim: &Aim, reached: u64) -> Vec<Commit> {
         .collect()
 }
 
-fn tally(server: Name, judgement: &Judgement, wal_commits: u64) -> TallyEvidence {
+fn tally(server: Name, judgement: &Judgement, wal_commits: Option<u64>) -> TallyEvidence {
     let loss = judgement.span.map_or_else(LossEvidence::default, |span| LossEvidence {
         transactions: span.transactions,
         rows: span.rows,
@@ -234,8 +256,8 @@ fn tally(server: Name, judgement: &Judgement, wal_commits: u64) -> TallyEvidence
         not_promised: judgement.not_promised.count,
         rolled_back: judgement.not_committed.count,
         loss,
-        wal_commits,
-        by_wal: true,
+        wal_commits: wal_commits.unwrap_or(0),
+        by_wal: wal_commits.is_some(),
     }
 }
 

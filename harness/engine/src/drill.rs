@@ -12,7 +12,7 @@ use pgdrill_model::fault::Fault;
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::{Member, Server as Name};
 use pgdrill_model::query::Query;
-use pgdrill_model::scenario::{Archive, Rpo, Tablespace};
+use pgdrill_model::scenario::{Archive, Cluster, Rpo, Tablespace};
 use pgdrill_model::units::{Lsn, Major};
 use pgdrill_model::world::{Clock, Need, Place, Runtime};
 use pgdrill_repository::Layout;
@@ -22,6 +22,7 @@ use crate::application::Front;
 use crate::baseline::{Baseline, Unrecorded, Written};
 use crate::books::Ledger;
 use crate::data::DATABASE;
+use crate::dump::Dumped;
 use crate::given::Taken;
 use crate::live::Watching;
 use crate::receiver::Receiver;
@@ -103,6 +104,8 @@ pub struct Drill<'a> {
     pub backups: BTreeMap<String, BackupEvidence>,
     /// How those are restored that pgBackRest took, by the same names.
     pub layouts: BTreeMap<String, Layout>,
+    /// The dumps that were taken, by the same names.
+    pub dumps: BTreeMap<String, Dumped>,
     /// The backup that was there already, where the drill is about one.
     pub given: Option<Taken>,
     /// The instants that were marked, by their names.
@@ -140,6 +143,8 @@ pub struct Drill<'a> {
 /// What the primary's cluster was made with, as far as later steps must know it.
 #[derive(Clone, Debug, Default)]
 pub struct Made {
+    /// By which options of initdb.
+    pub cluster: Cluster,
     /// Its tablespaces.
     pub tablespaces: Vec<Tablespace>,
     /// How its WAL is archived.

@@ -199,6 +199,7 @@ async fn in_workspace(
         unrecorded: Vec::new(),
         backups: BTreeMap::new(),
         layouts: BTreeMap::new(),
+        dumps: BTreeMap::new(),
         given: None,
         marks: BTreeMap::new(),
         ledger: Ledger::of(&workspace, id),

@@ -148,7 +148,18 @@ impl Check {
             BackupTool::PgBasebackup => Self::all_of(works),
             BackupTool::PgBackRest => Self::all_of_repository(works),
             BackupTool::LowLevel => Self::all_of_low_level(works),
+            BackupTool::PgDump => Self::all_of_dump(works),
         }
+    }
+
+    /// Every check that can be made of a drill whose backups are dumps.
+    pub fn all_of_dump(works: bool) -> Vec<Self> {
+        Self::all_of(works).into_iter().filter(|check| check.is_of_dumps()).collect()
+    }
+
+    /// Whether it can be made of what came out of a dump, which has no files of a server and is ordered anew where it is loaded.
+    pub fn is_of_dumps(self) -> bool {
+        !self.reads_the_backup() && self != Self::Collations
     }
 
     /// Whether it reads the files of a base backup where they are stored: a repository of pgBackRest holds none.

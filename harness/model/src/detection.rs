@@ -134,7 +134,8 @@ impl Detector {
         let before =
             |stage: Stage| run.findings.iter().any(|finding| finding.stage <= stage && ends(finding));
         match self {
-            Self::PgBasebackup => !run.backups.is_empty(),
+            // Nor has pg_dump looked at the files of a server.
+            Self::PgBasebackup => !run.backups.is_empty() && !run.is_of_dumps(),
             Self::Archiving => run.recoveries.iter().any(|recovery| recovery.archive_end.is_some()),
             Self::PgVerifybackup | Self::KeptManifest => held(Check::Manifest),
             Self::Verify => held(Check::Verify),

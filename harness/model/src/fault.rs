@@ -100,6 +100,8 @@ pub enum Need {
     Primary,
     /// A recovery to the time of a mark that stands below.
     LaterMark,
+    /// A dump.
+    Dump,
 }
 
 /// One row of the catalogue of faults.
@@ -217,6 +219,13 @@ faults! {
     CompressionWrong "compression-wrong" Backup [Full, Tar, Compressed] Absent Recover [UnpackFailed]
         "base.tar is compressed by another method than its name says."
         "There is no server: it cannot be unpacked.";
+
+    DumpBitFlip "dump-bit-flip" Backup [Dump] Absent Check [UnpackFailed, FingerprintMismatch, RowCountMismatch]
+        "One bit of the rows in a dump is another."
+        "Does not load where the dump is compressed, whose checksums tell. Where it is not, it loads, and a value is another: a dump has no checksum of its own.";
+    DumpTruncated "dump-truncated" Backup [Dump] Absent Check [UnpackFailed, RowCountMismatch, DatabaseMissing, FirstWriteFailed]
+        "A dump's largest file ends in its middle, as after a full disk or a copy that was never finished."
+        "Does not load; but SQL loads as far as it goes, and psql says nothing.";
 
     // The WAL archive, behind the end of the backup.
     SegmentMissing "segment-missing" Archive [PlainArchive] Well Recover [WalGap]

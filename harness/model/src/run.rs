@@ -196,6 +196,11 @@ impl Run {
         self.backups.iter().any(|backup| backup.path.is_none() && backup.tool == tool.name())
     }
 
+    /// Whether its backups are dumps that it took itself.
+    pub fn is_of_dumps(&self) -> bool {
+        self.backups.iter().any(|backup| backup.path.is_none() && backup.tool == BackupTool::PgDump.name())
+    }
+
     /// The last recovery and its repetitions, those that came to an end: what is measured several times.
     pub fn measured(&self) -> impl Iterator<Item = Measured<'_>> {
         let first = self.recoveries.last().and_then(|recovery| {

@@ -84,6 +84,15 @@ fn a_check_that_did_not_run_has_noticed_nothing() {
 }
 
 #[test]
+fn pg_basebackup_has_not_looked_at_what_pg_dump_took() {
+    let mut run = sample::noticed();
+    let looked = |run: &Run| Matrix::of(std::slice::from_ref(run)).rows[0].having(&[Sight::Blind]);
+    assert!(looked(&run).contains(&Detector::PgBasebackup));
+    run.backups.iter_mut().for_each(|backup| "pg_dump".clone_into(&mut backup.tool));
+    assert!(!looked(&run).contains(&Detector::PgBasebackup));
+}
+
+#[test]
 fn every_check_and_every_other_detector_is_a_column() {
     let all = Detector::all();
     for check in CHECKS.iter().map(|entry| entry.check) {

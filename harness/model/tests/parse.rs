@@ -108,6 +108,7 @@ const PLAIN: Backup = Backup {
     kind: BackupKind::Full,
     bundle: false,
     snapshot: false,
+    jobs: None,
 };
 
 const JSON: &str = r#"{
@@ -225,6 +226,7 @@ fn everything_that_is_written_is_taken() {
         kind: BackupKind::Full,
         bundle: false,
         snapshot: false,
+        jobs: None,
     };
     let sql = |run: &str, database: Option<&str>| {
         Step::Sql(Sql { run: run.to_owned(), database: database.map(str::to_owned), behind: false })

@@ -14,6 +14,7 @@ mod commands;
 mod desk;
 mod detection;
 mod docker;
+mod dumps;
 mod endings;
 mod failover;
 mod faults;

@@ -161,17 +161,18 @@ impl<'a> Bench<'a> {
     /// Finds the transactions of the ledger on the server, and judges them.
     async fn books(&self, ledger: &Path) -> Result<Arc<Books>, Unable> {
         let found = find(&self.socket, self.tag).await.map_err(|error| self.lost(&error))?;
-        let Some((aim, reached)) = self.recovered.and_then(|it| Some((it.aim.clone()?, it.reached?))) else {
-            let message = "nobody knows where the recovery of the server stopped";
-            return Err(Unable::new(Code::CheckNotRun, message));
+        let base = self.baseline.map(|base| (base.timeline, base.lsn));
+        let replay = || self.recovered.and_then(|it| Some((it.aim.clone()?, it.reached?)));
+        let dumped = self.restored_from.iter().any(|member| member.how.is_dump());
+        let by = match (replay(), base) {
+            (Some((aim, reached)), _) => books::By::Replay { aim: Box::new(aim), reached },
+            (None, Some((timeline, lsn))) if dumped => books::By::Dump(timeline, lsn),
+            _ => {
+                let message = "nobody knows where the recovery of the server stopped";
+                return Err(Unable::new(Code::CheckNotRun, message));
+            }
         };
-        let point = books::Recovered {
-            server: self.server,
-            aim,
-            reached,
-            base: self.baseline.map(|base| (base.timeline, base.lsn)),
-            may_lose: self.rpo.is_some(),
-        };
+        let point = books::Recovered { server: self.server, by, base, may_lose: self.rpo.is_some() };
         let ledger = ledger.to_owned();
         let books = on_a_thread(move || books::read(&ledger, &point, &found)).await??;
         self.recorder.measured(Evidence::Tally(books.tally.clone()));

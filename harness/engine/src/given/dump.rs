@@ -1,33 +1,27 @@
-//! Loads a dump into a new cluster: by `pg_restore`, or by `psql` that stops at the first error. Its files are copied into the drill
-//! first, unpacked if need be: the programs run in the server's place, which sees nothing else.
+//! A dump that was there already: its files are copied into the drill first, unpacked if need be, since the programs that load it
+//! run in the server's place, which sees nothing else.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter};
+use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use pgdrill_backup::parts::Packed;
-use pgdrill_backup::unpack;
 use pgdrill_model::code::Code;
-use pgdrill_model::event::Happening;
 use pgdrill_model::evidence::RecoveryEvidence;
-use pgdrill_model::finding::{Finding, Stage, Unable};
+use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::{Recovery, Server as Name};
 use pgdrill_model::scenario::{Cluster, Point};
-use pgdrill_model::world::{Command, Exit};
 use pgdrill_repository::Layout;
 use pgdrill_repository::dump::Form;
 
-use super::text::{Kept, copy_sql};
-use crate::drill::{Drill, Recovered, disk_full, on_a_thread};
-use crate::recovery::first_write;
+use super::text::Kept;
+use crate::drill::{Drill, on_a_thread};
+use crate::dump::{self, Load, files};
 use crate::recovery::phases::Clocked;
-use crate::server::Server;
 use crate::session::{Door, SUPERUSER, describe};
-use crate::settings::{self, PORT};
-use crate::step::initdb;
 use crate::tablespaces;
+use crate::tool::pg_dump::Part;
 use crate::tree;
 
 /// Where the dump is copied to, within the workspace.
@@ -35,12 +29,6 @@ const COPY: &str = "backup/dump";
 
 /// The same of what the databases of a cluster share.
 const GLOBALS: &str = "backup/globals.sql";
-
-/// A fresh cluster is up within seconds.
-const START_LIMIT: Duration = Duration::from_secs(120);
-
-/// The drill as a whole is bounded.
-const LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 /// What is loaded.
 struct Dump<'a> {
@@ -78,54 +66,28 @@ pub async fn load(
     evidence.by = form.program().to_owned();
     evidence.backups = drill.given.iter().map(|taken| taken.name.clone()).collect();
     let name = recovery.server;
-    open(drill, name).await?;
+    let from = drill.given.iter().map(super::Taken::member).collect();
+    dump::open(drill, name, &[], from).await?;
     let named = match copy(drill, &dump).await? {
         Ok(named) => named,
         Err(finding) => return Ok(vec![*finding]),
     };
     clocked.fetched(drill.clock.elapsed());
-    begin(drill, name).await?;
+    dump::begin(drill, name, &Cluster::default()).await?;
     make_tablespaces(drill, name, &named).await?;
     clocked.started(drill.clock.elapsed());
-    for command in commands(drill, &dump, name) {
-        let program = command.program.name();
-        let exit = drill.server(name)?.place().run(&command.within(LIMIT)).await?;
-        if let Some(finding) = judge(&exit, program)? {
-            return Ok(vec![finding]);
-        }
+    let workspace = drill.workspace;
+    // One that every cluster has is not made again.
+    let makes = dump.database.filter(|name| !matches!(*name, "postgres" | "template1" | "template0"));
+    let part = Part { form: dump.form, path: workspace.path(COPY), makes: makes.map(str::to_owned) };
+    let globals = dump.globals.map(|_| workspace.path(GLOBALS));
+    let findings = dump::run(drill, name, &Load { globals, parts: vec![part], own: false }).await?;
+    if !findings.is_empty() {
+        return Ok(findings);
     }
-    clocked.loaded(drill.clock.elapsed());
-    evidence.state = Some("promoted".to_owned());
-    evidence.looks_well = Some(true);
-    drill.recovered()?.promoted = true;
-    let mut findings = first_write::write(drill, name, clocked, evidence).await?;
+    let mut findings = dump::close(drill, name, evidence, clocked).await?;
     findings.extend(super::oracle::witness(drill, name, None, evidence).await?);
     Ok(findings)
-}
-
-/// Opens the place of the server that is to hold it.
-async fn open(drill: &mut Drill<'_>, name: Name) -> Result<(), Unable> {
-    let workspace = drill.workspace;
-    workspace.make_dir(Path::new(name.name()))?;
-    workspace.need_dir(&Path::new("socket").join(name.name()))?;
-    tablespaces::make_root(workspace, name)?;
-    let place = drill.open_place(name, &[], &["backup"]).await?;
-    drill
-        .recorder
-        .happened(Happening::PlaceOpened { server: name.name().to_owned(), facts: place.facts().clone() });
-    drill.servers.insert(name, Server::new(name, workspace, place));
-    let from = drill.given.iter().map(super::Taken::member).collect();
-    drill.recovered = Some(Recovered {
-        from,
-        archive: None,
-        archives: false,
-        first_write: None,
-        aim: None,
-        reached: None,
-        base: None,
-        promoted: false,
-    });
-    Ok(())
 }
 
 /// Copies the dump and what goes with it into the drill; the tablespaces that its SQL names, or a finding when it cannot be unpacked.
@@ -136,27 +98,21 @@ async fn copy(drill: &Drill<'_>, dump: &Dump<'_>) -> Result<Result<BTreeSet<Stri
     let copied = on_a_thread(move || -> io::Result<Kept> {
         let kept = match form {
             Form::Directory => copy_directory(&from, &to).map(|()| Kept::Whole(BTreeSet::new())),
-            Form::Custom | Form::Tar => io::copy(&mut opened(&from, packed)?, &mut File::create(&to)?)
+            Form::Custom | Form::Tar => io::copy(&mut files::opened(&from, packed)?, &mut File::create(&to)?)
                 .map(|_| Kept::Whole(BTreeSet::new())),
-            Form::Sql | Form::ClusterSql { .. } => {
-                copy_sql(BufReader::new(opened(&from, packed)?), &mut BufWriter::new(File::create(&to)?))
-            }
+            Form::Sql | Form::ClusterSql { .. } => return files::copy(&from, packed, &to, owner),
         }?;
         owner.map_or(Ok(()), |owner| tree::give(&to, owner))?;
         Ok(kept)
     });
-    let mut named = match of_copy(copied.await?, dump.path)? {
+    let mut named = match files::judge(copied.await?, dump.path, false)? {
         Ok(named) => named,
         Err(finding) => return Ok(Err(finding)),
     };
     let Some(globals) = dump.globals.map(Path::to_owned) else { return Ok(Ok(named)) };
     let (from, to) = (globals.clone(), drill.workspace.path(GLOBALS));
-    let copied = on_a_thread(move || -> io::Result<Kept> {
-        let kept = copy_sql(BufReader::new(File::open(from)?), &mut BufWriter::new(File::create(&to)?))?;
-        owner.map_or(Ok(()), |owner| tree::give(&to, owner))?;
-        Ok(kept)
-    });
-    Ok(of_copy(copied.await?, &globals)?.map(|of_globals| {
+    let copied = on_a_thread(move || files::copy(&from, Packed::No, &to, owner));
+    Ok(files::judge(copied.await?, &globals, false)?.map(|of_globals| {
         named.extend(of_globals);
         named
     }))
@@ -184,38 +140,6 @@ async fn make_tablespaces(drill: &Drill<'_>, name: Name, named: &BTreeSet<String
     Ok(())
 }
 
-fn opened(path: &Path, packed: Packed) -> io::Result<Box<dyn io::Read + Send>> {
-    unpack::unpacked(unpack::buffered(Box::new(File::open(path)?)), packed)
-}
-
-/// What became of a copy.
-fn of_copy(copied: io::Result<Kept>, path: &Path) -> Result<Result<BTreeSet<String>, Box<Finding>>, Unable> {
-    let shown = path.display();
-    match copied {
-        Ok(Kept::Whole(named)) => Ok(Ok(named)),
-        Ok(Kept::Tablespace(location)) => {
-            let message = format!("{shown} makes a tablespace in {location}, which is not the drill's own");
-            let hint = "prove a dump of the databases alone, without the tablespaces of the cluster";
-            Err(Unable::new(Code::TablespaceOutside, message).hint(hint))
-        }
-        Ok(Kept::Command(command)) => {
-            let message = format!("{shown} has a command for psql that no dump has: {command}");
-            Err(Unable::new(Code::NotABackup, message)
-                .hint("it would be run here; take it out, or load it by hand"))
-        }
-        // What the system says has a number; what a decoder says of its content has none.
-        Err(error) if error.raw_os_error().is_some() => {
-            let message = format!("{shown} cannot be copied: {error}");
-            let code = if disk_full(&message) { Code::DiskFull } else { Code::BackupUnreadable };
-            Err(Unable::new(code, message))
-        }
-        Err(error) => {
-            let message = format!("the dump could not be unpacked: {shown}: {error}");
-            Ok(Err(Box::new(Finding::new(Code::UnpackFailed, Stage::Recover, message))))
-        }
-    }
-}
-
 /// Copies the files of a dump in a directory, which has none below it.
 fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
@@ -226,92 +150,4 @@ fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Makes a cluster, and starts it.
-async fn begin(drill: &mut Drill<'_>, name: Name) -> Result<(), Unable> {
-    let (workspace, clock, major) = (drill.workspace, drill.clock, drill.postgres);
-    let command = initdb(&workspace.data(name), &Cluster::default(), major);
-    let socket = workspace.socket(name);
-    let configuration = settings::loading(&socket, Cluster::default().wal_segment_megabytes, major);
-    let server = drill.server(name)?;
-    let exit = server.place().run(&command).await?;
-    if !exit.success() {
-        let words = exit.stderr.lines().find(|line| line.contains("error")).unwrap_or(exit.last_words());
-        let code = if disk_full(words) { Code::DiskFull } else { Code::ServerStartFailed };
-        return Err(Unable::new(code, format!("initdb ended with {}: {words}", exit.describe())));
-    }
-    server.start(workspace, &configuration).await?;
-    server.ready(&Door::superuser(&socket, SUPERUSER), START_LIMIT, clock).await.map(|_| ())
-}
-
-/// What loads it, in order.
-fn commands(drill: &Drill<'_>, dump: &Dump<'_>, name: Name) -> Vec<Command> {
-    let path = |part: &str| drill.workspace.path(part).display().to_string();
-    let socket = drill.workspace.socket(name).display().to_string();
-    let to = [format!("--host={socket}"), format!("--port={PORT}"), format!("--username={SUPERUSER}")];
-    let with = |args: &[String]| to.iter().chain(args).cloned().collect::<Vec<_>>();
-    let sql = |file: &str, database: &str| {
-        let args = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"].map(str::to_owned);
-        let rest = [format!("--dbname={database}"), format!("--file={}", path(file))];
-        Command::postgres("psql", with(&[args.as_slice(), rest.as_slice()].concat()))
-    };
-    let mut commands = Vec::new();
-    if dump.globals.is_some() {
-        commands.push(sql(GLOBALS, SUPERUSER));
-    }
-    // One that every cluster has is not made again.
-    let own = dump.database.filter(|name| !matches!(*name, "postgres" | "template1" | "template0"));
-    match dump.form {
-        Form::Sql | Form::ClusterSql { .. } => commands.push(sql(COPY, SUPERUSER)),
-        Form::Custom | Form::Directory | Form::Tar => {
-            let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-            // The tablespaces of its cluster are not in it, and where data lies is no part of what a dump holds.
-            let mut args = vec![
-                "--exit-on-error".to_owned(),
-                "--no-tablespaces".to_owned(),
-                format!("--dbname={SUPERUSER}"),
-            ];
-            args.extend(own.map(|_| "--create".to_owned()));
-            // Who owns what is nothing without the roles.
-            if dump.globals.is_none() {
-                args.extend(["--no-owner".to_owned(), "--no-privileges".to_owned()]);
-            }
-            if dump.form != Form::Tar {
-                args.push(format!("--jobs={jobs}"));
-            }
-            args.push(path(COPY));
-            commands.push(Command::postgres("pg_restore", with(&args)));
-        }
-    }
-    commands
-}
-
-/// What the end of a program means.
-fn judge(exit: &Exit, program: &str) -> Result<Option<Finding>, Unable> {
-    if exit.success() {
-        return Ok(None);
-    }
-    let wrong = |line: &&str| line.contains("ERROR:") || line.contains("error:") || line.contains("FATAL:");
-    let words = exit.stderr.lines().find(wrong).unwrap_or(exit.last_words()).trim();
-    let message = format!("the dump does not load: {program} ended with {}: {words}", exit.describe());
-    if disk_full(&exit.stderr) {
-        return Err(Unable::new(Code::DiskFull, message));
-    }
-    if exit.killed() {
-        return Err(Unable::new(Code::ProgramKilled, message));
-    }
-    if words.contains("locale") && words.contains("invalid") {
-        return Err(Unable::new(Code::LocaleMissing, message));
-    }
-    if words.contains("unsupported version") || words.contains("invalid command \\restrict") {
-        let hint = "the dump was made by a newer pg_dump: install its minor version, or name another image";
-        return Err(Unable::new(Code::ProgramMissing, message).hint(hint));
-    }
-    // Roles are of a cluster, and a dump of one database needs not hold them: nothing is wrong with it.
-    if words.contains("role \"") && words.contains("does not exist") {
-        let hint = "the roles are not in it: give what the databases share, by `pg_dumpall --globals-only`, with --globals";
-        return Err(Unable::new(Code::NotABackup, message).hint(hint));
-    }
-    Ok(Some(Finding::new(Code::UnpackFailed, Stage::Recover, message)))
 }

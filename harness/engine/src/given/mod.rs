@@ -31,6 +31,7 @@ use pgdrill_repository::Layout;
 
 pub use command::fetch;
 pub use staging::stage;
+pub use text::{Kept, copy_sql};
 pub use untouched::Seen;
 pub use view::{TOGETHER, view, with_tablespaces};
 

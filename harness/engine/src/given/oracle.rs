@@ -173,6 +173,7 @@ fn merged(file: &File, spans: &BTreeMap<String, Span>) -> Baseline {
     let mut whole = Baseline {
         timeline: 0,
         lsn: Lsn(0),
+        snapshot: String::new(),
         settled: Lsn(0),
         content: Content::default(),
         definitions: None,

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, Write};
 
-/// Commands of psql that `pg_dump` and `pg_dumpall` write (`src/bin/pg_dump/pg_dumpall.c`, `dumputils.c`).
-const OF_DUMPS: [&str; 4] = ["\\connect ", "\\restrict ", "\\unrestrict ", "\\."];
+/// Commands of psql that `pg_dump` and `pg_dumpall` write (`src/bin/pg_dump/pg_dumpall.c`, `dumputils.c`; the encoding before the
+/// name of a database that is more than letters and digits: `appendPsqlMetaConnect`, `src/fe_utils/string_utils.c`).
+const OF_DUMPS: [&str; 5] = ["\\connect ", "\\restrict ", "\\unrestrict ", "\\encoding SQL_ASCII", "\\."];
 
 /// The role that every cluster begins with, and that a dump of one makes all the same.
 const FIRST_ROLE: &str = "CREATE ROLE postgres;";
@@ -95,6 +96,10 @@ mod tests {
     #[case(
         "\\connect shop\nCOPY t FROM stdin;\n\\N\n\\! not a command\n\\.\nSELECT 1;\n",
         Ok("\\connect shop\nCOPY t FROM stdin;\n\\N\n\\! not a command\n\\.\nSELECT 1;\n")
+    )]
+    #[case(
+        "\\encoding SQL_ASCII\n\\connect -reuse-previous=on \"dbname='a b'\"\n",
+        Ok("\\encoding SQL_ASCII\n\\connect -reuse-previous=on \"dbname='a b'\"\n")
     )]
     #[case("SELECT 1;\n\\! touch /tmp/x\n", Err(Kept::Command("\\! touch /tmp/x".to_owned())))]
     #[case("COPY t FROM stdin;\n1\n\\.\n\\copy t to program 'x'\n", Err(Kept::Command("\\copy t to program 'x'".to_owned())))]

@@ -107,6 +107,7 @@ pub async fn unpack(
             None
         }
         (_, []) => return Err(Unable::bug("a recovery of no backup")),
+        (RecoverBy::Load, _) => return Err(Unable::bug("a dump is to be unpacked as files")),
     };
     if let Some(finding) = outcome {
         return Ok(Err(vec![finding]));
@@ -153,7 +154,7 @@ async fn member(
                 }
             }
         }
-        BackupFormat::Plain => {
+        _ => {
             let links = remap::refuse_links(&source)?;
             let mut commands = vec![tool::copy::command(&source, &data)];
             for link in links {

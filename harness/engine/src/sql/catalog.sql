@@ -53,7 +53,10 @@ SELECT 'column', mine.nspname || '.' || c.relname || '.' || a.attname, mine.nspn
                  'default', pg_get_expr(d.adbin, d.adrelid), 'identity', a.attidentity, 'generated', a.attgenerated,
                  'collation', (SELECT collname FROM pg_collation WHERE oid = a.attcollation), 'storage', a.attstorage,
                  'compression', a.attcompression, -- from 14
-                 'grants', a.attacl::text, 'options', a.attoptions::text, a.attfdwoptions::text,
+                 'grants', a.attacl::text,
+                 -- Minor releases of the end of 2026 keep a mark of their own there, another in each cluster.
+                 'options', nullif(ARRAY(SELECT o FROM unnest(a.attoptions) AS o WHERE o !~ '^pg_attver='), '{}')::text,
+                 a.attfdwoptions::text,
                  'statistics', coalesce(a.attstattarget, -1), 'inherited', a.attinhcount, a.attislocal)
   FROM pg_attribute AS a
   JOIN pg_class AS c ON c.oid = a.attrelid

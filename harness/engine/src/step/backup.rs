@@ -1,4 +1,4 @@
-//! `backup`: takes a base backup of the running primary, or of its standby.
+//! `backup`: takes a base backup of the running primary, or of its standby; or a dump, as `dump` does.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio::time::sleep;
 
 use super::{create_standby, low_level, switch_wal};
 use crate::drill::{Drill, disk_full, on_a_thread};
+use crate::dump;
 use crate::fault;
 use crate::repository::{self, Taken};
 use crate::session::Session;
@@ -38,9 +39,10 @@ pub(super) async fn run(
     on: Name,
 ) -> Result<Vec<Finding>, Unable> {
     match how.tool {
+        BackupTool::PgBasebackup => {}
         BackupTool::PgBackRest => return into_repository(drill, name, how, upon, on).await,
         BackupTool::LowLevel => return low_level::run(drill, name, how, on).await,
-        BackupTool::PgBasebackup => {}
+        BackupTool::PgDump => return dump::take(drill, name, how, on).await,
     }
     let from = match how.from {
         BackupFrom::Primary => on,
@@ -54,7 +56,7 @@ pub(super) async fn run(
     let found = match how.format {
         BackupFormat::Plain => tablespaces::of_server(drill.workspace, &watcher, "a plain backup").await?,
         // The tablespaces of one in tar format lie beside its base, and nothing is written anywhere else.
-        BackupFormat::Tar => Vec::new(),
+        _ => Vec::new(),
     };
     let manifest = upon.map(|upon| drill.workspace.path("backup").join(upon).join("backup_manifest"));
     let (clock, recorder, major) = (drill.clock, drill.recorder, drill.postgres);

@@ -83,6 +83,7 @@ async fn everything(
     Ok(Baseline {
         timeline: at.timeline,
         lsn: at.lsn,
+        snapshot: at.snapshot.clone(),
         settled: drill.settled,
         content,
         definitions,

@@ -46,6 +46,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, wanted: &NewCluster) -> Result<Ve
         fault::settable_clock(drill, Name::Primary).await?;
     }
     drill.made = Made {
+        cluster: cluster.clone(),
         tablespaces: wanted.tablespaces.clone(),
         archive: by.clone(),
         wal_segment_megabytes: cluster.wal_segment_megabytes,
@@ -94,7 +95,8 @@ pub(super) async fn serve(drill: &mut Drill<'_>) -> Result<(), Unable> {
         // Before the first segment is given to it.
         repository::create_stanza(drill, Name::Primary).await?;
     }
-    let Made { tablespaces, archive, wal_segment_megabytes, shared_settings, template } = &drill.made;
+    let Made { cluster: _, tablespaces, archive, wal_segment_megabytes, shared_settings, template } =
+        &drill.made;
     let fresh = matches!(template, Template::None | Template::Wanted(_));
     let archiving = if archives { archiving::archiving(workspace, archive, Name::Primary)? } else { None };
     let socket = workspace.socket(Name::Primary);

@@ -20,6 +20,7 @@ use super::last_proven;
 use crate::archiving;
 use crate::baseline::{Written, choose};
 use crate::drill::{Drill, Recovered, on_a_thread};
+use crate::dump;
 use crate::fault;
 use crate::given::{self, Made, Taken};
 use crate::receiver;
@@ -79,6 +80,9 @@ pub(super) async fn recover(
     if let Some(Taken { made: Made::Dump(layout), globals, .. }) = &drill.given {
         let (layout, globals) = (layout.clone(), globals.clone());
         return given::dump::load(drill, recovery, (&layout, globals.as_deref()), evidence, clocked).await;
+    }
+    if drill.given.is_none() && recovery.backups.iter().flatten().any(|member| member.how.is_dump()) {
+        return dump::recover(drill, recovery, evidence, clocked).await;
     }
     given::fetch(drill, recovery.timeline).await?;
     let began = drill.clock.elapsed();

@@ -35,6 +35,7 @@ fn why_proven(run: &Run) -> String {
         None if run.is_of_given() => (Check::all_of_given(false), " that can be made without a baseline"),
         Some(_) if run.is_of_given() => (Check::all_of_given(true), ""),
         _ if run.is_low_level() => (Check::all_of_low_level(works), " that can be made without a manifest"),
+        _ if run.is_of_dumps() => (Check::all_of_dump(works), " that can be made of a dump"),
         _ if run.is_of_repository() => (Check::all_of_repository(works), " that can be made of a repository"),
         _ => (Check::all_of(works), ""),
     };
@@ -89,8 +90,11 @@ fn why_not(run: &Run, weight: Weight) -> String {
 pub(super) fn not_tested(run: &Run) -> Vec<String> {
     let mut not: Vec<String> = Check::all_of(!run.work.is_empty())
         .into_iter()
-        // What was verified on its way to disk need not be read again.
-        .filter(|check| !((run.is_of_given() || run.is_of_repository()) && check.reads_the_backup()))
+        .filter(|check| {
+            // What was verified on its way to disk need not be read again, and a dump has no such files.
+            let verified = run.is_of_given() || run.is_of_repository() || run.is_of_dumps();
+            !(verified && check.reads_the_backup())
+        })
         .filter(|check| !(run.is_low_level() && *check == Check::Manifest))
         .filter(|check| {
             !run.checks.iter().any(|record| record.check == *check && record.status != CheckStatus::NotRun)
@@ -118,6 +122,14 @@ pub(super) fn not_tested(run: &Run) -> Vec<String> {
     if run.is_of_repository() {
         let what = "files of the repository that no recovery needed";
         not.push(format!("{what}: pgBackRest verifies those that it restores, and pgdrill reads none"));
+    }
+    if run.is_of_dumps() {
+        not.push(
+            "what was written after the dump: it is lost by design, since a dump holds one moment".to_owned(),
+        );
+        not.push(
+            "whether the files of the dump are those that were written: a dump has no checksums".to_owned(),
+        );
     }
     match run.header.rto_us {
         None => not.push("a recovery time objective: the scenario sets none".to_owned()),
@@ -157,7 +169,11 @@ pub(super) fn not_tested(run: &Run) -> Vec<String> {
     not.extend(unchecked(run));
     let by_target = run.recoveries.iter().any(|recovery| !matches!(recovery.target.as_str(), "" | "latest"));
     if !by_target && run.sweeps.is_empty() {
-        not.push("points in time before the end of the archive".to_owned());
+        not.push(if run.is_of_dumps() {
+            "other points in time: no WAL leads on from a dump".to_owned()
+        } else {
+            "points in time before the end of the archive".to_owned()
+        });
     }
     not
 }

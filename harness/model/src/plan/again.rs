@@ -33,9 +33,10 @@ pub fn add_mutants(plan: &mut Plan, scenario: &Scenario) -> Result<(), &'static 
     }
     // What survives is tried on every other check, which need to know what was there.
     let works = scenario.steps.iter().any(|step| matches!(step.what, Step::Work(_)));
+    let every_check = Check::all_of_tool(scenario.tool(), works);
     for step in &mut plan.steps {
         if let Act::Capture { checks, .. } = &mut step.act {
-            *checks = Check::all_of_tool(scenario.tool(), works);
+            checks.clone_from(&every_check);
         }
     }
     let mutants = Mutants { recovery, checks, faults, survivors: scenario.survivors.clone() };

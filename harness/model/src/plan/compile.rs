@@ -142,7 +142,11 @@ impl<'s> Walk<'s> {
             Step::Backup(how) => {
                 // What a recovery to its end must bring back.
                 let at_once = |step: &Placed<Step>| matches!(&step.what, Step::Recover(recover) if recover.to.at == Point::Immediate);
-                if self.scenario.steps.iter().any(at_once) {
+                if how.is_dump() {
+                    // Whatever the ledger tells: this is what the dump holds, and comes back of all that was there.
+                    self.unknown = true;
+                    self.capture();
+                } else if self.scenario.steps.iter().any(at_once) {
                     self.capture();
                 }
                 self.backup(*how)
@@ -153,7 +157,7 @@ impl<'s> Walk<'s> {
                 Act::Sql { sql: sql.clone(), on }
             }
             Step::Work(work) => {
-                self.capture();
+                self.capture_between();
                 self.behind = work.behind;
                 Act::Work { work: work.clone(), on }
             }
@@ -162,7 +166,7 @@ impl<'s> Walk<'s> {
                 Act::StopWork
             }
             Step::Mark(name) => {
-                self.capture();
+                self.capture_between();
                 self.origins.mark(name);
                 Act::Mark { name: name.clone(), on }
             }
@@ -204,10 +208,10 @@ impl<'s> Walk<'s> {
             Step::Disaster(disaster) => {
                 if disaster.loses_the_server() {
                     self.is_lost = true;
-                    self.lost = (on, *disaster == Disaster::Kill && !self.behind);
+                    self.lost = (on, *disaster == Disaster::Kill && !self.behind && !self.scenario.dumps());
                     // Also where nothing is unknown: that the ledger agrees with the primary is worth to be shown.
                     self.unknown |= !self.behind;
-                    self.capture();
+                    self.capture_between();
                     self.behind = false;
                     // What was recovered before is gone with it.
                     self.checked = true;
@@ -250,6 +254,13 @@ impl<'s> Walk<'s> {
             let act = Act::Capture { checks: self.checks.clone(), on: self.server };
             self.steps.push(Planned { line: None, act });
             self.unknown = false;
+        }
+    }
+
+    /// The same where a recovery could go to; from a dump it goes only to the moment of that.
+    fn capture_between(&mut self) {
+        if !self.scenario.dumps() {
+            self.capture();
         }
     }
 
@@ -366,7 +377,7 @@ impl<'s> Walk<'s> {
 fn bare(scenario: &Scenario) -> Option<String> {
     let steps = || scenario.steps.iter().map(|step| &step.what);
     steps().find(|step| matches!(step, Step::Fault(fault) if fault.site() != Site::Recovered))?;
-    if steps().any(|step| matches!(step, Step::Rollback(_))) {
+    if scenario.dumps() || steps().any(|step| matches!(step, Step::Rollback(_))) {
         return None;
     }
     steps().rfind(|step| matches!(step, Step::Recover(_)))?;

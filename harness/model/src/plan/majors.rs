@@ -7,7 +7,7 @@ use crate::units::Major;
 
 /// LZ4, Zstandard and compression by the server (`pg_basebackup`), the provider ICU for whole databases (`initdb`).
 const FIFTEEN: Major = Major(15);
-/// Long-distance matching of Zstandard.
+/// Long-distance matching of Zstandard; LZ4 and Zstandard in dumps.
 const SIXTEEN: Major = Major(16);
 /// Incremental backups.
 const SEVENTEEN: Major = Major(17);
@@ -55,6 +55,13 @@ fn of_backup(line: usize, backup: &Backup) -> Vec<Wish> {
         return Vec::new();
     }
     let compress = backup.compress;
+    if backup.is_dump() {
+        // Until then pg_dump had gzip alone (`src/bin/pg_dump/compress_io.c`).
+        let what = format!("`compress: {}` of a dump", compress.method.name());
+        let newer = matches!(compress.method, Method::Lz4 | Method::Zstd);
+        let wish = Wish { line, what, from: SIXTEEN, instead: "write `compress: gzip`" };
+        return newer.then_some(wish).into_iter().collect();
+    }
     let wish = |what: &str, from, instead| Wish { line, what: what.to_owned(), from, instead };
     let mut wishes = Vec::new();
     if backup.incremental {

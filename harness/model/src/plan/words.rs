@@ -6,7 +6,7 @@ use super::{Act, Member, NewCluster, Recovery, Server};
 use crate::as_written::Stands;
 use crate::fault::Site;
 use crate::scenario::{
-    Action, Backup, BackupFrom, BackupTool, CheckpointMode, Cluster, CopyBy, Disaster, Given,
+    Action, Backup, BackupFormat, BackupFrom, BackupTool, CheckpointMode, Cluster, CopyBy, Disaster, Given,
     ManifestChecksums, Method, Point, RecoverBy, RecoverFrom, Side, Tablespace, WalMethod,
 };
 use crate::units::{show_bytes, show_count, show_duration};
@@ -269,6 +269,10 @@ fn recover(f: &mut fmt::Formatter<'_>, recovery: &Recovery) -> fmt::Result {
 
 fn after_unpacking(f: &mut fmt::Formatter<'_>, recovery: &Recovery) -> fmt::Result {
     let timeline = recovery.timeline;
+    let within = show_duration(recovery.within);
+    if recovery.backups.iter().flatten().any(|member| member.how.is_dump()) {
+        return write!(f, ", to the moment of the dump, first write as trading_app; within {within}");
+    }
     match recovery.to.at {
         Point::Latest => write!(f, ", replay the archive to its end on timeline {timeline}")?,
         _ => write!(f, ", replay to {} on timeline {timeline}", recovery.to)?,
@@ -279,7 +283,7 @@ fn after_unpacking(f: &mut fmt::Formatter<'_>, recovery: &Recovery) -> fmt::Resu
         Action::Shutdown => f.write_str(", shut down, then promote")?,
     }
     let by = if recovery.given { "" } else { " as trading_app" };
-    write!(f, ", first write{by}; within {}", show_duration(recovery.within))?;
+    write!(f, ", first write{by}; within {within}")?;
     if recovery.serves { f.write_str("; then it archives as the primary did") } else { Ok(()) }
 }
 
@@ -350,6 +354,14 @@ fn backup(f: &mut fmt::Formatter<'_>, name: &str, how: &Backup, upon: Option<&st
     if how.tool == BackupTool::LowLevel {
         return low_level(f, name, how);
     }
+    if how.is_dump() {
+        parts.extend(how.jobs.map(|jobs| format!("{jobs} connections")));
+        let parts = parts.join(", ");
+        return write!(
+            f,
+            "pg_dump of each database ({parts}), pg_dumpall of the globals, into backup/{name}"
+        );
+    }
     parts.push(match how.manifest {
         ManifestChecksums::None => "manifest without checksums".to_owned(),
         algorithm => format!("{} manifest", algorithm.name()),
@@ -401,6 +413,11 @@ fn unpack(f: &mut fmt::Formatter<'_>, chain: &[Member], by: Option<RecoverBy>) -
         RecoverBy::Combine => write!(f, "pg_combinebackup of {}", names.join(", ")),
         RecoverBy::Native => write!(f, "restore backup/{} by pgdrill, verified on the way", names.join(", ")),
         RecoverBy::PgBackRest => write!(f, "restore {} by pgBackRest", names.join(", ")),
+        RecoverBy::Load => {
+            let format = chain.last().map_or(BackupFormat::Custom, |member| member.how.format);
+            let program = if format == BackupFormat::Plain { "psql" } else { "pg_restore" };
+            write!(f, "initdb, load backup/{} by {program}, the roles first", names.join(", "))
+        }
     }
 }
 

@@ -1,9 +1,10 @@
-//! A base backup: what may be said of one, and which of it goes together.
+//! A backup: what may be said of one, and which of it goes together.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::compress::{Compress, Method, Side};
+use super::dump;
 use super::file::BackupArguments;
 use super::given::FromArguments;
 use super::low_level;
@@ -12,7 +13,7 @@ use super::pgbackrest::{self, BackupKind};
 use super::value::{FromText, read_from_text, whole_number};
 use super::wrong::Words;
 
-/// A base backup.
+/// A backup: a base backup, or a dump of every database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backup {
     /// With which program.
@@ -41,9 +42,11 @@ pub struct Backup {
     pub bundle: bool,
     /// Whether its files are all of one moment, where the low-level API takes it.
     pub snapshot: bool,
+    /// By how many connections `pg_dump` takes a dump of a directory; none leaves it to one.
+    pub jobs: Option<u32>,
 }
 
-/// A program that takes base backups.
+/// A program that takes backups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BackupTool {
@@ -55,16 +58,22 @@ pub enum BackupTool {
     /// PostgreSQL's low-level API: a session begins and ends it, and the files are copied in between by whoever likes.
     #[serde(rename = "low-level")]
     LowLevel,
+    /// `pg_dump` of each database, and `pg_dumpall` of what they share: no base backup, and no WAL goes with it.
+    PgDump,
 }
 
-/// The form of a base backup.
+/// The form of a base backup, or of a dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BackupFormat {
-    /// A directory like a data directory.
+    /// A directory like a data directory; of a dump, SQL.
     Plain,
-    /// `base.tar`, `pg_wal.tar` and one per tablespace.
+    /// `base.tar`, `pg_wal.tar` and one per tablespace; of a dump, a tar for each database.
     Tar,
+    /// A dump in one file, for `pg_restore`.
+    Custom,
+    /// A dump in a directory, with a file for each table.
+    Directory,
 }
 
 /// How the WAL that a backup needs comes into it.
@@ -132,7 +141,13 @@ impl Backup {
         kind: BackupKind::Full,
         bundle: false,
         snapshot: false,
+        jobs: None,
     };
+
+    /// Whether it is a dump: it holds one moment, and no WAL leads on from it.
+    pub fn is_dump(&self) -> bool {
+        self.tool == BackupTool::PgDump
+    }
 }
 
 impl BackupTool {
@@ -142,6 +157,7 @@ impl BackupTool {
             Self::PgBasebackup => "pg_basebackup",
             Self::PgBackRest => "pgBackRest",
             Self::LowLevel => "low-level",
+            Self::PgDump => "pg_dump",
         }
     }
 }
@@ -152,6 +168,8 @@ impl BackupFormat {
         match self {
             Self::Plain => "plain",
             Self::Tar => "tar",
+            Self::Custom => "custom",
+            Self::Directory => "directory",
         }
     }
 }
@@ -241,15 +259,18 @@ pub(super) fn meaning(
     }
     low_level::not_of_others(&arguments, tool, notes);
     match tool {
+        BackupTool::PgBasebackup => {}
         BackupTool::PgBackRest => return pgbackrest::meaning(arguments, span, before, notes),
         BackupTool::LowLevel => return low_level::meaning(arguments, notes),
-        BackupTool::PgBasebackup => pgbackrest::not_of_pg_basebackup(&arguments, notes),
+        BackupTool::PgDump => return dump::meaning(arguments, notes),
     }
+    pgbackrest::not_of_pg_basebackup(&arguments, notes);
+    dump::not_of_pg_basebackup(&arguments, notes);
     let format = arguments.format.what().unwrap_or(BackupFormat::Tar);
     let place = arguments.compress.span();
     let fitting = match format {
         BackupFormat::Tar => Compress::GZIP,
-        BackupFormat::Plain => Compress::NONE,
+        _ => Compress::NONE,
     };
     let compress = arguments.compress.what().unwrap_or(fitting);
     if let (BackupFormat::Plain, Side::Client, Some(place)) = (format, compress.side, place)
@@ -287,5 +308,6 @@ pub(super) fn meaning(
         kind: BackupKind::Full,
         bundle: false,
         snapshot: false,
+        jobs: None,
     }
 }

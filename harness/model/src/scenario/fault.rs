@@ -6,7 +6,7 @@ use super::file::{MutantsArguments, Step as Written};
 use super::mistake::{Note, Span};
 use super::slot::{At, Slot};
 use super::value::FaultName;
-use super::{ArchiveBy, BackupFormat, BackupTool, MarkBy, Method, Point, Scenario, Step, WalMethod};
+use super::{ArchiveBy, Backup, BackupFormat, BackupTool, MarkBy, Method, Point, Scenario, Step, WalMethod};
 use crate::fault::{Fault, Need, Site};
 
 /// Where the faults stand, in order.
@@ -119,7 +119,7 @@ impl Around<'_> {
         let of_a_base_backup = |need: &Need| {
             matches!(need, Need::Full | Need::Tar | Need::Plain | Need::Compressed | Need::OwnWal)
         };
-        let stored = matches!(fault.site(), Site::Backup | Site::Taking);
+        let stored = matches!(fault.site(), Site::Backup | Site::Taking) && !needs.contains(&Need::Dump);
         if (stored || needs.iter().any(of_a_base_backup)) && self.scenario.tool() == BackupTool::PgBackRest {
             return Some((
                 format!(
@@ -128,6 +128,11 @@ impl Around<'_> {
                 ),
                 "leave it out, or write `tool: pg_basebackup`".to_owned(),
             ));
+        }
+        if self.scenario.dumps()
+            && let Some((why, hint)) = beside_dumps(fault)
+        {
+            return Some((format!("`{}` does not apply: {why}", fault.name()), hint.to_owned()));
         }
         let (lacks, mut hint) = needs.iter().find_map(|need| self.lacks(*need))?;
         let of_a_program = |need: &Need| {
@@ -184,6 +189,11 @@ impl Around<'_> {
                 newest.is_some_and(|backup| backup.wal == WalMethod::Stream),
                 "the newest backup has no WAL of its own",
                 "write `wal: stream`",
+            ),
+            Need::Dump => (
+                newest.is_some_and(Backup::is_dump),
+                "the newest backup is no dump",
+                "write `- backup: { tool: pg_dump }`",
             ),
             Need::OlderBackup => (
                 backups().filter(|backup| !backup.incremental).count() > 1,
@@ -288,6 +298,33 @@ impl Around<'_> {
 
 fn loses(step: &Step) -> bool {
     matches!(step, Step::Disaster(disaster) if disaster.loses_the_server())
+}
+
+/// Why a fault can do nothing to a drill whose backups are dumps, or would be unnoticed there with good reason.
+fn beside_dumps(fault: Fault) -> Option<(&'static str, &'static str)> {
+    let leave = "leave it out, or take a base backup";
+    match fault.site() {
+        Site::Backup if fault.entry().needs.contains(&Need::Dump) => None,
+        Site::Backup | Site::Taking => Some(("it is of a base backup, and pg_dump takes this one", leave)),
+        Site::Archive => Some(("a dump is loaded without the archive", leave)),
+        Site::Restore => Some(("it is of a restore of files and a replay, and a dump is loaded", leave)),
+        Site::Recovered if fault == Fault::ArchiveWritten => {
+            Some(("what a dump is loaded into has no timeline of its own", leave))
+        }
+        Site::Recovered => None,
+        Site::Server => match fault {
+            Fault::ArchiverFails | Fault::ArchiveDiskFull | Fault::ReceiverKilled | Fault::ClockSetBack => {
+                Some(("a dump is loaded without the archive", leave))
+            }
+            Fault::IndexOutOfOrder | Fault::RowBehindIndex => {
+                Some(("a dump has rows, of which indexes are made anew", leave))
+            }
+            Fault::InvalidDatabase => {
+                Some(("a dump leaves out a database that nobody can connect to", leave))
+            }
+            _ => None,
+        },
+    }
 }
 
 /// Whether the C library gives a version for a locale (`get_collation_actual_version`, `pg_locale.c`).

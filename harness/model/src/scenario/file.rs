@@ -15,6 +15,7 @@ use super::as_written::AsWrittenArguments;
 use super::backup::{MaxRate, Switch};
 use super::cluster::{FixtureTable, IcuLocale, Locale, SegmentSize, TablespaceName};
 use super::disaster::DisasterArguments;
+use super::dump::Jobs;
 use super::given::FromArguments;
 use super::mistake::quote;
 use super::objectives::ObjectivesArguments;
@@ -207,13 +208,13 @@ impl Step {
     }
 }
 
-/// A base backup.
+/// A backup.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct BackupArguments {
     /// With which program. Default: pg_basebackup.
     pub(super) tool: Slot<BackupTool>,
-    /// In which form. Default: tar.
+    /// In which form: plain or tar; of pg_dump also custom or directory. Default: tar, and custom for pg_dump.
     pub(super) format: Slot<BackupFormat>,
     /// What it holds, for pgbackrest: full, diff (what changed since the last full one), or incr (since the last one).
     /// Default: full.
@@ -225,7 +226,8 @@ pub(super) struct BackupArguments {
     /// copied. Default: off, and they are copied one by one while it writes.
     pub(super) snapshot: Slot<Switch>,
     /// Compressed how, in pg_basebackup's notation: none, gzip, zstd:3, server-lz4, client-gzip:9. lz4, zstd and the
-    /// server's side are for PostgreSQL 15 and later. Default: gzip for tar, none for plain.
+    /// server's side are for PostgreSQL 15 and later, 16 for dumps. Default: gzip for tar, custom and directory, none for plain
+    /// and for a tar by pg_dump.
     pub(super) compress: Slot<Compress>,
     /// How the WAL that it needs comes into it. Default: stream.
     pub(super) wal: Slot<WalMethod>,
@@ -242,6 +244,8 @@ pub(super) struct BackupArguments {
     pub(super) from: Slot<FromArguments>,
     /// Whether it holds only what changed since the backup before it; from PostgreSQL 17 on. Default: off.
     pub(super) incremental: Slot<Switch>,
+    /// By how many connections pg_dump takes a dump of format directory. Default: 1.
+    pub(super) jobs: Slot<Jobs>,
 }
 
 /// SQL and where it runs.
@@ -310,7 +314,7 @@ pub(super) struct FailoverArguments {
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RecoverArguments {
     /// How the backup is unpacked. Default: tar for a tar backup, copy for a plain one, combine for an incremental one,
-    /// pgbackrest for one by pgBackRest.
+    /// pgbackrest for one by pgBackRest, load for a dump.
     pub(super) by: Slot<RecoverBy>,
     /// From which backup: newest; last-good, which verifies them from the newest on and takes the first that is good; or
     /// last-proven, which recovers and checks each as well before it takes one.

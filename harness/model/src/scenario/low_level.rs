@@ -30,6 +30,7 @@ pub(super) fn meaning(arguments: BackupArguments, notes: &mut Vec<Note>) -> Back
         ("incremental", arguments.incremental.span(), "leave it out: all files are copied"),
         ("type", arguments.kind.span(), "leave it out: all files are copied"),
         ("bundle", arguments.bundle.span(), "leave it out: the files are copied as they are"),
+        ("jobs", arguments.jobs.span(), "leave it out: the files are copied one by one"),
     ];
     for (name, at, hint) in others {
         notes.extend(at.map(|at| {
@@ -53,6 +54,7 @@ pub(super) fn meaning(arguments: BackupArguments, notes: &mut Vec<Note>) -> Back
         incremental: false,
         kind: BackupKind::Full,
         bundle: false,
+        jobs: None,
         snapshot: arguments.snapshot.what().is_some_and(|switch| switch.0),
     }
 }

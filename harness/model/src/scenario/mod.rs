@@ -11,6 +11,7 @@ mod choice;
 mod cluster;
 mod compress;
 mod disaster;
+mod dump;
 mod fault;
 mod file;
 mod given;
@@ -165,6 +166,11 @@ impl Scenario {
         let tool =
             |step: &Placed<Step>| if let Step::Backup(how) = &step.what { Some(how.tool) } else { None };
         self.steps.iter().find_map(tool).unwrap_or(BackupTool::PgBasebackup)
+    }
+
+    /// Whether its backups are dumps.
+    pub(crate) fn dumps(&self) -> bool {
+        self.tool() == BackupTool::PgDump
     }
 
     /// Every check that can be made of it.
@@ -339,6 +345,8 @@ pub enum RecoverBy {
     /// pgBackRest, of what it took itself.
     #[serde(rename = "pgbackrest")]
     PgBackRest,
+    /// `pg_restore` of a dump into a new cluster, or `psql` where it is SQL.
+    Load,
 }
 
 impl RecoverBy {
@@ -346,16 +354,18 @@ impl RecoverBy {
     pub fn fitting(backup: &Backup) -> Self {
         match (backup.incremental, backup.format) {
             _ if backup.tool == BackupTool::PgBackRest => Self::PgBackRest,
+            _ if backup.is_dump() => Self::Load,
             (true, _) => Self::Combine,
             (false, BackupFormat::Tar) => Self::Tar,
-            (false, BackupFormat::Plain) => Self::Copy,
+            (false, _) => Self::Copy,
         }
     }
 
     /// Whether a backup can be unpacked so.
     pub fn fits(self, backup: &Backup) -> bool {
         let fitting = Self::fitting(backup);
-        self == fitting || (self == Self::Native && !backup.incremental && fitting != Self::PgBackRest)
+        let unpacked = !matches!(fitting, Self::Combine | Self::PgBackRest | Self::Load);
+        self == fitting || (self == Self::Native && unpacked)
     }
 
     /// Its name in the scenario language and in records.
@@ -366,6 +376,7 @@ impl RecoverBy {
             Self::Combine => "combine",
             Self::Native => "native",
             Self::PgBackRest => "pgbackrest",
+            Self::Load => "load",
         }
     }
 }

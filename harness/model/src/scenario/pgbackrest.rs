@@ -57,6 +57,10 @@ pub(super) fn meaning(
         ("from", arguments.from.span(), "leave it out: the server that is there is backed up"),
         ("incremental", arguments.incremental.span(), "write `type: incr`, or `type: diff`"),
     ];
+    notes.extend(arguments.jobs.span().map(|at| {
+        Note::new(at, "`jobs` is of pg_dump, and pgBackRest takes this backup")
+            .hint("leave it out: pgBackRest takes as many processes as there are processors")
+    }));
     for (name, at, hint) in others {
         notes.extend(at.map(|at| {
             Note::new(at, format!("`{name}` is of pg_basebackup, and pgBackRest takes this backup"))
@@ -110,6 +114,7 @@ pub(super) fn meaning(
         kind,
         bundle: arguments.bundle.what().is_some_and(|switch| switch.0),
         snapshot: false,
+        jobs: None,
     }
 }
 

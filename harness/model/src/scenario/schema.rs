@@ -16,6 +16,7 @@ use super::backup::{MaxRate, Switch};
 use super::cluster::{FIXTURE_TABLES, FixtureTable, IcuLocale, Locale, SegmentSize, TablespaceName};
 use super::compress::Compress;
 use super::disaster::{DisasterArguments, DisasterMapping, WORDS};
+use super::dump::Jobs;
 use super::file::{CheckArguments, Entries, File, NoArguments, SqlArguments, SqlMapping};
 use super::objectives::RpoWord;
 use super::queries::{NumberText, QueryName, QueryText, RoleName, RowCount};
@@ -199,6 +200,13 @@ value_schemas! {
         "maximum": 1 << 20,
         "pattern": "^[1-9][0-9]*(_[0-9]+)*[kM]?$",
         "examples": ["512k", "32M"],
+    });
+    Jobs => json_schema!({
+        "type": ["integer", "string"],
+        "minimum": 1,
+        "maximum": 64,
+        "pattern": "^[1-9][0-9]?$",
+        "examples": [2],
     });
     Locale => json_schema!({
         "type": "string",

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::check::Check;
 
+mod dumps;
 mod failover;
 mod given_backup;
 mod order;
@@ -41,6 +42,8 @@ pub(super) struct Walkthrough<'l> {
     has_baseline: bool,
     /// Whether it says by how much its rows may differ from before.
     bounds_rows: bool,
+    /// The last dump above.
+    dump: Option<Span>,
     /// Since when nothing reaches the archive of the server that is there.
     stopped: Option<Span>,
     /// The disaster that nothing has recovered from yet.
@@ -76,6 +79,7 @@ impl<'l> Walkthrough<'l> {
             given: None,
             has_baseline: false,
             bounds_rows: false,
+            dump: None,
             stopped: None,
             lost: None,
             disaster: None,
@@ -149,6 +153,9 @@ impl<'l> Walkthrough<'l> {
                 let at_from = arguments.from.span().unwrap_or(span);
                 let backup = backup::meaning(*arguments, span, &self.backups, notes);
                 self.without_standby(&backup, at_from, notes);
+                if backup.is_dump() {
+                    self.dumped(span, notes);
+                }
                 if self.lost.is_none() {
                     self.backups.push(backup);
                     self.origins.backup();
@@ -292,6 +299,7 @@ impl<'l> Walkthrough<'l> {
             );
         }
         self.counted(&chosen, step, notes);
+        self.not_of_dumps(&chosen, notes);
         for (check, span) in &chosen {
             notes
                 .extend(unfit(*check, self.tool()).map(|(words, hint)| {

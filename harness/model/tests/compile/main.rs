@@ -8,6 +8,7 @@ use pgdrill_model::scenario::{RecoverBy, parse};
 use pgdrill_model::units::Major;
 use rstest::rstest;
 
+mod dumps;
 mod runbook;
 mod tools;
 

@@ -62,8 +62,9 @@ pub(crate) fn recoveries(page: &mut Page, run: &Run) {
         } else {
             page.heading("Recovery");
         }
-        let by = if recovery.by == "native" { "pgdrill" } else { &recovery.by };
-        let mut target = format!("{}, unpacked by {by}", recovery.target);
+        let by = if recovery.by == "native" { "pgdrill" } else { recovery.by.as_str() };
+        let how = if matches!(by, "pg_restore" | "psql") { "loaded" } else { "unpacked" };
+        let mut target = format!("{}, {how} by {by}", recovery.target);
         if recovery.backups.len() > 1 {
             target.push_str(&format!(" from {}", recovery.backups.join(", ")));
         }

@@ -11,6 +11,9 @@ mod commit_log_bit_flip;
 mod compression_wrong;
 mod control_bit_flip;
 mod directory_missing;
+mod dump_bit_flip;
+mod dump_truncated;
+mod dumps;
 mod file_extra;
 mod file_missing;
 mod file_truncated;
@@ -55,6 +58,8 @@ pub(super) fn run(fault: Fault, stored: &mut Stored) -> Done {
         Fault::TablespaceMissing => tablespace_missing::run(stored),
         Fault::TarCut => tar_cut::run(stored),
         Fault::CompressionWrong => compression_wrong::run(stored),
+        Fault::DumpBitFlip => dump_bit_flip::run(stored),
+        Fault::DumpTruncated => dump_truncated::run(stored),
         Fault::AutoConfEdited => auto_conf_edited::run(stored),
         Fault::SignalFilesAdded => signal_files_added::run(stored),
         Fault::OwnWalTail => own_wal_tail::run(stored),

@@ -261,6 +261,7 @@ impl Baseline {
         Some(baseline::Baseline {
             timeline: span.timeline,
             lsn: span.from,
+            snapshot: String::new(),
             settled: span.from,
             content: Content { databases: BTreeMap::from([(name.to_owned(), content)]) },
             definitions: Some(Definitions {

@@ -12,6 +12,7 @@ impl Walkthrough<'_> {
     pub(super) fn order(&self, step: &Written, first: bool, span: Span, notes: &mut Vec<Note>) {
         let before = notes.len();
         self.beside_given(step, first, span, notes);
+        self.beside_dump(step, span, notes);
         if self.given.is_some() && (notes.len() > before || matches!(step, Written::Recover(_))) {
             return;
         }

@@ -14,12 +14,18 @@ use super::{MOST_RECOVERIES, Walkthrough};
 const RECOVER_WITHIN: Duration = Duration::from_secs(600);
 
 impl Walkthrough<'_> {
-    pub(super) fn recover(&mut self, arguments: RecoverArguments, span: Span, notes: &mut Vec<Note>) -> Step {
+    pub(super) fn recover(
+        &mut self,
+        mut arguments: RecoverArguments,
+        span: Span,
+        notes: &mut Vec<Note>,
+    ) -> Step {
         let place = arguments.to.0.as_ref().map(|at| target::place_of_mark(&at.what).unwrap_or(at.span));
-        let to = arguments.to.0.map_or(Target::LATEST, |at| target::meaning(at.what, at.span, notes));
+        let to = arguments.to.0.take().map_or(Target::LATEST, |at| target::meaning(at.what, at.span, notes));
         // What is one recovery too many needs no more words: each would cost as much as all that stands above it.
         let counts = self.recoveries < MOST_RECOVERIES;
-        if let (Point::Mark(name, _), true) = (&to.at, counts) {
+        self.recovery_of_dump(&arguments, (&to, place.unwrap_or(span)), notes);
+        if let (Point::Mark(name, _), true) = (&to.at, counts && self.dump.is_none()) {
             self.known(name, place.unwrap_or(span), notes);
         }
         if to.at == Point::Baseline && !self.has_baseline {
@@ -53,6 +59,7 @@ impl Walkthrough<'_> {
         }
         if let (Point::Latest, Some(At { span, what: action @ (Action::Pause | Action::Shutdown) })) =
             (&to.at, &arguments.action.0)
+            && self.dump.is_none()
         {
             notes.push(
                 Note::new(
@@ -102,9 +109,10 @@ impl Walkthrough<'_> {
         let Some(other) = candidates.iter().find(|candidate| !by.fits(candidate)) else { return };
         let is = match (other.incremental, other.format) {
             _ if other.tool == BackupTool::PgBackRest => "by pgBackRest, which alone restores it",
+            _ if other.is_dump() => "a dump; it is loaded",
             (true, _) => "incremental; it is combined with those before it",
             (false, BackupFormat::Tar) => "in tar format; it is unpacked by tar",
-            (false, BackupFormat::Plain) => "plain; it is copied",
+            (false, _) => "plain; it is copied",
         };
         let which = match (candidates.len(), &to.at) {
             (1, Point::Mark(..)) => "the newest backup above the mark",
