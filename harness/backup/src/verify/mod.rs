@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-pub use self::chain::{ChainReport, verify_chain};
+pub use self::chain::{ChainReport, fit, verify_chain};
 use self::given::Backup;
 pub use self::layout::NEEDED;
 use self::observed::Observed;

@@ -20,6 +20,11 @@ pub struct Prove {
     #[arg(long, value_name = "WHICH", default_value = "newest", help_heading = "What to prove")]
     pub pick: String,
 
+    /// For an incremental backup of pg_basebackup, a directory with those that it is built on, or with one of them; repeatable, in
+    /// any order [default: what lies beside it in the directory of backups]
+    #[arg(long, value_name = "DIR", help_heading = "What to prove")]
+    pub upon: Vec<PathBuf>,
+
     /// Whose, where there are backups of several servers: pgBackRest's stanza, Barman's server
     #[arg(long, value_name = "NAME", help_heading = "What to prove")]
     pub server: Option<String>,

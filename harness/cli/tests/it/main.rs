@@ -25,6 +25,7 @@ mod nightly;
 mod pipelines;
 mod points;
 mod prove;
+mod prove_chains;
 mod prove_dumps;
 mod prove_odd;
 mod prove_oracles;

@@ -4,6 +4,7 @@
 //! Programs that made a backup, and commands that give its WAL, are run beside the quarantine, as the account of pgdrill: they must
 //! reach where it lies. The recovered server reaches nothing.
 
+pub mod chain;
 mod command;
 pub mod dump;
 pub mod evidence;
@@ -29,6 +30,7 @@ use pgdrill_model::scenario::Backup;
 use pgdrill_model::witness::Entry;
 use pgdrill_repository::Layout;
 
+pub use chain::Link;
 pub use command::fetch;
 pub use staging::stage;
 pub use untouched::Seen;
@@ -77,6 +79,8 @@ pub struct Taken {
 pub enum Made {
     /// By pgdrill itself, from the files of a base backup.
     Files,
+    /// By `pg_combinebackup`, of these, the full one first, each of which pgdrill restores before.
+    Chain(Vec<Link>),
     /// By pgBackRest.
     PgBackRest(Layout),
     /// By `pg_restore` or `psql`.

@@ -47,9 +47,26 @@ pub async fn restore(
     let options = Options {
         // A backup without WAL of its own needs what was archived while it was taken.
         wal_elsewhere: (member.how.wal == WalMethod::None).then(|| workspace.path("archive")),
-        jobs: thread::available_parallelism().map_or(1, usize::from),
         ..Options::default()
     };
+    restore_as(drill, source, options, data, own).await
+}
+
+/// The same of a backup in any directory, with what is wanted of its verification. One that builds upon others is restored as it is:
+/// no server starts on it.
+///
+/// # Errors
+///
+/// As of `restore`.
+pub async fn restore_as(
+    drill: &Drill<'_>,
+    source: PathBuf,
+    options: Options,
+    data: &Path,
+    own: &Path,
+) -> Result<Result<Unpacked, Vec<Finding>>, Unable> {
+    let workspace = drill.workspace;
+    let options = Options { jobs: thread::available_parallelism().map_or(1, usize::from), ..options };
     let place = Place {
         into: workspace.path(data),
         tablespaces: mappings(&source, &workspace.path(own)).await?,

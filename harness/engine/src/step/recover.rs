@@ -109,12 +109,22 @@ pub(super) async fn recover(
     evidence.aim_us = took.as_micros() as u64;
     clocked.set_aside(took);
     let newest = aim.chain.last().ok_or_else(|| Unable::bug("a recovery of no backup"))?;
-    let by = recovery.by.unwrap_or_else(|| RecoverBy::fitting(&newest.how));
+    let chained = match &drill.given {
+        Some(Taken { made: Made::Chain(links), .. }) => Some(links),
+        _ => None,
+    };
+    let by = match chained {
+        Some(_) => RecoverBy::Combine,
+        None => recovery.by.unwrap_or_else(|| RecoverBy::fitting(&newest.how)),
+    };
     evidence.by = match &drill.given {
         Some(Taken { made: Made::PgBackRest(_), .. }) => "pgbackrest".to_owned(),
         _ => by.name().to_owned(),
     };
-    evidence.backups = aim.chain.iter().map(|member| member.name.clone()).collect();
+    evidence.backups = match chained {
+        Some(links) => links.iter().map(|link| link.name.clone()).collect(),
+        None => aim.chain.iter().map(|member| member.name.clone()).collect(),
+    };
     let sources: Vec<PathBuf> = aim.chain.iter().map(|member| drill.backup(member)).collect();
     if drill.given.is_none() && by != RecoverBy::PgBackRest {
         for source in &sources {
@@ -131,7 +141,10 @@ pub(super) async fn recover(
     // taken down before anything can change it, and the WAL is looked through before anything can replay it.
     let archive = drill.workspace.path(archiving::directory(&drill.made.archive));
     let server = drill.servers.get(&name).ok_or_else(|| Unable::bug("the restored server has no place"))?;
-    let begins = repository::start(drill, &newest.name);
+    let begins = match &drill.given {
+        Some(Taken { origin: Some(origin), .. }) => Some((origin.begin.timeline, Lsn(origin.begin.position))),
+        _ => repository::start(drill, &newest.name),
+    };
     let newest = sources.last().ok_or_else(|| Unable::bug("a recovery of no backup"))?;
     let segment_size = drill.made.wal_segment_megabytes << 20;
     let (unpacked, snapshot, refusal) = tokio::join!(
