@@ -36,6 +36,7 @@ pub use self::reading::Also;
 pub use self::report::{Counts, Facts, Report};
 use self::verification::{Standing, Told, Verification};
 pub use self::wal::of_survey;
+use crate::parts::Part;
 
 /// Where a backup comes from.
 pub enum Source {
@@ -43,6 +44,8 @@ pub enum Source {
     Directory(PathBuf),
     /// One archive.
     Archive(PathBuf),
+    /// A data directory in one tar, which may hold its manifest.
+    OneTar(Part),
     /// A tar that is streamed.
     Stream(Box<dyn Read + Send>),
 }

@@ -29,6 +29,7 @@ mod prove_chains;
 mod prove_dumps;
 mod prove_odd;
 mod prove_oracles;
+mod prove_tars;
 mod prove_tools;
 mod proven;
 mod queries;

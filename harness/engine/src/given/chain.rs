@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use pgdrill_backup::parts::{Part, beside};
 use pgdrill_backup::standing::{self, Standing};
-use pgdrill_backup::verify::{self, Options};
+use pgdrill_backup::verify::{self, Options, Source};
 use pgdrill_model::code::{Code, Weight};
 use pgdrill_model::evidence::{BackupEvidence, VerifiedEvidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
@@ -118,7 +118,8 @@ pub async fn restore(
             wal_elsewhere: (newest && wal == WalMethod::None).then(|| workspace.path("archive")),
             ..Options::default()
         };
-        let restored = native::restore_as(drill, link.path.clone(), options, &data, &own).await?;
+        let restored =
+            native::restore_as(drill, Source::Directory(link.path.clone()), options, &data, &own).await?;
         let named = |finding: Finding| {
             let message = format!("{}: {}", link.label, finding.message);
             Finding { message, ..finding }.with("backup", &link.label)

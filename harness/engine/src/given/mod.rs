@@ -8,6 +8,7 @@ pub mod chain;
 mod command;
 pub mod dump;
 pub mod evidence;
+pub mod one_tar;
 pub mod oracle;
 pub mod origin;
 pub mod pgbackrest;
@@ -79,6 +80,8 @@ pub struct Taken {
 pub enum Made {
     /// By pgdrill itself, from the files of a base backup.
     Files,
+    /// By pgdrill itself, from the one tar of a data directory.
+    OneTar(one_tar::Packed),
     /// By `pg_combinebackup`, of these, the full one first, each of which pgdrill restores before.
     Chain(Vec<Link>),
     /// By pgBackRest.

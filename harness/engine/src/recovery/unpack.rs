@@ -98,6 +98,9 @@ pub async fn unpack(
                 Some(Taken { made: Made::PgBackRest(layout), .. }) => {
                     given::pgbackrest::restore(drill, layout, restored.data, restored.tablespaces).await?
                 }
+                Some(Taken { made: Made::OneTar(packed), .. }) => {
+                    given::one_tar::restore(drill, packed, restored.data, restored.tablespaces).await?
+                }
                 _ => native::restore(drill, newest, restored.data, restored.tablespaces).await?,
             };
             clocked.unpacked(drill.clock.elapsed());

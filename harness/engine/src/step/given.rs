@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pgdrill_backup::Unreadable;
+use pgdrill_backup::parts::{Packed, Part};
 use pgdrill_backup::standing::{self, Standing};
 use pgdrill_backup::wal::timelines::Place;
 use pgdrill_model::code::Code;
@@ -14,6 +15,7 @@ use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::scenario::{Archive, Backup, Given};
 use pgdrill_model::units::{Lsn, Major, show_bytes};
 use pgdrill_model::witness::Entry;
+use pgdrill_repository::base::{Base, Form};
 use pgdrill_repository::{
     Backup as Picked, Chained, Files, Found, Held, Layout, NotABackup, Options, Passphrase, Pick, WalLayout,
     look_upon, pgbackrest,
@@ -21,7 +23,7 @@ use pgdrill_repository::{
 
 use crate::archiving;
 use crate::drill::{Drill, Lost, on_a_thread};
-use crate::given::{Made, Seen, Taken, chain, evidence, origin, view, wal as of_wal};
+use crate::given::{Made, Seen, Taken, chain, evidence, one_tar, origin, view, wal as of_wal};
 
 /// How many times the size of its tars a compressed backup may have, where no manifest says it.
 const UNPACKED: u64 = 4;
@@ -238,10 +240,19 @@ async fn of_files(
     layout: &Layout,
     chain: &[&Picked],
 ) -> Result<Result<(Taken, Standing), Box<Finding>>, Unable> {
-    if let Layout::OneTar { path, .. } = layout {
-        let message = format!("{} is one tar, and not those of pg_basebackup", path.display());
-        let hint = "unpack it into an empty directory, and prove that";
-        return Err(Unable::new(Code::NotABackup, message).hint(hint));
+    if let Layout::OneTar { path, packed, below } = layout {
+        if chain.len() > 1 {
+            let message = format!("{} is an incremental backup in one tar", path.display());
+            let hint = "unpack it into an empty directory, and prove that upon the one that it is built on";
+            return Err(Unable::new(Code::NotABackup, message).hint(hint));
+        }
+        let part = Part::one_tar(path.clone(), *packed, below.clone());
+        return Ok(match one_tar::look(drill, part).await? {
+            Ok((standing, packed)) => {
+                replayed(drill, taken, standing, path.clone(), Made::OneTar(packed)).await?
+            }
+            Err(finding) => Err(finding),
+        });
     }
     let links = chain::links(drill, layout, chain, &taken.name)?;
     let (newest, priors) = links.split_last().ok_or_else(|| Unable::bug("a chain of no backup"))?;
@@ -255,6 +266,18 @@ async fn of_files(
     let looked_at = path.clone();
     let standing =
         on_a_thread(move || standing::look(&looked_at)).await?.map_err(|error| unreadable(&error))?;
+    let made = if priors.is_empty() { Made::Files } else { Made::Chain(links) };
+    replayed(drill, taken, standing, path, made).await
+}
+
+/// How what lies there is replayed; a finding where it does not say from where it must be recovered.
+async fn replayed(
+    drill: &mut Drill<'_>,
+    taken: Taken,
+    standing: Standing,
+    path: PathBuf,
+    made: Made,
+) -> Result<Result<(Taken, Standing), Box<Finding>>, Unable> {
     let origin = match origin::of_files(&path, &standing)? {
         Ok(origin) => origin,
         Err(finding) => return Ok(Err(finding)),
@@ -264,8 +287,7 @@ async fn of_files(
     let saved = own.clone().filter(|_| standing.label.is_none());
     wal.extend(own);
     drill.made.wal_segment_megabytes = of_wal::segment_size(standing.control.as_ref(), &wal)? >> 20;
-    let how = Backup { incremental: !priors.is_empty(), ..evidence::how(&standing) };
-    let made = if priors.is_empty() { Made::Files } else { Made::Chain(links) };
+    let how = Backup { incremental: matches!(made, Made::Chain(_)), ..evidence::how(&standing) };
     Ok(Ok((Taken { path, how, made, origin: Some(origin), wal, saved, ..taken }, standing)))
 }
 
@@ -324,7 +346,11 @@ fn expect_use(given: &Given, found: &Found, picked: &Picked) -> Result<(), Unabl
 /// Refuses to begin what would not find room.
 fn expect_room(drill: &Drill<'_>, chain: &[&Picked]) -> Result<(), Unable> {
     let of = |picked: &&Picked| {
-        picked.bytes.or_else(|| picked.stored_bytes.map(|bytes| bytes.saturating_mul(UNPACKED))).unwrap_or(0)
+        let times = match &picked.held {
+            Held::Base(Base { form: Form::OneTar { packed: Packed::No, .. }, .. }) => 1,
+            _ => UNPACKED,
+        };
+        picked.bytes.or_else(|| picked.stored_bytes.map(|bytes| bytes.saturating_mul(times))).unwrap_or(0)
     };
     let all: u64 = chain.iter().map(of).sum();
     // Each block of a combination is in one of those that it is made of, which lie beside it meanwhile.
