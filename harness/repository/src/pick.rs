@@ -81,7 +81,7 @@ fn fit(found: &Found) -> Result<Vec<&Backup>, NoSuch> {
         ));
     }
     // Who names the path of one means that one; what is wrong with it is said when it is to be restored.
-    if let ([one], Kind::BaseBackup) = (found.backups.as_slice(), found.kind) {
+    if let ([one], Kind::BaseBackup | Kind::Dump) = (found.backups.as_slice(), found.kind) {
         return Ok(vec![one]);
     }
     let fit: Vec<&Backup> = found.backups.iter().filter(|backup| found.why_unfit(backup).is_none()).collect();

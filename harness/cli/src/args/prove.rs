@@ -12,8 +12,9 @@ use super::Running;
 /// network, with nothing on that reaches outside; checks what came of it, and removes it again.
 #[derive(Debug, clap::Args)]
 pub struct Prove {
-    /// A base backup, plain or in tars; a dump, in any format; a repository of pgBackRest or a server of Barman; a directory of
-    /// backups; or a URL of one (s3://, gs://, az://, file://), which is fetched first, with credentials from the environment
+    /// A base backup, plain, in tars or in one tar; a dump, in any format; a repository of pgBackRest or a server of Barman; a directory
+    /// of backups; a URL of one (s3://, gs://, az://, file://), which is fetched first, with credentials from the environment; or -
+    /// for a tar or a dump on standard input, packed or not
     pub backup: PathBuf,
 
     /// Which of several: newest, oldest, random, a label, or all, one after the other

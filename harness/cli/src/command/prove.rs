@@ -16,7 +16,8 @@ use serde_json::json;
 
 use crate::args::{self, Prove};
 use crate::exit::Exit;
-use crate::{clock, fetched, files, printer};
+use crate::spooled::Stopped;
+use crate::{clock, fetched, files, printer, spooled};
 
 /// A backup that is meant, as far as a scenario must name it.
 struct Meant {
@@ -29,18 +30,17 @@ struct Meant {
 }
 
 pub(super) fn run(mut args: Prove) -> anyhow::Result<Exit> {
+    let by_input = spooled::is_meant(&args.backup);
     let sources: Vec<&Path> =
         std::iter::once(&args.backup).chain(&args.upon).chain(&args.wal).map(PathBuf::as_path).collect();
-    let urls: Vec<&Path> = sources.into_iter().filter(|path| fetched::is_url(path)).collect();
-    let shown = absolute(&args.backup)?;
-    if urls.is_empty() {
-        return prove(args, &shown, None);
+    if let Some(path) = sources.iter().skip(1).find(|path| spooled::is_meant(path)) {
+        bail!("{} stands for standard input, by which only the backup itself can come", path.display());
     }
-    if let Some(path) = &args.save {
-        bail!(
-            "{} would name files that are removed in the end: fetch the backup yourself first",
-            path.display()
-        );
+    let urls: Vec<&Path> = sources.into_iter().filter(|path| fetched::is_url(path)).collect();
+    let shown = if by_input { spooled::NAME.to_owned() } else { absolute(&args.backup)? };
+    if let Some(path) = args.save.as_ref().filter(|_| by_input || !urls.is_empty()) {
+        let first = if by_input { "write the backup to a file" } else { "fetch the backup yourself" };
+        bail!("{} would name files that are removed in the end: {first} first", path.display());
     }
     let base = args.running.evidence.parent().unwrap_or(Path::new(".")).join("fetched");
     let fetched = match fetched::all(&urls, &base, args.running.quiet)? {
@@ -54,7 +54,18 @@ pub(super) fn run(mut args: Prove) -> anyhow::Result<Exit> {
     for path in named.filter(|path| fetched::is_url(path)) {
         *path = paths.next().unwrap_or_default();
     }
-    prove(args, &shown, None)
+    if !by_input {
+        return prove(args, &shown, None);
+    }
+    match spooled::all(&base, args.running.quiet)? {
+        Ok(spooled) => {
+            args.backup.clone_from(&spooled.path);
+            // It is removed only when all is done.
+            prove(args, &shown, None)
+        }
+        Err(Stopped::Interrupted) => Ok(Exit::Interrupted),
+        Err(Stopped::Unable(unable)) => prove(args, &shown, Some(&unable)),
+    }
 }
 
 /// Proves what lies on this host, and in records is called `shown`; where it does not, `unable` says why.
@@ -292,6 +303,9 @@ fn question(text: &mut String, query: &Query) {
 fn absolute(path: &Path) -> anyhow::Result<String> {
     if let Some(url) = path.to_str().filter(|_| fetched::is_url(path)) {
         return Ok(url.to_owned());
+    }
+    if spooled::is_meant(path) {
+        return Ok(path.display().to_string());
     }
     let path = std::path::absolute(path).with_context(|| format!("cannot use {}", path.display()))?;
     match path.into_os_string().into_string() {

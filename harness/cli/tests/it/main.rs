@@ -27,6 +27,7 @@ mod points;
 mod prove;
 mod prove_chains;
 mod prove_dumps;
+mod prove_input;
 mod prove_odd;
 mod prove_oracles;
 mod prove_tars;

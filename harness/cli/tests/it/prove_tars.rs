@@ -34,7 +34,7 @@ impl Production<'_> {
 }
 
 /// Packs a file beside itself.
-fn pack(path: &str, program: &str, ending: &str) -> String {
+pub fn pack(path: &str, program: &str, ending: &str) -> String {
     let output = Command::new(program).args(["-c", path]).output().unwrap();
     assert!(output.status.success(), "{program}");
     let packed = format!("{path}{ending}");

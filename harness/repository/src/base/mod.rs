@@ -340,7 +340,9 @@ pub(crate) fn look_one_tar(path: &Path, file: std::fs::File, packed: Packed) -> 
         (Some(bytes), _) => looked.controlled(bytes),
         // It comes last in what pg_basebackup wrote, and more was not looked at.
         (None, Some(_)) if peeked.bounded => {}
-        (None, None) => looked.backup.unfit("it has no global/pg_control"),
+        (None, None) => looked
+            .backup
+            .unfit("it has no global/pg_control: it is cut off, or was never all of a data directory"),
         (None, Some(ended)) => looked
             .backup
             .unfit(format!("it has no global/pg_control as far as it can be read: {}", shown(ended))),
