@@ -199,7 +199,7 @@ impl Verification<'_> {
             match content {
                 Content::Nothing => {}
                 Content::Plain(root) => {
-                    layout::permissions(&self.observed, &root);
+                    layout::permissions(&self.observed, &root, also.is_some());
                     let files = plain::walk(&root, &reading);
                     // What can be told without reading is told first.
                     if let Some(manifest) = manifest {
