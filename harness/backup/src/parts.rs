@@ -146,4 +146,20 @@ mod tests {
         assert_eq!(shown, expected);
         assert_eq!(beside(Path::new("/b/backup-1")), Path::new("/b/backup-1.tablespaces"));
     }
+
+    #[test]
+    fn members_of_one_tar_are_those_of_the_data_directory() {
+        let one = |below: &str| Part::one_tar("x".into(), Packed::No, below.to_owned());
+        let path = |below: &str, member: &str| {
+            one(below).path_of(member.as_bytes()).map(|path| String::from_utf8(path).unwrap())
+        };
+        assert_eq!(path("", "base/5/1259").as_deref(), Some("base/5/1259"));
+        assert_eq!(path("srv/data/", "srv/data/PG_VERSION").as_deref(), Some("PG_VERSION"));
+        // What lies above it is nothing of it, and no trouble either; what lies beside it is none of it.
+        assert_eq!(path("srv/data/", "srv").as_deref(), Some(""));
+        assert_eq!(path("srv/data/", "srv/data").as_deref(), Some(""));
+        assert_eq!(path("srv/data/", "srv/database/PG_VERSION"), None);
+        let wal = part(Path::new("pg_wal.tar")).unwrap();
+        assert_eq!(wal.path_of(b"000000010000000000000001").unwrap(), b"pg_wal/000000010000000000000001");
+    }
 }
