@@ -13,6 +13,9 @@ pub struct Part {
     pub path: PathBuf,
     /// How it is compressed.
     pub packed: Packed,
+    /// Of a whole data directory in one tar, with what the paths of its members begin that is none of the data directory's: nothing, or
+    /// a directory with a slash, where somebody packed that directory itself.
+    pub one_tar: Option<String>,
 }
 
 /// How a tar is compressed, as its name says.
@@ -27,6 +30,9 @@ pub enum Packed {
     /// By Zstandard.
     Zstd,
 }
+
+/// What the tar of a data directory is called, without its ending.
+const BASE: &str = "base";
 
 const ENDINGS: [(&str, Packed); 5] = [
     (".tar", Packed::No),
@@ -49,6 +55,21 @@ impl Part {
             "pg_wal" => "pg_wal/".to_owned(),
             oid => format!("pg_tblspc/{oid}/"),
         }
+    }
+
+    /// A whole data directory in one tar, whatever that is called.
+    pub fn one_tar(path: PathBuf, packed: Packed, below: String) -> Self {
+        Self { stem: BASE.to_owned(), path, packed, one_tar: Some(below) }
+    }
+
+    /// Where in the data directory a member of it lies, by its path in the tar; none where it is none of the data directory's.
+    pub fn path_of(&self, member: &[u8]) -> Option<Vec<u8>> {
+        let strip = self.one_tar.as_deref().unwrap_or_default().as_bytes();
+        let within = match member.strip_prefix(strip) {
+            Some(within) => within,
+            None => strip.starts_with(&[member, b"/"].concat()).then_some(b"")?,
+        };
+        Some([self.below().as_bytes(), within].concat())
     }
 
     /// Whether it holds a tablespace.
@@ -84,7 +105,7 @@ pub fn part(path: &Path) -> Option<Part> {
         ENDINGS.iter().find_map(|(ending, packed)| Some((name.strip_suffix(ending)?, *packed)))?;
     let known = matches!(stem, "base" | "pg_wal")
         || (!stem.is_empty() && stem.bytes().all(|byte| byte.is_ascii_digit()));
-    known.then(|| Part { stem: stem.to_owned(), path: path.to_owned(), packed })
+    known.then(|| Part { stem: stem.to_owned(), path: path.to_owned(), packed, one_tar: None })
 }
 
 /// Where the tablespaces of the plain backup in `directory` lie, each in a directory named by its OID: beside it, so
@@ -124,5 +145,21 @@ mod tests {
         ];
         assert_eq!(shown, expected);
         assert_eq!(beside(Path::new("/b/backup-1")), Path::new("/b/backup-1.tablespaces"));
+    }
+
+    #[test]
+    fn members_of_one_tar_are_those_of_the_data_directory() {
+        let one = |below: &str| Part::one_tar("x".into(), Packed::No, below.to_owned());
+        let path = |below: &str, member: &str| {
+            one(below).path_of(member.as_bytes()).map(|path| String::from_utf8(path).unwrap())
+        };
+        assert_eq!(path("", "base/5/1259").as_deref(), Some("base/5/1259"));
+        assert_eq!(path("srv/data/", "srv/data/PG_VERSION").as_deref(), Some("PG_VERSION"));
+        // What lies above it is nothing of it, and no trouble either; what lies beside it is none of it.
+        assert_eq!(path("srv/data/", "srv").as_deref(), Some(""));
+        assert_eq!(path("srv/data/", "srv/data").as_deref(), Some(""));
+        assert_eq!(path("srv/data/", "srv/database/PG_VERSION"), None);
+        let wal = part(Path::new("pg_wal.tar")).unwrap();
+        assert_eq!(wal.path_of(b"000000010000000000000001").unwrap(), b"pg_wal/000000010000000000000001");
     }
 }

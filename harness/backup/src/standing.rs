@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use pgdrill_ondisk::control::Control;
 use pgdrill_ondisk::label::Label;
 use pgdrill_ondisk::manifest::Manifest;
+use pgdrill_ondisk::segment;
 use sha2::{Digest, Sha256};
 
 use crate::parts::{self, Part};
@@ -63,9 +64,73 @@ pub fn look(path: &Path) -> Result<Standing, Unreadable> {
     }
 }
 
-/// Whether a backup holds only what changed since another, by its label.
-pub fn is_incremental(standing: &Standing) -> bool {
-    standing.label.as_ref().is_some_and(|label| label.incremental.is_some())
+/// What the one tar of a data directory says of itself.
+#[derive(Debug)]
+pub struct OneTar {
+    /// The same as of any other.
+    pub standing: Standing,
+    /// The manifest as it stands in it.
+    pub manifest: Option<Vec<u8>>,
+    /// Why it could not be read to its end.
+    pub broken: Option<String>,
+}
+
+/// Reads the one tar of a data directory to its end, and puts the WAL that is in it into a directory of its own. What is wrong with
+/// it is for the verification to say, as far as there is one.
+///
+/// # Errors
+///
+/// The system cannot read it, or not write the WAL.
+pub fn look_into(part: &Part, wal_into: &Path) -> Result<OneTar, Unreadable> {
+    let unreadable = |what: String| Unreadable::new(&part.path, what);
+    let stream = unpack::of_part(part).map_err(|error| unreadable(error.to_string()))?;
+    let (mut label, mut control, mut manifest, mut has_wal) = (None, None, None, false);
+    let ended = tarball::read(stream, |member, content| {
+        let path = member.path.as_deref().and_then(|path| part.path_of(path));
+        let Some(path) = path.filter(|_| member.kind == tarball::Kind::File) else { return Ok(()) };
+        let mut bytes = |most: u64| {
+            let mut bytes = Vec::new();
+            content.take(most).read_to_end(&mut bytes).map(|_| bytes)
+        };
+        match path.as_slice() {
+            b"backup_label" => label = Label::read(&bytes(SMALL)?).ok(),
+            b"global/pg_control" => control = Control::read(&bytes(SMALL)?).ok(),
+            b"backup_manifest" => manifest = Some(bytes(MANIFEST)?),
+            other => {
+                let name = other.strip_prefix(b"pg_wal/").and_then(|name| std::str::from_utf8(name).ok());
+                if let Some(name) = name.filter(|name| is_of_wal(name)) {
+                    has_wal = true;
+                    io::copy(content, &mut fs::File::create(wal_into.join(name))?)?;
+                }
+            }
+        }
+        Ok(())
+    });
+    let broken = match ended {
+        Ok(_) => None,
+        Err(damaged @ tarball::Broken::Damaged { .. }) => Some(damaged.to_string()),
+        Err(broken) => return Err(unreadable(broken.to_string())),
+    };
+    let read = manifest.as_ref().and_then(|bytes| Manifest::read(bytes).ok());
+    let sha256 = manifest.as_ref().map(|bytes| hex::encode(Sha256::digest(bytes)));
+    let standing = Standing {
+        format: Format::Tar,
+        base: Some(part.clone()),
+        label,
+        control,
+        manifest: read.zip(sha256),
+        bytes: fs::metadata(&part.path).map_or(0, |metadata| metadata.len()),
+        own_wal: has_wal.then(|| OwnWal::Directory(wal_into.to_owned())),
+    };
+    Ok(OneTar { standing, manifest, broken })
+}
+
+/// A segment or the history of a timeline.
+fn is_of_wal(name: &str) -> bool {
+    segment::is_segment(name)
+        || name.strip_suffix(".history").is_some_and(|timeline| {
+            timeline.len() == 8 && timeline.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
 }
 
 fn manifest(path: &Path) -> Result<Option<(Manifest, String)>, Unreadable> {

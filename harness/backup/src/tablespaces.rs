@@ -7,7 +7,8 @@ use std::path::{Component, Path, PathBuf};
 
 use pgdrill_ondisk::tablespace::{self, Mapping};
 
-use crate::{Unreadable, parts, unpack};
+use crate::parts::Part;
+use crate::{Unreadable, parts, tarball, unpack};
 
 /// The file in a data directory that names its tablespaces.
 pub const MAP: &str = "tablespace_map";
@@ -23,13 +24,52 @@ pub fn of_backup(directory: &Path) -> Result<Vec<Mapping>, Unreadable> {
     };
     let read = |to_its_end| map_in_tar(unpack::of_part(&base)?, to_its_end);
     // Somebody may have packed it anew, in another order.
-    let has_tablespaces = parts::of_tar(directory).iter().any(parts::Part::is_tablespace);
+    let has_tablespaces = parts::of_tar(directory).iter().any(Part::is_tablespace);
     let map = match read(false) {
         Ok(None) if has_tablespaces => read(true),
         read => read,
     };
     let map = map.map_err(|error| Unreadable::new(&base.path, error.to_string()))?;
     parse(&base.path, &map.unwrap_or_default())
+}
+
+/// The tablespaces that the map in the one tar of a data directory names.
+///
+/// # Errors
+///
+/// As of any backup.
+pub fn of_one_tar(part: &Part) -> Result<Vec<Mapping>, Unreadable> {
+    let unreadable = |error: io::Error| Unreadable::new(&part.path, error.to_string());
+    // What pg_basebackup wrote begins with it.
+    let early = unpack::of_part(part).and_then(|stream| map_in_tar(stream, false)).map_err(unreadable)?;
+    let mut map = early;
+    if map.is_none() && !begins_with_label(part) {
+        let stream = unpack::of_part(part).map_err(unreadable)?;
+        let read = tarball::read(stream, |member, content| {
+            let path = member.path.as_deref().and_then(|path| part.path_of(path));
+            if path.as_deref() != Some(MAP.as_bytes()) {
+                return Ok(());
+            }
+            let mut text = String::new();
+            content.take(MAP_BYTES).read_to_string(&mut text)?;
+            map = Some(text);
+            Err(io::Error::other("nothing more is wanted"))
+        });
+        if let (Err(broken), None) = (read, &map) {
+            return Err(Unreadable::new(&part.path, broken.to_string()));
+        }
+    }
+    parse(&part.path, &map.unwrap_or_default())
+}
+
+/// Whether the label is the first member, as `pg_basebackup` writes it: then the map is the next, or there is none.
+fn begins_with_label(part: &Part) -> bool {
+    let first = || {
+        let mut archive = tar::Archive::new(unpack::of_part(part).ok()?);
+        let entry = archive.entries().ok()?.next()?.ok()?;
+        Some(entry.path_bytes().as_ref() == b"backup_label")
+    };
+    first().unwrap_or(false)
 }
 
 /// The tablespaces of a data directory: those of its map, and the links that are there.

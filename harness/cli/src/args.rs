@@ -63,6 +63,7 @@ pub struct Args {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them, and it is taken apart at once")]
 pub enum Command {
     /// Rehearse: start disposable servers, back up, lose them, restore, compare, time
     Run(Run),

@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pgdrill_backup::parts::Part;
 use pgdrill_backup::verify::{ChainReport, Progress, Report, Source};
 use pgdrill_model::code::{Code, Weight};
 use pgdrill_model::finding::Finding;
 use pgdrill_model::units::{show_bytes, show_count, show_duration};
 use pgdrill_model::verdict::Verdict;
+use pgdrill_repository::base::{Base, Form};
+use pgdrill_repository::{Backup, Held};
 use serde_json::Value;
 
 use crate::exit::Exit;
@@ -30,9 +33,23 @@ pub fn source(backup: PathBuf) -> Source {
     if backup == Path::new("-") {
         Source::Stream(Box::new(std::io::stdin()))
     } else if backup.is_file() {
-        Source::Archive(backup)
+        match one_tar(&backup) {
+            Some(part) => Source::OneTar(part),
+            None => Source::Archive(backup),
+        }
     } else {
         Source::Directory(backup)
+    }
+}
+
+/// The tar of a whole data directory that a file is; none where it is one of several.
+fn one_tar(path: &Path) -> Option<Part> {
+    let found = pgdrill_repository::look(path).ok()?;
+    match found.backups.as_slice() {
+        [Backup { held: Held::Base(Base { form: Form::OneTar { packed, below }, .. }), path, .. }] => {
+            Some(Part::one_tar(path.clone(), *packed, below.clone()))
+        }
+        _ => None,
     }
 }
 

@@ -46,6 +46,9 @@ pub fn is_url(path: &Path) -> bool {
 ///
 /// What cannot be written.
 pub fn all(urls: &[&Path], base: &Path, quiet: bool) -> anyhow::Result<Result<Vec<Fetched>, Trouble>> {
+    if urls.is_empty() {
+        return Ok(Ok(Vec::new()));
+    }
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     tokio.block_on(async {
         let cancel = interrupt::listen().context("cannot listen for signals")?;

@@ -21,6 +21,7 @@ mod scenarios;
 mod schedule;
 mod shard;
 mod soak;
+mod spooled;
 mod window;
 
 use std::panic;

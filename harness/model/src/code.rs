@@ -307,6 +307,9 @@ catalogue! {
     BackupUnfit "BACKUP_UNFIT" Disproves
         "Something that PostgreSQL needs to start on the backup, or to recover from it rightly, is missing or wrong."
         "The message names it. A backup that was copied by hand often lacks empty directories, backup_label or permissions.";
+    BackupPermissions "BACKUP_PERMISSIONS" Notes
+        "The data directory of the backup lies there with permissions with which PostgreSQL does not start; it was restored with those that it needs."
+        "Nothing, for a restore that sets them. Who copies this backup back by hand says `chmod 0700` before the start; `cp -a` and `rsync -a` keep permissions.";
     BackupChainBroken "BACKUP_CHAIN_BROKEN" Disproves
         "The backups do not build upon each other, so that none can be made of them."
         "Name the full backup first and then every incremental one, in the order in which they were taken; if that is what was done, one is missing or not what it was.";

@@ -412,7 +412,7 @@ pub struct PassedOverEvidence {
 }
 
 /// How much of a backup was verified on its way to disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Default, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct VerifiedEvidence {
     /// Files that were read.
     pub files: u64,

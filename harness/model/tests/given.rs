@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use pgdrill_model::code::Code;
-use pgdrill_model::coverage;
+use pgdrill_model::coverage::{self, Covered};
 use pgdrill_model::drift::Before;
 use pgdrill_model::judge::fold;
 use pgdrill_model::run::Run;
@@ -55,7 +55,7 @@ fn of_each_backup_the_newest_drill_counts() {
     let kept = sample::kept();
     let coverage = coverage::of(&kept);
     let [of] = coverage.as_slice() else { panic!("{coverage:?}") };
-    let verdicts: Vec<Option<Verdict>> = of.backups.iter().map(|covered| covered.verdict()).collect();
+    let verdicts: Vec<Option<Verdict>> = of.backups.iter().map(Covered::verdict).collect();
     let (proven, disproven) = (Some(Verdict::Proven), Some(Verdict::Disproven));
     assert_eq!(verdicts, [None, None, proven, disproven, proven]);
     let mut again = kept.clone();

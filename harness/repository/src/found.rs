@@ -19,6 +19,8 @@ pub struct Found {
     pub kind: Kind,
     /// The backups in it, the oldest first.
     pub backups: Vec<Backup>,
+    /// Backups elsewhere that some of these may be built on, and that nobody means by themselves.
+    pub upon: Vec<Backup>,
     /// Where the layout says that WAL for them lies, beside what they hold of it themselves.
     pub wal: Vec<WalPlace>,
     /// What somebody who relies on it should know, one sentence each.
@@ -214,77 +216,5 @@ impl Found {
         self.backups.retain(|backup| backup.server.as_deref() == Some(server));
         self.wal.retain(|place| place.server.as_deref() == Some(server));
         self
-    }
-
-    /// The backups that one is built on and itself, the full one first.
-    ///
-    /// # Errors
-    ///
-    /// The label of a prior one that is not there, or that is built on itself in the end.
-    pub fn chain<'a>(&'a self, backup: &'a Backup) -> Result<Vec<&'a Backup>, String> {
-        let mut chain = vec![backup];
-        let mut at = backup;
-        while let Some(prior) = &at.prior {
-            let found =
-                self.backups.iter().find(|other| other.label == *prior && other.server == backup.server);
-            match found {
-                Some(found) if chain.len() <= self.backups.len() => chain.push(found),
-                _ => return Err(prior.clone()),
-            }
-            at = found.unwrap_or(at);
-        }
-        chain.reverse();
-        Ok(chain)
-    }
-
-    /// Why a backup cannot be restored, by its own description or that of one it is built on.
-    pub fn why_unfit(&self, backup: &Backup) -> Option<String> {
-        if let State::Unfit(why) = &backup.state {
-            return Some(why.clone());
-        }
-        match self.chain(backup) {
-            Err(prior) => Some(format!("it is built on {}, which is not there", crate::files::shown(&prior))),
-            Ok(chain) => chain.iter().find_map(|prior| match &prior.state {
-                State::Unfit(why) => {
-                    Some(format!("it is built on {}: {why}", crate::files::shown(&prior.label)))
-                }
-                State::Complete => None,
-            }),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::Base;
-
-    fn backup(label: &str, prior: Option<&str>) -> Backup {
-        let mut backup = Backup::new(label, PathBuf::new(), Held::Base(Base::default()));
-        backup.prior = prior.map(str::to_owned);
-        backup
-    }
-
-    fn found(backups: Vec<Backup>) -> Found {
-        Found { path: PathBuf::new(), kind: Kind::Set, backups, wal: Vec::new(), remarks: Vec::new() }
-    }
-
-    #[test]
-    fn a_chain_begins_with_the_full_one() {
-        let all = found(vec![backup("f", None), backup("i1", Some("f")), backup("i2", Some("i1"))]);
-        let chain = all.chain(&all.backups[2]).unwrap();
-        assert_eq!(chain.iter().map(|of| of.label.as_str()).collect::<Vec<_>>(), ["f", "i1", "i2"]);
-        assert_eq!(all.why_unfit(&all.backups[2]), None);
-    }
-
-    #[test]
-    fn a_chain_that_is_broken_or_a_circle_is_told() {
-        let broken = found(vec![backup("i1", Some("gone")), backup("i2", Some("i1"))]);
-        assert_eq!(broken.why_unfit(&broken.backups[1]).unwrap(), "it is built on gone, which is not there");
-        let circle = found(vec![backup("a", Some("b")), backup("b", Some("a"))]);
-        assert!(circle.chain(&circle.backups[0]).is_err());
-        let mut bad = found(vec![backup("f", None), backup("i", Some("f"))]);
-        bad.backups[0].unfit("it failed");
-        assert_eq!(bad.why_unfit(&bad.backups[1]).unwrap(), "it is built on f: it failed");
     }
 }

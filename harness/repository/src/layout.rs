@@ -33,6 +33,15 @@ pub enum Layout {
         /// The first segment that is needed.
         from: Option<String>,
     },
+    /// Combine several, of which some are data directories and some tars. The full one comes first, and the one that is meant last.
+    Mixed {
+        /// The files of each.
+        chain: Vec<Files>,
+        /// WAL for them.
+        wal: Option<WalPlace>,
+        /// The first segment that is needed.
+        from: Option<String>,
+    },
     /// Unpack one tar of a data directory.
     OneTar {
         /// The file.
@@ -77,6 +86,15 @@ pub enum Layout {
         /// The name of the backup.
         name: String,
     },
+}
+
+/// The files of one of a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Files {
+    /// A data directory.
+    Plain(Chained),
+    /// The tars of `pg_basebackup`, the base first.
+    Tars(Vec<Part>),
 }
 
 /// A data directory of a chain.
@@ -181,7 +199,7 @@ impl Found {
     }
 }
 
-/// The files of a chain; none where they do not all lie in the same way.
+/// The files of a chain; none where one lies in a way that is not restored here.
 fn files(chain: &[&Backup], wal: Option<WalPlace>) -> Option<Layout> {
     let from = chain.last().and_then(|backup| match &backup.held {
         Held::Base(base) => base.label.as_ref().map(|label| label.segment.clone()),
@@ -192,8 +210,14 @@ fn files(chain: &[&Backup], wal: Option<WalPlace>) -> Option<Layout> {
     if let Some(chain) = plain {
         return Some(Layout::Plain { chain, wal, from });
     }
-    let tars: Option<Vec<Vec<Part>>> = chain.iter().map(|backup| tars(backup)).collect();
-    tars.map(|chain| Layout::Tars { chain, wal, from })
+    let all_tars: Option<Vec<Vec<Part>>> = chain.iter().map(|backup| tars(backup)).collect();
+    if let Some(chain) = all_tars {
+        return Some(Layout::Tars { chain, wal, from });
+    }
+    let either =
+        |backup: &Backup| chained(backup).map(Files::Plain).or_else(|| tars(backup).map(Files::Tars));
+    let mixed: Option<Vec<Files>> = chain.iter().map(|backup| either(backup)).collect();
+    mixed.map(|chain| Layout::Mixed { chain, wal, from })
 }
 
 fn chained(backup: &Backup) -> Option<Chained> {

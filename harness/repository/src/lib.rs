@@ -8,6 +8,7 @@ use std::path::Path;
 
 pub mod barman;
 pub mod base;
+mod chain;
 pub mod dump;
 mod files;
 mod found;
@@ -22,7 +23,7 @@ pub mod walg;
 
 pub use files::Trouble;
 pub use found::{Backup, Found, Held, Kind, State, WalLayout, WalPlace};
-pub use layout::{Chained, Layout, Placed};
+pub use layout::{Chained, Files, Layout, Placed};
 pub use not_a_backup::NotABackup;
 pub use pgbackrest::Passphrase;
 pub use pick::{NoSuch, Pick};
@@ -62,6 +63,16 @@ pub fn look(path: &Path) -> Result<Found, NotABackup> {
 /// Why it holds no backup.
 pub fn look_with(path: &Path, options: &Options) -> Result<Found, NotABackup> {
     look::look(path, options)
+}
+
+/// Looks at a path, and for what its backups are built on at others as well: only those at the path itself are meant by anybody
+/// (`Found::backups`), those at the others are there to be built on (`Found::upon`).
+///
+/// # Errors
+///
+/// Why one of them holds no backup, or none that others are built on.
+pub fn look_upon(path: &Path, upon: &[&Path], options: &Options) -> Result<Found, NotABackup> {
+    look::upon(path, upon, options)
 }
 
 /// Looks at several paths as if they were one: the backups of a chain may lie in directories of their own. What is in them

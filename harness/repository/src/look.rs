@@ -6,6 +6,7 @@ use std::path::Path;
 use pgdrill_backup::parts::{self, Packed};
 
 use crate::base::{self, peek};
+use crate::chain::built_on;
 use crate::files::{self, Kind as EntryKind, Tree, Trouble, shown};
 use crate::found::{Backup, Found, Held, Kind, WalLayout, WalPlace};
 use crate::not_a_backup::{LOOKED_FOR, LOOKED_FOR_IN_A_FILE, NotABackup};
@@ -80,6 +81,46 @@ pub(crate) fn together(paths: &[&Path], options: &Options) -> Result<Found, NotA
     Ok(all)
 }
 
+/// Looks at a path, and for what its backups are built on at others as well.
+pub(crate) fn upon(path: &Path, upon: &[&Path], options: &Options) -> Result<Found, NotABackup> {
+    let mut found = look(path, options)?;
+    if upon.is_empty() {
+        return Ok(found);
+    }
+    let of_files = |found: &Found| matches!(found.kind, Kind::BaseBackup | Kind::Set);
+    let another = |path: &Path, found: &Found| NotABackup::NotBuiltUpon {
+        path: path.to_owned(),
+        is: found.kind.words(),
+    };
+    if !of_files(&found) {
+        return Err(another(path, &found));
+    }
+    for path in upon {
+        let more = look(path, options)?;
+        if !of_files(&more) {
+            return Err(another(path, &more));
+        }
+        found.upon.extend(more.backups);
+        found.remarks.extend(more.remarks);
+    }
+    // Named twice, or within the path itself.
+    let mut seen: Vec<_> = found.backups.iter().map(|backup| backup.path.clone()).collect();
+    found.upon.retain(|backup| {
+        let fresh = !seen.contains(&backup.path);
+        seen.push(backup.path.clone());
+        fresh
+    });
+    let mut labels: Vec<String> = found.backups.iter().map(|backup| backup.label.clone()).collect();
+    for backup in &mut found.upon {
+        if labels.contains(&backup.label) {
+            backup.label = backup.path.to_string_lossy().into_owned();
+        }
+        labels.push(backup.label.clone());
+    }
+    built_on(&mut found);
+    Ok(found)
+}
+
 fn directory(tree: &Tree, options: &Options) -> Result<Found, NotABackup> {
     // A directory that cannot be listed can be anything.
     tree.entries("").map_err(|trouble| NotABackup::of(tree.root(), trouble))?;
@@ -134,7 +175,14 @@ fn one(tree: &Tree) -> Option<Result<Found, NotABackup>> {
 }
 
 fn of_one(kind: Kind, backup: Backup, remarks: Vec<String>) -> Found {
-    Found { path: backup.path.clone(), kind, backups: vec![backup], wal: Vec::new(), remarks }
+    Found {
+        path: backup.path.clone(),
+        kind,
+        backups: vec![backup],
+        upon: Vec::new(),
+        wal: Vec::new(),
+        remarks,
+    }
 }
 
 /// Looks at a file.
@@ -218,6 +266,7 @@ fn set(tree: &Tree) -> Result<Found, NotABackup> {
         path: tree.root().to_owned(),
         kind: Kind::Set,
         backups: Vec::new(),
+        upon: Vec::new(),
         wal: Vec::new(),
         remarks: Vec::new(),
     };
@@ -357,31 +406,5 @@ fn told_apart(found: &mut Found) {
         if labels.iter().filter(|label| **label == backup.label).count() > 1 {
             backup.label = backup.path.to_string_lossy().into_owned();
         }
-    }
-}
-
-/// Finds for each incremental base backup the one that it is built on: that which began where its label says.
-fn built_on(found: &mut Found) {
-    let starts: Vec<_> = found
-        .backups
-        .iter()
-        .map(|backup| (backup.label.clone(), backup.system_identifier, backup.timeline, backup.start))
-        .collect();
-    for backup in &mut found.backups {
-        let Held::Base(base) = &backup.held else { continue };
-        let Some(origin) = base.label.as_ref().and_then(|label| label.incremental) else { continue };
-        let same = |system: Option<u64>| {
-            system.is_none() || backup.system_identifier.is_none() || system == backup.system_identifier
-        };
-        let prior = starts.iter().find(|(label, system, timeline, start)| {
-            *label != backup.label
-                && same(*system)
-                && *timeline == Some(origin.timeline)
-                && start.is_some_and(|start| start.0 == origin.start)
-        });
-        backup.prior = Some(match prior {
-            Some((label, ..)) => label.clone(),
-            None => format!("a backup that began at {}", pgdrill_model::units::Lsn(origin.start)),
-        });
     }
 }

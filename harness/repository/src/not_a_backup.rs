@@ -66,6 +66,14 @@ pub enum NotABackup {
         /// The path to give instead.
         whole: PathBuf,
     },
+    /// It is neither built upon a backup at another path, nor is one there built upon it.
+    #[error("{}: it is {is}, and only base backups in files of their own are built upon those at other paths", path.display())]
+    NotBuiltUpon {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        is: &'static str,
+    },
     /// It is encrypted, and nothing says what it holds.
     #[error("{}: encrypted: needs {needs}", path.display())]
     Encrypted {
@@ -117,6 +125,9 @@ impl NotABackup {
     pub fn hint(&self) -> String {
         match self {
             Self::Missing { .. } => "check the path, and whether the storage is mounted".to_owned(),
+            Self::NotBuiltUpon { .. } => {
+                "name the directories of the full backup and of the incremental ones before the one that is meant".to_owned()
+            }
             Self::Denied { .. } => {
                 "run as an account that may read it, or give this one the right to: nothing is written there".to_owned()
             }

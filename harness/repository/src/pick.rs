@@ -1,7 +1,7 @@
 //! Which of the backups somebody means.
 
 use crate::files::shown;
-use crate::found::{Backup, Found};
+use crate::found::{Backup, Found, Kind};
 
 /// Labels that a hint names.
 const NAMED: usize = 3;
@@ -79,6 +79,10 @@ fn fit(found: &Found) -> Result<Vec<&Backup>, NoSuch> {
             format!("{} holds backups of several servers: {}", found.path.display(), names.join(", ")),
             "say of which, or name one backup as SERVER/LABEL",
         ));
+    }
+    // Who names the path of one means that one; what is wrong with it is said when it is to be restored.
+    if let ([one], Kind::BaseBackup | Kind::Dump) = (found.backups.as_slice(), found.kind) {
+        return Ok(vec![one]);
     }
     let fit: Vec<&Backup> = found.backups.iter().filter(|backup| found.why_unfit(backup).is_none()).collect();
     if !fit.is_empty() {
@@ -159,7 +163,7 @@ fn scattered(seed: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::base::Base;
-    use crate::found::{Held, Kind};
+    use crate::found::Held;
     use std::path::PathBuf;
 
     fn found(labels: &[(&str, Option<&str>)]) -> Found {
@@ -173,6 +177,7 @@ mod tests {
             path: PathBuf::from("/b"),
             kind: Kind::Set,
             backups: backups.collect(),
+            upon: Vec::new(),
             wal: Vec::new(),
             remarks: Vec::new(),
         }

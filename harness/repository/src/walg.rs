@@ -52,6 +52,7 @@ pub(crate) fn look(tree: &Tree) -> Result<Found, NotABackup> {
         path: tree.root().to_owned(),
         kind: Kind::WalG,
         backups: Vec::new(),
+        upon: Vec::new(),
         wal: Vec::new(),
         remarks: Vec::new(),
     };

@@ -76,11 +76,12 @@ pub fn restore(
     let manifest = options.manifest.clone().or_else(|| match &source {
         Source::Directory(path) => Some(path.join(MANIFEST)),
         Source::Archive(path) => path.parent().map(|directory| directory.join(MANIFEST)),
-        Source::Stream(_) => None,
+        Source::OneTar(_) | Source::Stream(_) => None,
     });
     let theirs = match &source {
         Source::Directory(path) => tablespaces_of(path)?,
         Source::Archive(path) => tablespaces_of(path.parent().unwrap_or(Path::new(".")))?,
+        Source::OneTar(part) => tablespaces::of_one_tar(part).unwrap_or_default(),
         // A server with tablespaces refuses to stream its backup as one tar.
         Source::Stream(_) => Vec::new(),
     };

@@ -16,6 +16,7 @@ use pgdrill_model::code::{Code, Weight};
 use pgdrill_model::finding::{Finding, Stage};
 use pgdrill_model::units::Lsn;
 use pgdrill_model::verdict::Verdict;
+use pgdrill_ondisk::control::Control;
 use pgdrill_ondisk::label::Label;
 use pgdrill_ondisk::manifest::Manifest;
 use serde::Serialize;
@@ -79,6 +80,23 @@ pub fn verify_chain(sources: Vec<PathBuf>, options: &Options, progress: &Progres
         }
     }
     chain.report(members)
+}
+
+/// Whether the backups in these directories, all in plain format, build upon each other, the oldest first: by their labels, control
+/// files and manifests alone, which somebody has verified before. What cannot be read does not fit.
+pub fn fit(sources: &[PathBuf]) -> Vec<Finding> {
+    let mut chain = Chain { several: sources.len() > 1, ..Chain::default() };
+    for source in sources {
+        let read = |name: &str| fs::read(source.join(name)).ok();
+        let told = Told {
+            manifest: read("backup_manifest").and_then(|bytes| Manifest::read(&bytes).ok()),
+            label: read("backup_label").and_then(|bytes| Label::read(&bytes).ok()),
+            control: read("global/pg_control").and_then(|bytes| Control::verify(&bytes).ok()),
+            control_path: source.join("global/pg_control").display().to_string(),
+        };
+        chain.add(source.display().to_string(), told);
+    }
+    chain.report(Vec::new()).findings
 }
 
 /// What is kept of a backup to hold others against it.
@@ -288,5 +306,34 @@ mod tests {
     #[case(Verdict::Proven, Verdict::Proven, Verdict::Proven)]
     fn the_worst_counts(#[case] one: Verdict, #[case] other: Verdict, #[case] expected: Verdict) {
         assert_eq!((worse(one, other), worse(other, one)), (expected, expected));
+    }
+
+    #[test]
+    fn labels_alone_tell_what_does_not_fit() {
+        let parent = tempfile::tempdir().unwrap();
+        let make = |name: &str, start: &str, from: &str| {
+            let directory = parent.path().join(name);
+            fs::create_dir(&directory).unwrap();
+            let mut label = format!(
+                "START WAL LOCATION: {start} (file 000000010000000000000002)\nCHECKPOINT LOCATION: {start}\n"
+            );
+            label.push_str("BACKUP METHOD: streamed\nBACKUP FROM: primary\nSTART TIMELINE: 1\n");
+            if !from.is_empty() {
+                label.push_str(&format!("INCREMENTAL FROM LSN: {from}\nINCREMENTAL FROM TLI: 1\n"));
+            }
+            fs::write(directory.join("backup_label"), label).unwrap();
+            directory
+        };
+        let full = make("full", "0/2000028", "");
+        let (first, second) =
+            (make("first", "0/4000028", "0/2000028"), make("second", "0/6000028", "0/4000028"));
+        assert_eq!(fit(&[full.clone(), first.clone(), second.clone()]), []);
+        let words = |chain: &[&PathBuf]| -> Vec<String> {
+            let chain: Vec<PathBuf> = chain.iter().map(|one| (*one).clone()).collect();
+            fit(&chain).into_iter().map(|finding| finding.message).collect()
+        };
+        assert!(words(&[&full, &second])[0].ends_with("starts at LSN 0/2000028, but expected 0/4000028"));
+        assert!(words(&[&first, &second])[0].contains("the first backup should be a full backup"));
+        assert!(words(&[&first, &full])[1].contains("only the first backup should be a full backup"));
     }
 }

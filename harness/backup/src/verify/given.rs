@@ -53,6 +53,11 @@ impl Backup {
                 content: Content::Stream(stream),
                 manifest: options.manifest.clone(),
             },
+            Source::OneTar(part) => Self {
+                shown: part.path.display().to_string(),
+                content: Content::Tars { parts: vec![part], wal: None, complete: true },
+                manifest: options.manifest.clone(),
+            },
             Source::Archive(path) => {
                 let directory = path.parent().unwrap_or(Path::new(".")).to_owned();
                 let content = match parts::part(&path) {

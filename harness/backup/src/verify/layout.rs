@@ -156,15 +156,21 @@ fn map(seen: &Seen, unfit: &dyn Fn(&str, String)) {
     }
 }
 
-/// Whether PostgreSQL would take `root` for its data directory (`checkDataDir`, `src/backend/utils/init/miscinit.c`).
-pub fn permissions(observed: &Observed, root: &Path) {
+/// Whether PostgreSQL would take `root` for its data directory (`checkDataDir`, `src/backend/utils/init/miscinit.c`). What is restored
+/// on the way gets the permissions that it needs, whatever those of its backup became when somebody copied that.
+pub fn permissions(observed: &Observed, root: &Path, restored: bool) {
     let Ok(metadata) = fs::metadata(root) else { return };
     let mode = metadata.mode() & 0o777;
     if mode & 0o027 != 0 {
+        let (code, what) = if restored {
+            (Code::BackupPermissions, ", and what is restored of it has 0700")
+        } else {
+            (Code::BackupUnfit, "")
+        };
         let message = format!(
-            "data directory \"{}\" has permissions {mode:04o}: PostgreSQL starts with 0700 or 0750 only",
+            "data directory \"{}\" has permissions {mode:04o}: PostgreSQL starts with 0700 or 0750 only{what}",
             root.display()
         );
-        observed.found(Order::Layout, Code::BackupUnfit, b".", message);
+        observed.found(Order::Layout, code, b".", message);
     }
 }

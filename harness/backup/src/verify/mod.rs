@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-pub use self::chain::{ChainReport, verify_chain};
+pub use self::chain::{ChainReport, fit, verify_chain};
 use self::given::Backup;
 pub use self::layout::NEEDED;
 use self::observed::Observed;
@@ -36,6 +36,7 @@ pub use self::reading::Also;
 pub use self::report::{Counts, Facts, Report};
 use self::verification::{Standing, Told, Verification};
 pub use self::wal::of_survey;
+use crate::parts::Part;
 use crate::wal::range::Range;
 
 /// Where a backup comes from.
@@ -44,6 +45,8 @@ pub enum Source {
     Directory(PathBuf),
     /// One archive.
     Archive(PathBuf),
+    /// A data directory in one tar, which may hold its manifest.
+    OneTar(Part),
     /// A tar that is streamed.
     Stream(Box<dyn Read + Send>),
 }

@@ -65,7 +65,7 @@ impl Again {
                         let Some(path) = member.path.as_ref().filter(|_| member.kind == Kind::File) else {
                             return Ok(());
                         };
-                        let path = [part.below().as_bytes(), path].concat();
+                        let Some(path) = part.path_of(path) else { return Ok(()) };
                         if left.remove(&path) {
                             pages(content, page_size, |page| each(&path, page))?;
                         }

@@ -79,6 +79,10 @@ pub struct Inner {
     pub compared: u64,
     /// WAL segments that lie among the other files of a tar.
     pub segments_within: u64,
+    /// Links to tablespaces in the one tar of a data directory.
+    pub linked: BTreeSet<Vec<u8>>,
+    /// Members of an archive that lie beside the data directory in it.
+    pub beside: u64,
     /// Those of a stream, which cannot be read again, as far as they are kept.
     pub segments_kept: BTreeMap<(u32, u64), Vec<u8>>,
     /// Whether some of them were too much to be kept.

@@ -126,7 +126,7 @@ impl Segments for TarSegments {
 fn size_of_first(part: &Part) -> Option<u32> {
     let mut size = None;
     let enough = || io::Error::other("the first is enough");
-    _ = tarball::read(unpack::of_part(part).ok()?, |member, _| match name_of(member) {
+    _ = tarball::read(unpack::of_part(part).ok()?, |member, _| match name_of(part, member) {
         Some(name) if segment::parse(name, USUAL_SEGMENT_SIZE.into()).is_some_and(is_segment) => {
             size = u32::try_from(member.size).ok().filter(|size| is_segment_size(*size));
             Err(enough())
@@ -141,8 +141,9 @@ fn is_segment(file: ArchiveFile) -> bool {
 }
 
 /// The name of a member that may be a WAL file.
-fn name_of(member: &Member) -> Option<&str> {
+fn name_of<'a>(part: &Part, member: &'a Member) -> Option<&'a str> {
     let path = member.path.as_deref().filter(|_| member.kind == Kind::File)?;
+    let path = path.strip_prefix(part.one_tar.as_deref().unwrap_or_default().as_bytes())?;
     std::str::from_utf8(path.strip_prefix(b"pg_wal/").unwrap_or(path)).ok()
 }
 
@@ -176,7 +177,7 @@ impl Segments for KeptSegments {
 
 fn read(part: &Part, segment_size: u32, send: &SyncSender<OnItsWay>) -> Result<(), Broken> {
     tarball::read(unpack::of_part(part)?, |member, content| {
-        let parsed = name_of(member).and_then(|name| segment::parse(name, segment_size.into()));
+        let parsed = name_of(part, member).and_then(|name| segment::parse(name, segment_size.into()));
         let Some(ArchiveFile::Segment { timeline, number }) = parsed else { return Ok(()) };
         let mut bytes = Vec::new();
         if member.size == u64::from(segment_size) && member.size <= LARGEST {

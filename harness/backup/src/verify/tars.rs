@@ -51,9 +51,12 @@ pub fn read(archives: Vec<Archive>, threads: usize, reading: &Reading<'_>, manif
 
 fn one(archive: Archive, reading: &Reading<'_>, manifest: &ManifestWithin) {
     let observed = reading.observed;
-    let (name, prefix, unpacked): (Arc<str>, String, _) = match archive {
-        Archive::Stream(stream) => ("standard input".into(), String::new(), unpack::of_stream(stream)),
-        Archive::File(part) => (part.name().into(), part.below(), unpack::of_part(&part)),
+    let (name, part, unpacked): (Arc<str>, Option<Part>, _) = match archive {
+        Archive::Stream(stream) => ("standard input".into(), None, unpack::of_stream(stream)),
+        Archive::File(part) => {
+            let unpacked = unpack::of_part(&part);
+            (part.name().into(), Some(part), unpacked)
+        }
     };
     let unpacked = match unpacked {
         Ok(unpacked) => unpacked,
@@ -64,7 +67,7 @@ fn one(archive: Archive, reading: &Reading<'_>, manifest: &ManifestWithin) {
             return;
         }
     };
-    let ended = members(&name, prefix.as_bytes(), unpacked, reading, manifest);
+    let ended = members(&name, part.as_ref(), unpacked, reading, manifest);
     let (code, message) = match ended {
         Ok(Ended::Whole) => return,
         // That the manifest's files are all there shows that nothing was cut off.
@@ -106,7 +109,7 @@ fn has_come(manifest: &ManifestWithin) -> bool {
 
 fn members(
     name: &Arc<str>,
-    prefix: &[u8],
+    part: Option<&Part>,
     unpacked: Box<dyn Read + Send>,
     reading: &Reading<'_>,
     manifest: &ManifestWithin,
@@ -115,13 +118,13 @@ fn members(
         if reading.is_over() {
             return Err(io::Error::other("nothing more is wanted"));
         }
-        each(name, prefix, member, content, reading, manifest)
+        each(name, part, member, content, reading, manifest)
     })
 }
 
 fn each(
     name: &Arc<str>,
-    prefix: &[u8],
+    part: Option<&Part>,
     member: &Member,
     content: &mut dyn Read,
     reading: &Reading<'_>,
@@ -134,7 +137,14 @@ fn each(
         observed.found(Order::Layout, Code::BackupUnfit, &member.written, message);
         return Ok(());
     };
-    let path = [prefix, path.as_slice()].concat();
+    let path = match part {
+        Some(part) => part.path_of(path),
+        None => Some(path.clone()),
+    };
+    let Some(path) = path else {
+        observed.look().beside += 1;
+        return Ok(());
+    };
     match &member.kind {
         Kind::Directory => {
             let path = path.strip_suffix(b"/").unwrap_or(&path);
@@ -142,6 +152,10 @@ fn each(
                 observed.look().directories.insert(path.to_vec());
             }
             reading.also.map_or(Ok(()), |also| also.directory(path, member.mode))
+        }
+        Kind::Link if path.starts_with(b"pg_tblspc/") && part.is_some_and(|part| part.one_tar.is_some()) => {
+            observed.look().linked.insert(path);
+            Ok(())
         }
         // Those to tablespaces are made anew from the map.
         Kind::Link => Ok(()),

@@ -90,10 +90,11 @@ impl Verification<'_> {
             self.layout = plain_layout(root);
         }
         if let Some(late) = self.files(content, manifest.as_ref(), manifest_may_come, &ignored, &what, also) {
-            manifest = self.parse(&late).inspect(|manifest| self.explain(manifest, &ignored));
+            let archive = what.archive.as_deref().unwrap_or_default();
+            manifest = self.parse(&late).inspect(|manifest| self.explain(manifest, &ignored, archive));
         }
         if manifest.is_none() && manifest_may_come {
-            let message = "there is no backup_manifest in the stream, and none was named with -m";
+            let message = "there is no backup_manifest in the archive, and none was named with -m";
             self.observed.found(Order::Walk, Code::ManifestMissing, b"backup_manifest", message);
         }
         if let Some(manifest) = manifest.as_ref().filter(|_| !plain) {
@@ -198,7 +199,7 @@ impl Verification<'_> {
             match content {
                 Content::Nothing => {}
                 Content::Plain(root) => {
-                    layout::permissions(&self.observed, &root);
+                    layout::permissions(&self.observed, &root, also.is_some());
                     let files = plain::walk(&root, &reading);
                     // What can be told without reading is told first.
                     if let Some(manifest) = manifest {
@@ -220,6 +221,12 @@ impl Verification<'_> {
             threads.into_iter().map(thread::ScopedJoinHandle::join).filter(Result::is_err).count()
         });
         self.not_checked.extend(not_checked);
+        self.linked();
+        let beside = self.observed.look().beside;
+        if beside > 0 {
+            self.not_checked
+                .push(format!("{beside} members of the archive, which lie beside the data directory in it"));
+        }
         if died > 0 {
             let message = format!("{died} of the threads that verify died");
             self.observed.found(Order::Walk, Code::InternalError, b".", message);
@@ -227,10 +234,34 @@ impl Verification<'_> {
         within.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Says which tablespaces the one tar of a data directory has links to, and no files of.
+    fn linked(&self) {
+        let linked = {
+            let mut inner = self.observed.look();
+            let linked = std::mem::take(&mut inner.linked);
+            let below = |link: &[u8]| [link, b"/"].concat();
+            let holds = |link: &[u8]| {
+                inner
+                    .directories
+                    .range(below(link)..)
+                    .next()
+                    .is_some_and(|path| path.starts_with(&below(link)))
+            };
+            linked.into_iter().filter(|link| !holds(link)).collect::<Vec<_>>()
+        };
+        for link in linked {
+            let message = format!(
+                "\"{}\" is a link, and the files of that tablespace are not in the archive",
+                String::from_utf8_lossy(&link)
+            );
+            self.observed.found(Order::Layout, Code::BackupUnfit, &link, message);
+        }
+    }
+
     /// Compares what came before its manifest with it.
-    fn explain(&self, manifest: &Manifest, ignored: &Ignored) {
+    fn explain(&self, manifest: &Manifest, ignored: &Ignored, archive: &str) {
         let unexplained = std::mem::take(&mut self.observed.look().unexplained);
-        let archive: Arc<str> = "standard input".into();
+        let archive: Arc<str> = archive.into();
         for seen in unexplained.iter().filter(|seen| !ignored.has(&seen.path)) {
             reading::explain(&self.observed, manifest, self.options, &archive, seen);
         }

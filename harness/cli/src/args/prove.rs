@@ -12,13 +12,19 @@ use super::Running;
 /// network, with nothing on that reaches outside; checks what came of it, and removes it again.
 #[derive(Debug, clap::Args)]
 pub struct Prove {
-    /// A base backup, plain or in tars; a dump, in any format; a repository of pgBackRest or a server of Barman; a directory of
-    /// backups; or a URL of one (s3://, gs://, az://, file://), which is fetched first, with credentials from the environment
+    /// A base backup, plain, in tars or in one tar; a dump, in any format; a repository of pgBackRest or a server of Barman; a directory
+    /// of backups; a URL of one (s3://, gs://, az://, file://), which is fetched first, with credentials from the environment; or -
+    /// for a tar or a dump on standard input, packed or not
     pub backup: PathBuf,
 
     /// Which of several: newest, oldest, random, a label, or all, one after the other
     #[arg(long, value_name = "WHICH", default_value = "newest", help_heading = "What to prove")]
     pub pick: String,
+
+    /// For an incremental backup of pg_basebackup, a directory with those that it is built on, or with one of them; repeatable, in
+    /// any order [default: what lies beside it in the directory of backups]
+    #[arg(long, value_name = "DIR", help_heading = "What to prove")]
+    pub upon: Vec<PathBuf>,
 
     /// Whose, where there are backups of several servers: pgBackRest's stanza, Barman's server
     #[arg(long, value_name = "NAME", help_heading = "What to prove")]

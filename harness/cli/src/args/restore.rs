@@ -8,8 +8,8 @@ use pgdrill_model::scenario::{Point, Timeline};
 
 #[derive(Debug, clap::Args)]
 pub struct Restore {
-    /// A directory with a backup in plain or tar format, one of its archives (base.tar.gz), or - for a tar on standard
-    /// input
+    /// A directory with a backup in plain or tar format, one of its archives (base.tar.gz), a data directory in one tar,
+    /// or - for one on standard input
     pub backup: PathBuf,
 
     /// The data directory: one that is not there yet, or is empty

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 pub struct Verify {
-    /// A directory with a backup in plain or tar format, one of its archives (base.tar.gz), or - for a tar on standard
-    /// input; several directories are a chain of incremental backups, the full one first; none to verify only the
-    /// archives of --wal
+    /// A directory with a backup in plain or tar format, one of its archives (base.tar.gz), a data directory in one tar,
+    /// or - for one on standard input; several directories are a chain of incremental backups, the full one first; none to
+    /// verify only the archives of --wal
     pub backup: Vec<PathBuf>,
 
     /// End with the first thing that is wrong

@@ -11,12 +11,13 @@ use pgdrill_model::finding::Unable;
 use pgdrill_model::query::{Expected, Number, Query};
 use pgdrill_model::scenario::{Mistakes, Point, Scenario, Timeline, parse, parse_queries};
 use pgdrill_model::units::{Major, show_time};
-use pgdrill_repository::{Backup, Found, Options, Passphrase, Pick, look_with, pgbackrest};
+use pgdrill_repository::{Backup, Found, Options, Passphrase, Pick, look_upon, pgbackrest};
 use serde_json::json;
 
 use crate::args::{self, Prove};
 use crate::exit::Exit;
-use crate::{clock, fetched, files, printer};
+use crate::spooled::Stopped;
+use crate::{clock, fetched, files, printer, spooled};
 
 /// A backup that is meant, as far as a scenario must name it.
 struct Meant {
@@ -29,18 +30,17 @@ struct Meant {
 }
 
 pub(super) fn run(mut args: Prove) -> anyhow::Result<Exit> {
+    let by_input = spooled::is_meant(&args.backup);
     let sources: Vec<&Path> =
-        [args.backup.as_path()].into_iter().chain(args.wal.iter().map(PathBuf::as_path)).collect();
-    let urls: Vec<&Path> = sources.into_iter().filter(|path| fetched::is_url(path)).collect();
-    let shown = absolute(&args.backup)?;
-    if urls.is_empty() {
-        return prove(args, &shown, None);
+        std::iter::once(&args.backup).chain(&args.upon).chain(&args.wal).map(PathBuf::as_path).collect();
+    if let Some(path) = sources.iter().skip(1).find(|path| spooled::is_meant(path)) {
+        bail!("{} stands for standard input, by which only the backup itself can come", path.display());
     }
-    if let Some(path) = &args.save {
-        bail!(
-            "{} would name files that are removed in the end: fetch the backup yourself first",
-            path.display()
-        );
+    let urls: Vec<&Path> = sources.into_iter().filter(|path| fetched::is_url(path)).collect();
+    let shown = if by_input { spooled::NAME.to_owned() } else { absolute(&args.backup)? };
+    if let Some(path) = args.save.as_ref().filter(|_| by_input || !urls.is_empty()) {
+        let first = if by_input { "write the backup to a file" } else { "fetch the backup yourself" };
+        bail!("{} would name files that are removed in the end: {first} first", path.display());
     }
     let base = args.running.evidence.parent().unwrap_or(Path::new(".")).join("fetched");
     let fetched = match fetched::all(&urls, &base, args.running.quiet)? {
@@ -50,10 +50,22 @@ pub(super) fn run(mut args: Prove) -> anyhow::Result<Exit> {
         Err(trouble) => return prove(args, &shown, Some(&trouble.into())),
     };
     let mut paths = fetched.iter().map(|fetched| fetched.path.clone());
-    for path in [&mut args.backup].into_iter().chain(&mut args.wal).filter(|path| fetched::is_url(path)) {
+    let named = std::iter::once(&mut args.backup).chain(&mut args.upon).chain(&mut args.wal);
+    for path in named.filter(|path| fetched::is_url(path)) {
         *path = paths.next().unwrap_or_default();
     }
-    prove(args, &shown, None)
+    if !by_input {
+        return prove(args, &shown, None);
+    }
+    match spooled::all(&base, args.running.quiet)? {
+        Ok(spooled) => {
+            args.backup.clone_from(&spooled.path);
+            // It is removed only when all is done.
+            prove(args, &shown, None)
+        }
+        Err(Stopped::Interrupted) => Ok(Exit::Interrupted),
+        Err(Stopped::Unable(unable)) => prove(args, &shown, Some(&unable)),
+    }
 }
 
 /// Proves what lies on this host, and in records is called `shown`; where it does not, `unable` says why.
@@ -104,9 +116,9 @@ fn asked(args: &Prove) -> anyhow::Result<Result<Vec<Query>, Mistakes>> {
 /// The backups that are meant.
 fn meant(args: &Prove) -> anyhow::Result<Vec<Meant>> {
     let options = Options { key: std::env::var(pgbackrest::PASSPHRASE).ok().map(Passphrase::new) };
-    let Ok(found) = look_with(&args.backup, &options) else {
-        return Ok(vec![Meant { label: None, server: args.server.clone(), major: None }]);
-    };
+    let upon: Vec<&Path> = args.upon.iter().map(PathBuf::as_path).collect();
+    let unknown = |label| vec![Meant { label, server: args.server.clone(), major: None }];
+    let Ok(found) = look_upon(&args.backup, &upon, &options) else { return Ok(unknown(None)) };
     if !args.running.quiet {
         found.remarks.iter().for_each(|remark| printer::say(&format!("pgdrill: {remark}")));
     }
@@ -117,8 +129,23 @@ fn meant(args: &Prove) -> anyhow::Result<Vec<Meant>> {
     let seed = args.seed.unwrap_or_else(|| clock::unix_micros().unsigned_abs());
     let picked = match Pick::read(&args.pick, seed).of(&found) {
         Ok(picked) => picked,
+        // That none is good is a verdict, which the drill itself comes to.
+        Err(_)
+            if found.servers().len() < 2 && matches!(args.pick.as_str(), "newest" | "oldest" | "random") =>
+        {
+            return Ok(unknown(Some(args.pick.clone())));
+        }
         Err(why) => bail!("{}; {}", why.message, why.hint),
     };
+    let newer = picked.last().filter(|_| args.pick == "newest").and_then(|newest| {
+        let at = found.backups.iter().position(|backup| backup == *newest)?;
+        found.backups.get(at + 1..)
+    });
+    // Somebody who asks for the newest thinks of these.
+    for backup in newer.into_iter().flatten() {
+        let why = found.lacks(backup).or_else(|| found.why_unfit(backup)).unwrap_or_default();
+        printer::say(&format!("pgdrill: {}, which is newer, is left out: {why}", backup.label));
+    }
     if args.pick == "random" && !args.running.quiet {
         printer::say(&format!("pgdrill: chosen by --seed {seed}"));
     }
@@ -167,8 +194,12 @@ fn id(shown: &str, backup: &Meant) -> String {
 /// The text of the scenario that proves a backup.
 fn written(args: &Prove, backup: &Meant, queries: &[Query], shown: &str) -> anyhow::Result<String> {
     let path = absolute(&args.backup)?;
-    let which = backup.label.as_deref().map_or_else(String::new, |label| format!(" {label}"));
-    let mut text = format!("title: {}\n", quoted(&format!("Prove the backup{which} in {shown}")));
+    let what = match backup.label.as_deref() {
+        Some(which @ ("newest" | "oldest" | "random")) => format!("{which} backup"),
+        Some(label) => format!("backup {label}"),
+        None => "backup".to_owned(),
+    };
+    let mut text = format!("title: {}\n", quoted(&format!("Prove the {what} in {shown}")));
     // A dump may be loaded into a later major as well.
     // One that is too old, the drill itself refuses.
     let major = backup.major.filter(|major| *major >= Major::OLDEST);
@@ -191,9 +222,11 @@ fn written(args: &Prove, backup: &Meant, queries: &[Query], shown: &str) -> anyh
             let _ = writeln!(text, "        {key}: {}", quoted(value));
         }
     }
-    if !args.wal.is_empty() {
-        text.push_str("        wal:\n");
-        for directory in &args.wal {
+    for (key, directories) in [("upon", &args.upon), ("wal", &args.wal)] {
+        if !directories.is_empty() {
+            let _ = writeln!(text, "        {key}:");
+        }
+        for directory in directories {
             let _ = writeln!(text, "          - {}", quoted(&absolute(directory)?));
         }
     }
@@ -274,6 +307,9 @@ fn question(text: &mut String, query: &Query) {
 fn absolute(path: &Path) -> anyhow::Result<String> {
     if let Some(url) = path.to_str().filter(|_| fetched::is_url(path)) {
         return Ok(url.to_owned());
+    }
+    if spooled::is_meant(path) {
+        return Ok(path.display().to_string());
     }
     let path = std::path::absolute(path).with_context(|| format!("cannot use {}", path.display()))?;
     match path.into_os_string().into_string() {

@@ -10,7 +10,7 @@ use pgdrill_testkit::docker;
 use rstest::rstest;
 
 use crate::desk::{Desk, findings};
-use crate::prove::{Production, codes, files};
+use crate::prove::{Production, codes, damage, files, largest};
 use crate::server::{bin, postgres};
 
 fn sh(script: &str) {
@@ -233,6 +233,32 @@ fn a_data_directory_without_configuration_and_a_cold_copy_are_proven() {
     production.prove(&[&cold]).ends_with(0);
     assert_eq!(desk.record()["recoveries"][0]["state"], "promoted");
     production.prove(&[&cold, "--wal", &archive]).ends_with(0);
+}
+
+/// As `cp -r` and `rsync -r` leave one: a server would not start there, and none is to.
+#[test]
+fn a_copy_that_is_open_to_others_is_restored_with_a_note() {
+    let Some(bin) = bin() else { return };
+    let desk = Desk::new();
+    let production = Production::begin(&bin, &desk);
+    let backup = production.backup("backup", &["-Fp"]);
+    production.end();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&backup, open).unwrap();
+    let words =
+        "has permissions 0755: PostgreSQL starts with 0700 or 0750 only, and what is restored of it has 0700";
+    production.finds(&[&backup, "--check", "read-all"], 0, "BACKUP_PERMISSIONS", words);
+    let into = desk.path("into").display().to_string();
+    let restored = desk.pgdrill(&["restore", &backup, "--into", &into]);
+    assert!(restored.ends_with(0).stderr.contains(words), "{}", restored.stderr);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&into).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o700);
+    // These very files are none on which a server starts.
+    let verified = desk.pgdrill(&["verify", &backup]);
+    assert!(verified.ends_with(1).stdout.contains("BACKUP_UNFIT"), "{}", verified.stdout);
+    // All else is as bad as before.
+    damage(&largest(&Path::new(&backup).join("base/1")));
+    production.finds(&[&backup, "--check", "read-all"], 1, "MANIFEST_MISMATCH", "checksum mismatch");
 }
 
 /// A backup of each major, made by a drill in a container of it.

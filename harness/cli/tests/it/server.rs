@@ -18,6 +18,11 @@ pub fn bin() -> Option<PathBuf> {
 
 /// Runs a program of PostgreSQL, as an account that may run servers.
 pub fn postgres(bin: &Path, program: &str, args: &[&str], input: &str) -> String {
+    String::from_utf8(bytes_of(bin, program, args, input)).unwrap()
+}
+
+/// The same of one that writes a backup.
+pub fn bytes_of(bin: &Path, program: &str, args: &[&str], input: &str) -> Vec<u8> {
     use std::io::Write;
     let mut command = if rustix::process::getuid().is_root() {
         let mut command = Command::new("runuser");
@@ -36,7 +41,7 @@ pub fn postgres(bin: &Path, program: &str, args: &[&str], input: &str) -> String
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{program} {args:?}");
-    String::from_utf8(output.stdout).unwrap()
+    output.stdout
 }
 
 /// A server that archives; it ends with the test.

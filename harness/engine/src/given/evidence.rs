@@ -1,13 +1,17 @@
 //! A backup that was there already, described as one that a drill takes would be.
 
+use std::path::Path;
+
 use pgdrill_backup::standing::Standing;
 use pgdrill_backup::verify::Format;
+use pgdrill_backup::wal::aim::Origin;
 use pgdrill_backup::wal::timelines::Place;
 use pgdrill_model::evidence::{BackupEvidence, HeldEvidence, SourceEvidence};
 use pgdrill_model::scenario::{Backup, BackupFormat, BackupFrom, Given, WalMethod};
 use pgdrill_model::units::Lsn;
 use pgdrill_repository::{Backup as Picked, Found, Held};
 
+use super::chain::Link;
 use super::{Taken, wal};
 
 /// How it is restored and replayed.
@@ -46,8 +50,24 @@ pub fn source(given: &Given, found: &Found, picked: &Picked) -> SourceEvidence {
     }
 }
 
+/// What a report tells of one that it is built on.
+pub fn prior(link: &Link, picked: &Picked, standing: &Standing, origin: Origin) -> BackupEvidence {
+    let how = Backup { incremental: picked.prior.is_some(), ..how(standing) };
+    told((&link.name, &picked.path), how, Some(origin), picked, Some(standing))
+}
+
 /// What a report tells of it.
 pub fn of(taken: &Taken, picked: &Picked, standing: Option<&Standing>, took_us: u64) -> BackupEvidence {
+    BackupEvidence { took_us, ..told((&taken.name, &taken.path), taken.how, taken.origin, picked, standing) }
+}
+
+fn told(
+    (name, path): (&str, &Path),
+    how: Backup,
+    origin: Option<Origin>,
+    picked: &Picked,
+    standing: Option<&Standing>,
+) -> BackupEvidence {
     let manifest = standing.and_then(|standing| standing.manifest.as_ref());
     let (tool, format, compress) = match &picked.held {
         Held::PgBackRest(held) => {
@@ -57,24 +77,24 @@ pub fn of(taken: &Taken, picked: &Picked, standing: Option<&Standing>, took_us: 
         held => {
             let packed = standing.and_then(|standing| standing.base.as_ref()?.packed.program());
             let tool = if matches!(held, Held::Barman(_)) { "Barman" } else { "" };
-            (tool, taken.how.format.name().to_owned(), packed.unwrap_or("none").to_owned())
+            (tool, how.format.name().to_owned(), packed.unwrap_or("none").to_owned())
         }
     };
     let nowhere = Place { timeline: 0, position: 0 };
     let (begin, end, ended_unix_us) =
-        taken.origin.map_or((nowhere, nowhere, 0), |origin| (origin.begin, origin.end, origin.ended_unix_us));
+        origin.map_or((nowhere, nowhere, 0), |origin| (origin.begin, origin.end, origin.ended_unix_us));
     BackupEvidence {
-        name: taken.name.clone(),
-        path: Some(taken.path.clone()),
+        name: name.to_owned(),
+        path: Some(path.to_owned()),
         label: Some(picked.label.clone()),
         tool: tool.to_owned(),
         format,
         compress,
         compress_side: String::new(),
         compress_detail: String::new(),
-        wal: if standing.is_some() { taken.how.wal.name().to_owned() } else { String::new() },
+        wal: if standing.is_some() { how.wal.name().to_owned() } else { String::new() },
         manifest_checksums: String::new(),
-        from: match taken.how.from {
+        from: match how.from {
             BackupFrom::Primary => "primary".to_owned(),
             BackupFrom::Standby => "standby".to_owned(),
         },
@@ -89,7 +109,7 @@ pub fn of(taken: &Taken, picked: &Picked, standing: Option<&Standing>, took_us: 
         end_lsn: Lsn(end.position),
         ended_unix_us: picked.finished_us.unwrap_or(ended_unix_us),
         timeline: begin.timeline,
-        took_us,
+        took_us: 0,
         copied: None,
     }
 }

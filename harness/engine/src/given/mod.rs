@@ -4,9 +4,11 @@
 //! Programs that made a backup, and commands that give its WAL, are run beside the quarantine, as the account of pgdrill: they must
 //! reach where it lies. The recovered server reaches nothing.
 
+pub mod chain;
 mod command;
 pub mod dump;
 pub mod evidence;
+pub mod one_tar;
 pub mod oracle;
 pub mod origin;
 pub mod pgbackrest;
@@ -29,6 +31,7 @@ use pgdrill_model::scenario::Backup;
 use pgdrill_model::witness::Entry;
 use pgdrill_repository::Layout;
 
+pub use chain::Link;
 pub use command::fetch;
 pub use staging::stage;
 pub use text::{Kept, copy_sql};
@@ -78,6 +81,10 @@ pub struct Taken {
 pub enum Made {
     /// By pgdrill itself, from the files of a base backup.
     Files,
+    /// By pgdrill itself, from the one tar of a data directory.
+    OneTar(one_tar::Packed),
+    /// By `pg_combinebackup`, of these, the full one first, each of which pgdrill restores before.
+    Chain(Vec<Link>),
     /// By pgBackRest.
     PgBackRest(Layout),
     /// By `pg_restore` or `psql`.

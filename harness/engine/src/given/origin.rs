@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pgdrill_backup::standing::{self, Standing};
+use pgdrill_backup::standing::Standing;
 use pgdrill_backup::wal::aim::Origin;
 use pgdrill_backup::wal::target::Consistent;
 use pgdrill_backup::wal::timelines::Place;
@@ -11,7 +11,7 @@ use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::units::Lsn;
 use pgdrill_repository::Backup;
 
-/// Of a base backup, by its label, its manifest and its control file; a finding where nothing says so.
+/// Of a base backup, or the newest of a chain of them, by its label, its manifest and its control file; a finding where nothing says so.
 ///
 /// # Errors
 ///
@@ -36,14 +36,6 @@ pub fn of_files(path: &Path, standing: &Standing) -> Result<Result<Origin, Box<F
             Finding::new(Code::BackupUnfit, Stage::Backup, message).about("backup_label"),
         )));
     };
-    if standing::is_incremental(standing) {
-        let message = format!(
-            "{} is an incremental backup, which is none without those that it builds upon",
-            path.display()
-        );
-        let hint = "combine them first, with pg_combinebackup, and prove what comes of it";
-        return Err(Unable::new(Code::NotABackup, message).hint(hint));
-    }
     let begin = Place { timeline: label.timeline, position: label.start };
     let end = standing
         .manifest

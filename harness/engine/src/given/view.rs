@@ -44,12 +44,13 @@ pub async fn view(
 }
 
 /// A data directory whose links lead to the tablespaces of the backup. Barman copies them by rsync to places that no link leads to, and
-/// where links of a backup that was moved lead, another's files may lie: then it is a directory of links that lead to all of it.
+/// where links of a backup that was moved lead, another's files may lie: then it is a directory
+/// of links that lead to all of it, `view` within the workspace.
 ///
 /// # Errors
 ///
 /// `BACKUP_UNREADABLE`, `WORKSPACE_UNUSABLE`.
-pub fn with_tablespaces(drill: &Drill<'_>, one: &Chained) -> Result<PathBuf, Unable> {
+pub fn with_tablespaces(drill: &Drill<'_>, one: &Chained, view: &Path) -> Result<PathBuf, Unable> {
     const LINKS: &str = "pg_tblspc";
     // Files that are not there at all are missing, which the verification finds.
     let there: Vec<(String, &Path)> = one
@@ -66,11 +67,11 @@ pub fn with_tablespaces(drill: &Drill<'_>, one: &Chained) -> Result<PathBuf, Una
     if there.iter().all(leads_to) {
         return Ok(one.data.clone());
     }
-    let root = drill.workspace.path(TOGETHER);
+    let root = drill.workspace.path(view);
     let unreadable =
         |error: io::Error| Unable::new(Code::BackupUnreadable, format!("{}: {error}", one.data.display()));
-    drill.workspace.make_dir(Path::new(TOGETHER))?;
-    drill.workspace.make_dir(&Path::new(TOGETHER).join(LINKS))?;
+    drill.workspace.make_dir(view)?;
+    drill.workspace.make_dir(&view.join(LINKS))?;
     let link = |from: &Path, to: PathBuf| symlink(from, &to).map_err(|error| trouble(&to, &error));
     for entry in fs::read_dir(&one.data).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();

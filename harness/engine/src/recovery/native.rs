@@ -1,7 +1,7 @@
 //! `native`: pgdrill restores the backup itself, as `pgdrill restore` does. It is verified by the time it is on disk, so what
 //! is wrong with it is known before a server is started.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver};
@@ -49,9 +49,28 @@ pub async fn restore(
         // A backup without WAL of its own needs what was archived while it was taken.
         wal_elsewhere: (member.how.wal == WalMethod::None).then(|| workspace.path("archive")),
         needs: verified::needs(member, &drill.backups),
-        jobs: thread::available_parallelism().map_or(1, usize::from),
         ..Options::default()
     };
+    restore_as(drill, Source::Directory(source), options, data, own).await
+}
+
+/// The same of a backup anywhere, with what is wanted of its verification. One that builds upon others is restored as it is:
+/// no server starts on it.
+///
+/// # Errors
+///
+/// As of `restore`.
+pub async fn restore_as(
+    drill: &Drill<'_>,
+    source: Source,
+    options: Options,
+    data: &Path,
+    own: &Path,
+) -> Result<Result<Unpacked, Vec<Finding>>, Unable> {
+    let workspace = drill.workspace;
+    // Most tools make no manifest. Where there is none, the record says what was not looked at.
+    let may_lack_it = drill.given.is_some() || options.needs.is_some();
+    let options = Options { jobs: thread::available_parallelism().map_or(1, usize::from), ..options };
     let place = Place {
         into: workspace.path(data),
         tablespaces: mappings(&source, &workspace.path(own)).await?,
@@ -61,8 +80,7 @@ pub async fn restore(
         accept_damage: false,
     };
     let restored = watched(drill, source, options, place).await?.map(|mut restored| {
-        // Most tools make no manifest. Where one that was there already has none, the record says what was not looked at.
-        if drill.given.is_some() || verified::has_no_manifest(member) {
+        if may_lack_it {
             restored.report.findings.retain(|finding| finding.code != Code::ManifestMissing);
         }
         restored
@@ -74,10 +92,20 @@ pub async fn restore(
 }
 
 /// Where the tablespaces of a backup go: each into a directory of the restored server's own.
-async fn mappings(source: &Path, own: &Path) -> Result<Vec<Mapping>, Unable> {
-    let (source, own) = (source.to_owned(), own.to_owned());
+async fn mappings(source: &Source, own: &Path) -> Result<Vec<Mapping>, Unable> {
+    let found = match source {
+        Source::OneTar(part) => {
+            let part = part.clone();
+            on_a_thread(move || of_backup::of_one_tar(&part)).await?
+        }
+        Source::Directory(path) | Source::Archive(path) => {
+            let path = path.clone();
+            on_a_thread(move || of_backup::of_backup(&path)).await?
+        }
+        Source::Stream(_) => Ok(Vec::new()),
+    };
     // A backup that cannot be read so far is for the restore to judge.
-    let mut found = on_a_thread(move || of_backup::of_backup(&source)).await?.unwrap_or_default();
+    let (own, mut found) = (own.to_owned(), found.unwrap_or_default());
     found.sort_by(|a, b| a.oid.cmp(&b.oid));
     // A plain one has both a link and a line in its map.
     found.dedup_by(|a, b| a.oid == b.oid);
@@ -102,7 +130,7 @@ impl Drop for GivenUp {
 /// Restores on a thread of its own, telling how far it is.
 async fn watched(
     drill: &Drill<'_>,
-    source: PathBuf,
+    source: Source,
     options: Options,
     place: Place,
 ) -> Result<Result<Restored, Refused>, Unable> {
@@ -113,7 +141,7 @@ async fn watched(
     let work = on_a_thread(move || {
         // Dropped last.
         let _ending: mpsc::Sender<()> = ending;
-        restore::restore(Source::Directory(source), &options, &place, &on_its_way)
+        restore::restore(source, &options, &place, &on_its_way)
     });
     let tell = async {
         loop {

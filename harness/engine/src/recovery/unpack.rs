@@ -70,22 +70,36 @@ pub async fn unpack(
             outcome
         }
         (RecoverBy::Combine, [.., newest]) => {
-            let mut directories = Vec::new();
-            for each in chain {
-                match for_combining(drill, place, each, each == newest).await? {
-                    Ok(directory) => directories.push(directory),
-                    Err(finding) => return Ok(Err(vec![finding])),
+            let directories = match &drill.given {
+                Some(Taken { made: Made::Chain(links), .. }) => {
+                    match given::chain::restore(drill, links, newest.how.wal).await? {
+                        Ok((directories, restored)) => {
+                            unpacked = restored;
+                            directories
+                        }
+                        Err(findings) => return Ok(Err(findings)),
+                    }
                 }
-            }
+                _ => match members(drill, place, chain, newest).await? {
+                    Ok(directories) => directories,
+                    Err(finding) => return Ok(Err(vec![finding])),
+                },
+            };
             clocked.unpacked(drill.clock.elapsed());
             let outcome = combine(drill, place, &directories, &restored).await?;
             clocked.combined(drill.clock.elapsed());
+            if drill.given.is_some() {
+                given::chain::remove(drill, directories.len()).await?;
+            }
             outcome
         }
         (RecoverBy::Native, [.., newest]) => {
             let restored = match &drill.given {
                 Some(Taken { made: Made::PgBackRest(layout), .. }) => {
                     given::pgbackrest::restore(drill, layout, restored.data, restored.tablespaces).await?
+                }
+                Some(Taken { made: Made::OneTar(packed), .. }) => {
+                    given::one_tar::restore(drill, packed, restored.data, restored.tablespaces).await?
                 }
                 _ => native::restore(drill, newest, restored.data, restored.tablespaces).await?,
             };
@@ -185,6 +199,23 @@ fn directory_of(workspace: &Workspace, into: &Into<'_>, oid: &str) -> Result<Pat
         workspace.make_dir(&directory)?;
     }
     Ok(workspace.path(directory))
+}
+
+/// Makes the members of a chain ready for `pg_combinebackup`.
+async fn members(
+    drill: &Drill<'_>,
+    place: &dyn Place,
+    chain: &[Member],
+    newest: &Member,
+) -> Result<Result<Vec<PathBuf>, Finding>, Unable> {
+    let mut directories = Vec::new();
+    for each in chain {
+        match for_combining(drill, place, each, each == newest).await? {
+            Ok(directory) => directories.push(directory),
+            Err(finding) => return Ok(Err(finding)),
+        }
+    }
+    Ok(Ok(directories))
 }
 
 /// Makes a member of a chain ready for `pg_combinebackup`, which wants directories: a plain one is ready where it is,

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pgdrill_backup::Unreadable;
+use pgdrill_backup::parts::{Packed, Part};
 use pgdrill_backup::standing::{self, Standing};
 use pgdrill_backup::wal::timelines::Place;
 use pgdrill_model::code::Code;
@@ -14,14 +15,15 @@ use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::scenario::{Archive, Backup, Given};
 use pgdrill_model::units::{Lsn, Major, show_bytes};
 use pgdrill_model::witness::Entry;
+use pgdrill_repository::base::{Base, Form};
 use pgdrill_repository::{
-    Backup as Picked, Found, Held, Layout, NotABackup, Options, Passphrase, Pick, WalLayout, look_with,
-    pgbackrest,
+    Backup as Picked, Chained, Files, Found, Held, Layout, NotABackup, Options, Passphrase, Pick, WalLayout,
+    look_upon, pgbackrest,
 };
 
 use crate::archiving;
 use crate::drill::{Drill, Lost, on_a_thread};
-use crate::given::{Made, Seen, TOGETHER, Taken, evidence, origin, view, wal as of_wal, with_tablespaces};
+use crate::given::{Made, Seen, Taken, chain, evidence, one_tar, origin, view, wal as of_wal};
 
 /// How many times the size of its tars a compressed backup may have, where no manifest says it.
 const UNPACKED: u64 = 4;
@@ -29,16 +31,23 @@ const UNPACKED: u64 = 4;
 pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Result<Vec<Finding>, Unable> {
     let began = drill.clock.elapsed();
     let key = std::env::var(pgbackrest::PASSPHRASE).ok().map(Passphrase::new);
-    let (path, options) = (given.path.clone(), Options { key: key.clone() });
-    let found = match on_a_thread(move || look_with(&path, &options)).await? {
+    let (path, upon, options) = (given.path.clone(), given.upon.clone(), Options { key: key.clone() });
+    let look = move || look_upon(&path, &upon.iter().map(PathBuf::as_path).collect::<Vec<_>>(), &options);
+    let found = match on_a_thread(look).await? {
         Ok(found) => found,
         Err(why) => return no_backup(&why).map(|finding| vec![finding]),
     };
     let (found, picked) = pick(found, given, drill.seed)?;
     drill.recorder.measured(Evidence::Source(evidence::source(given, &found, &picked)));
     expect_major(drill, &picked)?;
+    expect_use(given, &found, &picked)?;
     let layout = match found.layout(&picked) {
         Ok(layout) => layout,
+        Err(_) if let Some(lacks) = found.lacks(&picked) => {
+            let hint =
+                "name the directories of those that it is built on with --upon, or `upon:` in a scenario";
+            return Err(Unable::new(Code::NotABackup, lacks).hint(hint));
+        }
         // It is there, and says itself that it is no good, or lacks what it builds upon.
         Err(why) if found.why_unfit(&picked).is_some() => {
             let finding = Finding::new(Code::BackupUnfit, Stage::Backup, why.message).about(&picked.label);
@@ -46,9 +55,10 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
         }
         Err(why) => return Err(Unable::new(Code::NotABackup, why.message).hint(why.hint)),
     };
-    expect_room(drill, &picked)?;
+    let chain = found.chain(&picked).unwrap_or_else(|_| vec![&picked]);
+    expect_room(drill, &chain)?;
     archiving::prepare(drill.workspace, &Archive::default(), drill.run_id)?;
-    let mut seen = see([Some(picked.path.clone()), given.globals.clone()]).await?;
+    let mut seen = see(places(&chain, &layout, given)).await?;
     let wal = archived(drill, given, &layout, key, &mut seen).await?;
     let taken = Taken {
         name: name.to_owned(),
@@ -71,8 +81,8 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
     let (mut taken, standing) = match &layout {
         Layout::PgBackRest { .. } => (of_pgbackrest(drill, taken, &picked, layout)?, None),
         Layout::Dump { .. } => (Taken { made: Made::Dump(layout), ..taken }, None),
-        Layout::Plain { .. } | Layout::Tars { .. } | Layout::OneTar { .. } => {
-            match of_files(drill, taken, &layout, &picked).await? {
+        Layout::Plain { .. } | Layout::Tars { .. } | Layout::Mixed { .. } | Layout::OneTar { .. } => {
+            match of_files(drill, taken, &layout, &chain).await? {
                 Ok((taken, standing)) => (taken, Some(standing)),
                 Err(finding) => return Ok(vec![*finding]),
             }
@@ -87,7 +97,8 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
     of_wal::see(drill, &mut taken, &archives).map_err(|error| unreadable(&error))?;
     let took_us = drill.clock.elapsed().saturating_sub(began).as_micros() as u64;
     let mut evidence = evidence::of(&taken, &picked, standing.as_ref(), took_us);
-    if taken.path == drill.workspace.path(TOGETHER) {
+    // A view of what does not lie together.
+    if taken.path.starts_with(drill.workspace.root()) {
         evidence.path = Some(picked.path.clone());
     }
     let end = taken.origin.map_or(Place { timeline: 1, position: 0 }, |origin| origin.end);
@@ -100,11 +111,31 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
     Ok(notes)
 }
 
+/// Where everything lies that the drill must leave alone.
+fn places(chain: &[&Picked], layout: &Layout, given: &Given) -> Vec<PathBuf> {
+    let plain: Vec<&Chained> = match layout {
+        Layout::Plain { chain, .. } => chain.iter().collect(),
+        Layout::Mixed { chain, .. } => chain
+            .iter()
+            .filter_map(|files| if let Files::Plain(one) = files { Some(one) } else { None })
+            .collect(),
+        _ => Vec::new(),
+    };
+    let tablespaces =
+        plain.into_iter().flat_map(|one| &one.tablespaces).filter_map(|placed| placed.files.clone());
+    chain
+        .iter()
+        .map(|picked| picked.path.clone())
+        .chain(tablespaces.filter(|files| files.is_dir()))
+        .chain(given.globals.clone())
+        .collect()
+}
+
 /// Takes down how the files are that the drill must leave alone.
-async fn see(paths: [Option<PathBuf>; 2]) -> Result<Seen, Unable> {
+async fn see(paths: Vec<PathBuf>) -> Result<Seen, Unable> {
     let see = move || {
         let mut seen = Seen::default();
-        paths.iter().flatten().try_for_each(|path| seen.everything(path)).map(|()| seen)
+        paths.iter().try_for_each(|path| seen.everything(path)).map(|()| seen)
     };
     on_a_thread(see).await?.map_err(|error| unreadable(&error))
 }
@@ -183,6 +214,7 @@ async fn archived(
     let (place, from) = match layout {
         Layout::Plain { wal, from, .. }
         | Layout::Tars { wal, from, .. }
+        | Layout::Mixed { wal, from, .. }
         | Layout::PgBackRest { wal, from, .. } => (wal.as_ref(), from.as_deref()),
         Layout::OneTar { .. } | Layout::Dump { .. } | Layout::WalG { .. } => (None, None),
     };
@@ -207,26 +239,46 @@ async fn of_files(
     drill: &mut Drill<'_>,
     taken: Taken,
     layout: &Layout,
-    picked: &Picked,
+    chain: &[&Picked],
 ) -> Result<Result<(Taken, Standing), Box<Finding>>, Unable> {
-    let path = match layout {
-        Layout::Plain { chain, .. } => match chain.as_slice() {
-            [one] => with_tablespaces(drill, one)?,
-            _ => return Err(incremental(picked)),
-        },
-        Layout::Tars { chain, .. } => match chain.as_slice() {
-            [parts] => parts.first().and_then(|base| base.path.parent()).unwrap_or(&picked.path).to_owned(),
-            _ => return Err(incremental(picked)),
-        },
-        _ => {
-            let message = format!("{} is one tar, and not those of pg_basebackup", picked.path.display());
-            let hint = "unpack it into an empty directory, and prove that";
+    if let Layout::OneTar { path, packed, below } = layout {
+        if chain.len() > 1 {
+            let message = format!("{} is an incremental backup in one tar", path.display());
+            let hint = "unpack it into an empty directory, and prove that upon the one that it is built on";
             return Err(Unable::new(Code::NotABackup, message).hint(hint));
         }
-    };
+        let part = Part::one_tar(path.clone(), *packed, below.clone());
+        return Ok(match one_tar::look(drill, part).await? {
+            Ok((standing, packed)) => {
+                replayed(drill, taken, standing, path.clone(), Made::OneTar(packed)).await?
+            }
+            Err(finding) => Err(finding),
+        });
+    }
+    let links = chain::links(drill, layout, chain, &taken.name)?;
+    let (newest, priors) = links.split_last().ok_or_else(|| Unable::bug("a chain of no backup"))?;
+    for (link, picked) in priors.iter().zip(chain) {
+        match chain::describe(link, picked).await? {
+            Ok(evidence) => drill.recorder.measured(Evidence::Backup(evidence)),
+            Err(finding) => return Ok(Err(finding)),
+        }
+    }
+    let path = newest.path.clone();
     let looked_at = path.clone();
     let standing =
         on_a_thread(move || standing::look(&looked_at)).await?.map_err(|error| unreadable(&error))?;
+    let made = if priors.is_empty() { Made::Files } else { Made::Chain(links) };
+    replayed(drill, taken, standing, path, made).await
+}
+
+/// How what lies there is replayed; a finding where it does not say from where it must be recovered.
+async fn replayed(
+    drill: &mut Drill<'_>,
+    taken: Taken,
+    standing: Standing,
+    path: PathBuf,
+    made: Made,
+) -> Result<Result<(Taken, Standing), Box<Finding>>, Unable> {
     let origin = match origin::of_files(&path, &standing)? {
         Ok(origin) => origin,
         Err(finding) => return Ok(Err(finding)),
@@ -236,14 +288,8 @@ async fn of_files(
     let saved = own.clone().filter(|_| standing.label.is_none());
     wal.extend(own);
     drill.made.wal_segment_megabytes = of_wal::segment_size(standing.control.as_ref(), &wal)? >> 20;
-    let how = evidence::how(&standing);
-    Ok(Ok((Taken { path, how, origin: Some(origin), wal, saved, ..taken }, standing)))
-}
-
-fn incremental(picked: &Picked) -> Unable {
-    let message = format!("{} is an incremental backup, of several that must be combined", picked.label);
-    Unable::new(Code::NotABackup, message)
-        .hint("combine them first, with pg_combinebackup, and prove what comes of it")
+    let how = Backup { incremental: matches!(made, Made::Chain(_)), ..evidence::how(&standing) };
+    Ok(Ok((Taken { path, how, made, origin: Some(origin), wal, saved, ..taken }, standing)))
 }
 
 /// A backup that pgBackRest restores.
@@ -282,15 +328,45 @@ fn expect_major(drill: &Drill<'_>, picked: &Picked) -> Result<(), Unable> {
     )))
 }
 
+/// Refuses backups that were named to be built on, and are not.
+fn expect_use(given: &Given, found: &Found, picked: &Picked) -> Result<(), Unable> {
+    let full = matches!(&picked.held, Held::Base(base) if !base.is_incremental());
+    let Some(upon) = given.upon.first().filter(|_| full) else { return Ok(()) };
+    let message =
+        format!("{} is a full backup, and is built on no other: not on {}", picked.label, upon.display());
+    let of_it = found.upon.iter().find(|other| other.prior.as_ref() == Some(&picked.label));
+    let hint = match of_it {
+        Some(other) => {
+            format!("{} is built on it: name that one first, and this one with --upon", other.label)
+        }
+        None => "name it alone, or an incremental one that is built on it".to_owned(),
+    };
+    Err(Unable::new(Code::NotABackup, message).hint(hint))
+}
+
 /// Refuses to begin what would not find room.
-fn expect_room(drill: &Drill<'_>, picked: &Picked) -> Result<(), Unable> {
-    let needed = picked.bytes.or_else(|| picked.stored_bytes.map(|bytes| bytes.saturating_mul(UNPACKED)));
-    let (needed, free) = (needed.unwrap_or(0), drill.workspace.free());
+fn expect_room(drill: &Drill<'_>, chain: &[&Picked]) -> Result<(), Unable> {
+    let of = |picked: &&Picked| {
+        let times = match &picked.held {
+            Held::Base(Base { form: Form::OneTar { packed: Packed::No, .. }, .. }) => 1,
+            _ => UNPACKED,
+        };
+        picked.bytes.or_else(|| picked.stored_bytes.map(|bytes| bytes.saturating_mul(times))).unwrap_or(0)
+    };
+    let all: u64 = chain.iter().map(of).sum();
+    // Each block of a combination is in one of those that it is made of, which lie beside it meanwhile.
+    let (needed, what) = match chain.len() {
+        0 | 1 => (all, "the backup takes".to_owned()),
+        several => {
+            (all.saturating_mul(2), format!("the {several} backups and what they are combined to take"))
+        }
+    };
+    let free = drill.workspace.free();
     if needed <= free {
         return Ok(());
     }
     let message = format!(
-        "the backup takes about {} once it is unpacked in {}, and {} are free",
+        "{what} about {} once it is unpacked in {}, and {} are free",
         show_bytes(needed),
         drill.workspace.base().display(),
         show_bytes(free)

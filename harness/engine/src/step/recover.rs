@@ -114,12 +114,22 @@ pub(super) async fn recover(
     evidence.aim_us = took.as_micros() as u64;
     clocked.set_aside(took);
     let newest = aim.chain.last().ok_or_else(|| Unable::bug("a recovery of no backup"))?;
-    let by = recovery.by.unwrap_or_else(|| RecoverBy::fitting(&newest.how));
+    let chained = match &drill.given {
+        Some(Taken { made: Made::Chain(links), .. }) => Some(links),
+        _ => None,
+    };
+    let by = match chained {
+        Some(_) => RecoverBy::Combine,
+        None => recovery.by.unwrap_or_else(|| RecoverBy::fitting(&newest.how)),
+    };
     evidence.by = match &drill.given {
         Some(Taken { made: Made::PgBackRest(_), .. }) => "pgbackrest".to_owned(),
         _ => by.name().to_owned(),
     };
-    evidence.backups = aim.chain.iter().map(|member| member.name.clone()).collect();
+    evidence.backups = match chained {
+        Some(links) => links.iter().map(|link| link.name.clone()).collect(),
+        None => aim.chain.iter().map(|member| member.name.clone()).collect(),
+    };
     let sources: Vec<PathBuf> = aim.chain.iter().map(|member| drill.backup(member)).collect();
     if drill.given.is_none() && by != RecoverBy::PgBackRest {
         for source in &sources {
@@ -273,6 +283,9 @@ async fn open(drill: &mut Drill<'_>, recovery: &Recovery, aim: &Aim) -> Result<(
 
 /// Where the replay of a backup begins that has no manifest which says so.
 fn begins(drill: &Drill<'_>, newest: &Member) -> Option<(u32, Lsn)> {
+    if let Some(Taken { origin: Some(origin), .. }) = &drill.given {
+        return Some((origin.begin.timeline, Lsn(origin.begin.position)));
+    }
     let low_level = verified::needs(newest, &drill.backups).map(|range| (range.timeline, Lsn(range.start)));
     low_level.or_else(|| repository::start(drill, &newest.name))
 }

@@ -209,6 +209,10 @@ fn look_at(f: &mut fmt::Formatter<'_>, given: &Given) -> fmt::Result {
     let which = given.backup.as_deref().map_or(String::new(), |which| format!(" {which}"));
     let of = given.server.as_deref().map_or(String::new(), |server| format!(" of {server}"));
     write!(f, "look at the backup{which}{of} in {}, without writing there", given.path.display())?;
+    if !given.upon.is_empty() {
+        let upon: Vec<String> = given.upon.iter().map(|path| path.display().to_string()).collect();
+        write!(f, "; what it is built on lies in {}", upon.join(", "))?;
+    }
     if let Some(command) = &given.restore_command {
         return write!(f, "; its WAL is given by `{}`", excerpt(command));
     }

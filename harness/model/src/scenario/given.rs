@@ -27,6 +27,8 @@ pub struct Given {
     pub server: Option<String>,
     /// Which of several it is: a label, `newest`, `oldest` or `random`; none is the newest.
     pub backup: Option<String>,
+    /// Where those lie that it is built on, where it is an incremental one and they do not lie beside it.
+    pub upon: Vec<PathBuf>,
     /// What production held at a moment, as `pgdrill live baseline` wrote it.
     pub baseline: Option<PathBuf>,
     /// What production was told of its beats, as `pgdrill live witness beat` wrote it.
@@ -69,6 +71,9 @@ pub(super) struct GivenArguments {
     pub(super) server: Slot<Label>,
     /// Which of several it is: its label, newest, oldest or random. Default: newest.
     pub(super) backup: Slot<Label>,
+    /// For an incremental backup of pg_basebackup, directories with those that it is built on, in any order, where they do not lie
+    /// beside it. Default: what lies in the directory of backups.
+    pub(super) upon: Slot<Vec<Slot<FilePath>>>,
     /// What production held at a moment, as `pgdrill live baseline` wrote it; with `to: baseline` all of it must be there exactly.
     pub(super) baseline: Slot<FilePath>,
     /// What production was told of its beats, as `pgdrill live witness beat` wrote it: what comes back must be this database, with
@@ -103,7 +108,7 @@ read_text_or!(FromArguments);
 
 impl TextOr<'_> for FromArguments {
     type Arguments = GivenArguments;
-    const WANTED: &'static str = "primary, standby, or a mapping with the keys path, server, backup, wal, restore-command, baseline, witness, max-age, max-drift, empty, globals";
+    const WANTED: &'static str = "primary, standby, or a mapping with the keys path, server, backup, upon, wal, restore-command, baseline, witness, max-age, max-drift, empty, globals";
     const HINT: &'static str =
         "write `from: standby`, or `from: { path: /backups/today }` for a backup that is there already";
 
@@ -282,6 +287,7 @@ pub(super) fn meaning(arguments: &mut BackupArguments, notes: &mut Vec<Note>) ->
         wal: given.wal.what().into_iter().flatten().filter_map(|path| Some(path.what()?.0)).collect(),
         server: given.server.what().map(|label| label.0),
         backup: given.backup.what().map(|label| label.0),
+        upon: given.upon.what().into_iter().flatten().filter_map(|path| Some(path.what()?.0)).collect(),
         baseline: given.baseline.what().map(|path| path.0),
         witness: given.witness.what().map(|path| path.0),
         max_age: given.max_age.what().map(|age| age.0),

@@ -211,6 +211,10 @@ pub struct Setting {
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a scenario has a few dozen of them, and a box would be in everybody's way"
+)]
 pub enum Step {
     /// Take a base backup.
     Backup(Backup),

@@ -106,6 +106,7 @@ pub(crate) fn look(tree: &Tree, servers: Vec<(String, Tree)>) -> Result<Found, N
         path: tree.root().to_owned(),
         kind: Kind::Barman,
         backups: Vec::new(),
+        upon: Vec::new(),
         wal: Vec::new(),
         remarks: Vec::new(),
     };

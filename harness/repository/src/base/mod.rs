@@ -322,12 +322,15 @@ impl Looked {
 pub(crate) fn look_one_tar(path: &Path, file: std::fs::File, packed: Packed) -> Option<Looked> {
     const WANTED: [&str; 4] = ["PG_VERSION", "backup_label", "tablespace_map", "global/pg_control"];
     let stored = file.metadata().ok()?.len();
-    let keep = |name: &str| WANTED.contains(&name).then_some(LARGEST_LABEL);
+    let keep = |name: &str| {
+        let of_a_database = name.starts_with("base/") && name.ends_with("/PG_VERSION");
+        (of_a_database || WANTED.contains(&name)).then_some(LARGEST_LABEL)
+    };
     let enough = |peeked: &peek::Peeked| {
         ["PG_VERSION", "backup_label", "global/pg_control"].iter().all(|name| peeked.file(name).is_some())
     };
     let peeked = peek::peek(file, packed, &keep, &enough);
-    peeked.file("PG_VERSION")?;
+    peeked.kept.iter().find(|(name, _)| name.ends_with("PG_VERSION"))?;
     let form = Form::OneTar { packed, below: peeked.below.clone() };
     let mut looked = Looked::new(path, Base { form, ..Base::default() });
     looked.backup.stored_bytes = Some(stored);
@@ -335,7 +338,11 @@ pub(crate) fn look_one_tar(path: &Path, file: std::fs::File, packed: Packed) -> 
     looked.peeked(&name, &peeked, &[]);
     match (peeked.file("global/pg_control"), &peeked.ended) {
         (Some(bytes), _) => looked.controlled(bytes),
-        (None, None) => looked.backup.unfit("it has no global/pg_control"),
+        // It comes last in what pg_basebackup wrote, and more was not looked at.
+        (None, Some(_)) if peeked.bounded => {}
+        (None, None) => looked
+            .backup
+            .unfit("it has no global/pg_control: it is cut off, or was never all of a data directory"),
         (None, Some(ended)) => looked
             .backup
             .unfit(format!("it has no global/pg_control as far as it can be read: {}", shown(ended))),

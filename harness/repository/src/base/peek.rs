@@ -1,6 +1,7 @@
 //! What lies in the first part of a tar: the few files that say what it is. Reading ends as soon as they are known, and
 //! after a bounded number of bytes in any case.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -29,6 +30,8 @@ pub(crate) struct Peeked {
     pub(crate) below: String,
     /// Why reading ended before everything that was asked for was seen; none where the archive ended.
     pub(crate) ended: Option<String>,
+    /// Whether that was our own bound, and nothing that is wrong with the archive.
+    pub(crate) bounded: bool,
     /// Members that were seen.
     pub(crate) members: usize,
 }
@@ -91,9 +94,11 @@ pub(crate) fn peek(
     } else {
         let stream = unpack::unpacked(unpack::buffered(Box::new(file)), packed);
         stream.and_then(|stream| {
-            let mut archive = Archive::new(Limited { stream, left: FURTHEST });
-            let entries = archive.entries()?;
-            members(entries, keep, enough, &mut peeked)
+            let spent = Cell::new(false);
+            let mut archive = Archive::new(Limited { stream, left: FURTHEST, spent: &spent });
+            let read = archive.entries().and_then(|entries| members(entries, keep, enough, &mut peeked));
+            peeked.bounded = spent.get();
+            read
         })
     };
     if let Err(error) = read {
@@ -125,14 +130,18 @@ fn members<R: Read>(
         if path.is_empty() {
             continue;
         }
-        // A data directory that was packed with its own name has that before each of its members.
-        let below = below.get_or_insert_with(|| if is_file { String::new() } else { first_directory(&path) });
-        let name = path.strip_prefix(below.as_str()).unwrap_or(&path);
+        // A data directory that was packed with its own name has that before each of its members: the first file that every one has
+        // says what that is.
+        let above = below_of(&path);
+        let name = path.strip_prefix(below.as_deref().or(above).unwrap_or_default()).unwrap_or(&path);
         if let Some(limit) = keep(name).filter(|_| is_file) {
             let mut bytes = Vec::new();
             (&mut entry).take(limit.min(LARGEST_KEPT)).read_to_end(&mut bytes)?;
             peeked.kept.push((name.to_owned(), bytes));
-            peeked.below.clone_from(below);
+            if let (None, Some(above)) = (&below, above) {
+                peeked.below = above.to_owned();
+                below = Some(above.to_owned());
+            }
             if enough(peeked) {
                 return Ok(());
             }
@@ -141,45 +150,40 @@ fn members<R: Read>(
     Ok(())
 }
 
-/// The directory that everything in an archive lies in, if its first member is one that no data directory has.
-fn first_directory(path: &str) -> String {
-    const OF_A_CLUSTER: [&str; 22] = [
-        "base",
-        "global",
-        "pg_wal",
-        "pg_xact",
-        "pg_tblspc",
-        "pg_multixact",
-        "pg_commit_ts",
-        "pg_dynshmem",
-        "pg_logical",
-        "pg_notify",
-        "pg_replslot",
-        "pg_serial",
-        "pg_snapshots",
-        "pg_stat",
-        "pg_stat_tmp",
-        "pg_subtrans",
-        "pg_twophase",
-        "log",
-        "pg_log",
-        "current_logfiles",
-        "conf.d",
-        "pg_upgrade_output.d",
-    ];
-    let first = path.split('/').next().unwrap_or_default();
-    if OF_A_CLUSTER.contains(&first) { String::new() } else { format!("{first}/") }
+/// What comes before the name that a file has in its data directory, where it is one that tells; with the slash.
+fn below_of(path: &str) -> Option<&str> {
+    const TELLING: [&str; 4] = ["global/pg_control", "backup_label", "tablespace_map", "backup_manifest"];
+    let before =
+        |name: &str| path.strip_suffix(name).filter(|before| before.is_empty() || before.ends_with('/'));
+    if let Some(before) = TELLING.iter().find_map(|name| before(name)) {
+        return Some(before);
+    }
+    let directory = before("PG_VERSION")?;
+    // Each database has one, too; that of a tablespace tells nothing.
+    let (outer, own) = match directory.trim_end_matches('/').rsplit_once('/') {
+        Some((outer, own)) => (outer, own),
+        None => ("", directory.trim_end_matches('/')),
+    };
+    let of_a_database = !own.is_empty() && own.bytes().all(|byte| byte.is_ascii_digit());
+    match outer.strip_suffix("base") {
+        Some(before) if of_a_database && (before.is_empty() || before.ends_with('/')) => Some(before),
+        _ if of_a_database => None,
+        _ => Some(directory),
+    }
 }
 
 /// A stream of which no more than so much is read.
-struct Limited<R> {
+struct Limited<'a, R> {
     stream: R,
     left: u64,
+    /// Whether more was asked for.
+    spent: &'a Cell<bool>,
 }
 
-impl<R: Read> Read for Limited<R> {
+impl<R: Read> Read for Limited<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 {
+            self.spent.set(true);
             return Err(io::Error::other(format!(
                 "{} MiB of it were looked at, and the rest was not",
                 FURTHEST >> 20
@@ -189,5 +193,29 @@ impl<R: Read> Read for Limited<R> {
         let read = self.stream.read(&mut into[..most])?;
         self.left -= read as u64;
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::below_of;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("PG_VERSION", Some(""))]
+    #[case("data/PG_VERSION", Some("data/"))]
+    #[case("var/lib/15/main/global/pg_control", Some("var/lib/15/main/"))]
+    #[case("base/5/PG_VERSION", Some(""))]
+    #[case("data/base/5/PG_VERSION", Some("data/"))]
+    #[case("database/5/PG_VERSION", None)]
+    #[case("pg_tblspc/16400/PG_15_202209061/5/PG_VERSION", None)]
+    #[case("data/backup_label", Some("data/"))]
+    #[case("old_backup_label", None)]
+    #[case("base/5/1259", None)]
+    fn what_comes_before_a_file_that_every_data_directory_has(
+        #[case] path: &str,
+        #[case] below: Option<&str>,
+    ) {
+        assert_eq!(below_of(path), below);
     }
 }

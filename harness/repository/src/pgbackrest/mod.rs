@@ -124,6 +124,7 @@ pub(crate) fn look(tree: &Tree, options: &Options) -> Result<Found, NotABackup> 
         path: tree.root().to_owned(),
         kind: Kind::PgBackRest,
         backups: Vec::new(),
+        upon: Vec::new(),
         wal: Vec::new(),
         remarks: Vec::new(),
     };

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pgdrill_repository::{Held, Layout, Options, Pick, look, look_together};
+use pgdrill_repository::{Held, Layout, NotABackup, Options, Pick, look, look_together, look_upon};
 use rstest::rstest;
 
 use crate::kept::{found, unpack};
@@ -35,7 +35,21 @@ fn an_incremental_backup_finds_the_one_it_is_built_on(#[values(17, 18)] major: u
             "incremental cannot be restored: it is built on a backup that began at {start}, which is not there"
         )
     );
-    assert!(Pick::Newest.of(&alone).is_err());
+    // Who names its path means it all the same.
+    assert_eq!(Pick::Newest.of(&alone).unwrap(), [&alone.backups[0]]);
+    assert!(alone.lacks(&alone.backups[0]).unwrap().contains(&format!("built on one that began at {start}")));
+
+    // What is only there to be built on is not meant by anybody.
+    let upon = look_upon(&incremental, &[&full], &Options::default()).unwrap();
+    assert_eq!(upon.backups.len(), 1);
+    let Layout::Plain { chain, .. } = upon.layout(Pick::Newest.of(&upon).unwrap()[0]).unwrap() else {
+        panic!()
+    };
+    assert_eq!(chain.len(), 2);
+    let twice = look_upon(&base, &[&full, &incremental], &Options::default()).unwrap();
+    assert_eq!((twice.upon.len(), twice.backups.len()), (0, found(&base).backups.len()));
+    let dump = look_upon(&incremental, &[&kept.path().join("dumps/custom.dump")], &Options::default());
+    assert!(matches!(dump, Err(NotABackup::NotBuiltUpon { .. })), "{dump:?}");
     fs::remove_dir_all(&full).unwrap();
     assert!(Pick::Newest.of(&found(&base)).is_err());
 }
