@@ -12,6 +12,8 @@ use pgdrill_model::run::Run;
 use pgdrill_model::scenario::Scenario;
 use pgdrill_model::units::Major;
 
+use crate::spooled;
+
 /// The major that a record names when none is there and none was asked for.
 const NEWEST_KNOWN: Major = Major(18);
 
@@ -79,11 +81,15 @@ pub fn compare(cells: &mut [Cell<'_>], known: &[Run], host: &Host) {
 }
 
 /// Gives each plan of a backup that was there already the rows of the last proven drill of its source, as `counted` knows them.
+/// What comes by standard input may be of any database: it is held against anything only where that is asked for.
 pub fn hold_against(cells: &mut [Cell<'_>], counted: impl Fn(&str) -> Option<Before>) {
     for cell in cells {
         let (Ok(plan), Some(given)) = (&mut cell.plan, cell.scenario.given()) else { continue };
-        if let Some(drift) = &mut plan.drift {
-            drift.before = counted(&given.source());
+        let source = given.source();
+        if let Some(drift) = &mut plan.drift
+            && (source != spooled::NAME || drift.at_most_percent.is_some())
+        {
+            drift.before = counted(&source);
         }
     }
 }

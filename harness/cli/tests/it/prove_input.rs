@@ -126,3 +126,37 @@ fn nothing_is_left_of_what_was_interrupted_while_it_came() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(!desk.path("fetched").exists());
 }
+
+/// Rows of two databases have nothing to do with each other.
+#[test]
+fn what_comes_next_by_standard_input_is_no_later_night_of_what_came_before() {
+    if bin().is_none() {
+        return;
+    }
+    let desk = Desk::new();
+    let dump = |rows: u32| {
+        format!(
+            "--\n-- PostgreSQL database dump\n--\n\n-- Dumped from database version 15.1\n-- Dumped by pg_dump version 15.1\n\n\
+             SET client_encoding = 'UTF8';\nCREATE TABLE t AS SELECT generate_series(1, {rows}) AS n;\n\n\
+             --\n-- PostgreSQL database dump complete\n--\n\n"
+        )
+    };
+    let drifted = |rows: u32, args: &[&str]| {
+        let all: Vec<&str> = ["prove", "-", "--check", "read-all", "--postgres", "15"]
+            .into_iter()
+            .chain(args.iter().copied())
+            .collect();
+        let mut command = desk.command(&all);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(dump(rows).as_bytes()).unwrap();
+        Done::of(&child.wait_with_output().unwrap())
+    };
+    drifted(500, &[]).ends_with(0);
+    let next = drifted(200, &[]);
+    next.ends_with(0);
+    assert!(next.stdout.contains("no drill of this source was proven before"), "{}", next.stdout);
+    let asked = drifted(100, &["--max-drift", "20%"]);
+    asked.ends_with(1);
+    assert!(asked.stdout.contains("ROWS_DRIFTED"), "{}", asked.stdout);
+}

@@ -14,6 +14,7 @@ family() {
     for file in /proc/[0-9]*/stat; do
         { read -r line <"$file"; } 2>/dev/null || continue
         pid=${line%% *}
+        # shellcheck disable=SC2086 # one word each
         set -- ${line##*) }
         if [ "$2" = "$parent" ] || [ "$pid" = "$parent" ]; then
             echo "$pid $1"
@@ -32,6 +33,7 @@ running() {
 }
 
 release() {
+    # shellcheck disable=SC2046 # one number each
     kill -CONT $(family "$postmaster" | while read -r pid state; do echo "$pid"; done) 2>/dev/null
 }
 
@@ -39,11 +41,13 @@ kill -STOP "$postmaster" || exit 1
 tries=0
 while left=$(running) && [ -n "$left" ]; do
     if [ "$tries" -ge 500 ]; then
+        # shellcheck disable=SC2086 # one line for all
         echo "these processes do not stop:" $left >&2
         release
         exit 1
     fi
     # The postmaster may not have stopped yet, and have started another one.
+    # shellcheck disable=SC2086 # one number each
     kill -STOP $left 2>/dev/null
     tries=$((tries + 1))
     sleep 0.01
