@@ -77,16 +77,12 @@ pub fn read(paths: &[PathBuf]) -> anyhow::Result<Read> {
 pub fn last_counts(directory: &Path, source: &str) -> Option<Before> {
     // The name as it stands in a record that tells of the source: what does not hold it need not be taken apart.
     let name = serde_json::to_string(source).ok()?;
-    let mut newest: Option<Before> = None;
-    for file in chain::records(directory).ok()? {
-        let Ok(text) = fs::read_to_string(directory.join(file)) else { continue };
-        if !text.contains(&name) {
-            continue;
-        }
-        let before = record::open(text.as_bytes()).ok().and_then(|run| Before::of(&run, source));
-        newest = newest.into_iter().chain(before).max_by_key(|before| before.unix_us);
-    }
-    newest
+    // Their names begin with the time at which they began.
+    chain::records(directory).ok()?.into_iter().rev().find_map(|file| {
+        let text = fs::read_to_string(directory.join(file)).ok()?;
+        let run = text.contains(&name).then(|| record::open(text.as_bytes()).ok())??;
+        Before::of(&run, source)
+    })
 }
 
 fn files_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {

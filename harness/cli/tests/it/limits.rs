@@ -24,7 +24,10 @@ fn a_server_with_too_little_memory_is_no_bad_backup() {
     // The kernel kills it when it replays, at the latest; an engine may not even start it.
     within("12MB").ends_with(2);
     let found = findings(&desk.record());
-    assert!(["SERVER_LOST", "PROGRAM_KILLED", "ENGINE_UNUSABLE"].contains(&found[0].0.as_str()), "{found:#?}");
+    assert!(
+        ["SERVER_LOST", "PROGRAM_KILLED", "ENGINE_UNUSABLE"].contains(&found[0].0.as_str()),
+        "{found:#?}"
+    );
     let done = within("1GB");
     done.ends_with(0);
     let host = &desk.record()["host"];
