@@ -27,7 +27,8 @@ fn leaves_only_files(act: &Act) -> bool {
             tablespaces.is_empty() && by_script && !small_archive && !settable_clock
         }
         Act::LoadData(_) | Act::SwitchWal { .. } | Act::Mark { .. } | Act::Capture { .. } => true,
-        Act::Backup { how, .. } => how.tool != BackupTool::PgBackRest,
+        // Of another the drill knows more than its evidence says: where a repository is, or what is in a dump.
+        Act::Backup { how, .. } => how.tool == BackupTool::PgBasebackup,
         Act::Work { work: Work { behind, .. }, .. } => !behind,
         Act::Disaster { disaster, .. } => *disaster == Disaster::LosePrimary,
         _ => false,
@@ -68,6 +69,7 @@ mod tests {
             ("links name the directory", "steps:", "tablespaces: { hot: [Order] }\nsteps:"),
             ("a receiver runs", "steps:", "archive: { by: receivewal }\nsteps:"),
             ("writers go on", "transactions: 5", "behind: true"),
+            ("it is copied", "backup: { format: plain }", "backup: { tool: low-level }"),
             ("SQL may do anything", "  - mark: m", "  - sql: SELECT 1"),
             ("something else is lost", "disaster: lose-primary", "disaster: kill"),
             ("what is damaged is the server", "  - mark: m", "  - fault: heap-page-damaged"),
@@ -76,5 +78,8 @@ mod tests {
             assert_ne!(text, format!("{HEAD}{STEPS}{THEN}"), "{why}");
             assert_eq!(steps(&text), 0, "{why}");
         }
+        let dump = "steps:\n  - backup: { tool: pg_dump }\n  - disaster: lose-primary\n";
+        let then = "  - fault: dump-truncated\n  - recover\n  - check: all\n";
+        assert_eq!(steps(&format!("{HEAD}{dump}{then}")), 0, "what is in a dump is known to who took it");
     }
 }
