@@ -27,7 +27,8 @@ fn leaves_only_files(act: &Act) -> bool {
             tablespaces.is_empty() && by_script && !small_archive && !settable_clock
         }
         Act::LoadData(_) | Act::SwitchWal { .. } | Act::Mark { .. } | Act::Capture { .. } => true,
-        Act::Backup { how, .. } => how.tool != BackupTool::PgBackRest,
+        // What these keep beside their backups names the directories that they were made in.
+        Act::Backup { how, .. } => !matches!(how.tool, BackupTool::PgBackRest | BackupTool::Barman),
         Act::Work { work: Work { behind, .. }, .. } => !behind,
         Act::Disaster { disaster, .. } => *disaster == Disaster::LosePrimary,
         _ => false,
