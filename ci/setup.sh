@@ -161,7 +161,7 @@ need_barman() {
         say "Barman: not there, installing the distribution's"
         install_packages barman
     else
-        say "Barman: not there; tests of its directories look at kept ones only"
+        say "Barman: not there; drills whose backups it takes could not verify, and tests of its directories look at kept ones only"
     fi
 }
 

@@ -19,6 +19,7 @@ use pgdrill_repository::Layout;
 use tokio::task::JoinHandle;
 
 use crate::application::Front;
+use crate::barman;
 use crate::baseline::{Baseline, Unrecorded, Written};
 use crate::books::Ledger;
 use crate::data::DATABASE;
@@ -253,7 +254,7 @@ impl Drill<'_> {
     pub fn backup(&self, member: &Member) -> PathBuf {
         match &self.given {
             Some(taken) if taken.name == member.name => taken.path.clone(),
-            _ => self.workspace.path("backup").join(&member.name),
+            _ => barman::stored(self.workspace, member, &self.backups),
         }
     }
 

@@ -6,6 +6,7 @@
 mod application;
 mod archiving;
 mod as_written;
+mod barman;
 mod baseline;
 pub mod beginning;
 mod books;

@@ -15,6 +15,7 @@ use pgdrill_model::plan::Member;
 use pgdrill_model::scenario::{BackupTool, WalMethod};
 use pgdrill_model::units::Lsn;
 
+use crate::barman;
 use crate::drill::on_a_thread;
 use crate::workspace::Workspace;
 
@@ -27,8 +28,7 @@ pub type Backups = BTreeMap<String, BackupEvidence>;
 ///
 /// A bug, when the thread died. What cannot be read is in the report.
 pub async fn read(workspace: &Workspace, chain: &[Member], taken: &Backups) -> Result<ChainReport, Unable> {
-    let sources: Vec<PathBuf> =
-        chain.iter().map(|member| workspace.path("backup").join(&member.name)).collect();
+    let sources: Vec<PathBuf> = chain.iter().map(|member| barman::stored(workspace, member, taken)).collect();
     let without_wal = chain.iter().any(|member| member.how.wal == WalMethod::None);
     let options = Options {
         // A backup without WAL of its own needs what was archived while it was taken.

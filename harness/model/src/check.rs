@@ -145,7 +145,8 @@ impl Check {
     /// Every check that can be made of a drill whose backups are taken so.
     pub fn all_of_tool(tool: BackupTool, works: bool) -> Vec<Self> {
         match tool {
-            BackupTool::PgBasebackup => Self::all_of(works),
+            // Barman keeps the files as `pg_basebackup` made them.
+            BackupTool::PgBasebackup | BackupTool::Barman => Self::all_of(works),
             BackupTool::PgBackRest => Self::all_of_repository(works),
             BackupTool::LowLevel => Self::all_of_low_level(works),
             BackupTool::PgDump => Self::all_of_dump(works),

@@ -191,10 +191,10 @@ pub struct BackupEvidence {
     /// Where it lies, where it was there already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// The label of pgBackRest; of another that was there already by what it was chosen, as the name of its directory.
+    /// The label of pgBackRest, the ID of Barman; of another that was there already by what it was chosen, as the name of its directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// `pg_basebackup`, `pgBackRest`, `low-level`; of one that was there already also `Barman`, `pg_dump`, or nothing where nobody knows.
+    /// `pg_basebackup`, `pgBackRest`, `Barman`, `low-level`, `pg_dump`; of one that was there already also nothing where nobody knows.
     pub tool: String,
     /// `plain` or `tar`; of pgBackRest its type: `full`, `diff` or `incr`.
     pub format: String,

@@ -192,6 +192,11 @@ impl Run {
         self.takes(BackupTool::LowLevel)
     }
 
+    /// Whether Barman took its backups, in the drill itself.
+    pub fn is_of_barman(&self) -> bool {
+        self.takes(BackupTool::Barman)
+    }
+
     fn takes(&self, tool: BackupTool) -> bool {
         self.backups.iter().any(|backup| backup.path.is_none() && backup.tool == tool.name())
     }

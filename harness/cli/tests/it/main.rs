@@ -7,6 +7,7 @@ mod archiving;
 mod as_written;
 mod backups;
 mod bad_input;
+mod barman;
 mod baseline;
 mod beginnings;
 mod benchmark;

@@ -21,6 +21,7 @@ use pgdrill_model::world::{Command, Exit};
 use sha2::{Digest, Sha256};
 
 use super::{Bench, Outcome, finding};
+use crate::barman;
 use crate::drill::{disk_full, on_a_thread};
 use crate::recovery::unpack::SCRATCH;
 use crate::tool;
@@ -38,8 +39,8 @@ struct Backup<'a> {
 
 pub(super) async fn run(bench: &Bench<'_>) -> Result<Outcome, Unable> {
     let (mut files, mut found, mut words) = (0, Vec::new(), Vec::new());
-    for Member { name, how } in bench.restored_from {
-        let path = bench.workspace.path("backup").join(name);
+    for member @ Member { name, how } in bench.restored_from {
+        let path = barman::stored(bench.workspace, member, bench.backups);
         let read = path.clone();
         let (summary, digest) = on_a_thread(move || (inspect::summary(&read).ok(), digest(&read))).await?;
         let backup = Backup { name, wal: how.wal, path, summary };

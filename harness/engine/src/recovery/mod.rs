@@ -3,6 +3,7 @@
 //! time.
 
 pub mod aim;
+pub mod barman;
 pub mod control;
 pub mod first_write;
 pub mod last_good;

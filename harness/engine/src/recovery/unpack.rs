@@ -1,5 +1,5 @@
 //! Unpacks a backup with the programs that an operator would use: tars into the data directory, plain files by `cp`, an
-//! incremental backup and those that it builds upon by `pg_combinebackup`, what pgBackRest took by pgBackRest; or by
+//! incremental backup and those that it builds upon by `pg_combinebackup`, what pgBackRest or Barman took by these; or by
 //! pgdrill itself (`native`). Each tablespace goes into a directory of the restored server's own, and the data directory is made to name that one.
 
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use crate::drill::{Drill, disk_full, on_a_thread};
 use crate::given::{self, Made, Taken};
 use crate::recovery::phases::Clocked;
-use crate::recovery::{native, pgbackrest, remap};
+use crate::recovery::{barman, native, pgbackrest, remap};
 use crate::server::Server;
 use crate::workspace::Workspace;
 use crate::{tablespaces, tool};
@@ -113,6 +113,16 @@ pub async fn unpack(
         (RecoverBy::PgBackRest, [.., newest]) => {
             let outcome =
                 pgbackrest::restore(drill, place, newest, restored.data, restored.tablespaces).await?;
+            clocked.unpacked(drill.clock.elapsed());
+            match outcome {
+                Ok(restored) => unpacked = restored,
+                Err(findings) => return Ok(Err(findings)),
+            }
+            None
+        }
+        (RecoverBy::Barman, [.., newest]) => {
+            let at = (place, server.name);
+            let outcome = barman::restore(drill, at, newest, restored.data, restored.tablespaces).await?;
             clocked.unpacked(drill.clock.elapsed());
             match outcome {
                 Ok(restored) => unpacked = restored,

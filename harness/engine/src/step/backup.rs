@@ -15,6 +15,7 @@ use pgdrill_model::world::Exit;
 use tokio::time::sleep;
 
 use super::{create_standby, low_level, switch_wal};
+use crate::barman;
 use crate::drill::{Drill, disk_full, on_a_thread};
 use crate::dump;
 use crate::fault;
@@ -41,6 +42,7 @@ pub(super) async fn run(
     match how.tool {
         BackupTool::PgBasebackup => {}
         BackupTool::PgBackRest => return into_repository(drill, name, how, upon, on).await,
+        BackupTool::Barman => return by_barman(drill, name, how, on).await,
         BackupTool::LowLevel => return low_level::run(drill, name, how, on).await,
         BackupTool::PgDump => return dump::take(drill, name, how, on).await,
     }
@@ -121,6 +123,23 @@ async fn into_repository(
     drill.backups.insert(name.to_owned(), evidence.clone());
     drill.recorder.measured(Evidence::Backup(evidence));
     Ok(findings)
+}
+
+/// Takes one by Barman, which is given what is archived before the backup and what is archived by its end.
+async fn by_barman(drill: &mut Drill<'_>, name: &str, how: Backup, on: Name) -> Result<Vec<Finding>, Unable> {
+    let archived = SwitchWal { within: ARCHIVED_WITHIN };
+    switch_wal::run(drill, archived, on).await?;
+    let ready = barman::prepare(drill, on).await?;
+    let began = drill.clock.elapsed();
+    barman::take(drill, how, on, &ready, |exit| damaged_pages(exit, on)).await?;
+    let took_us = drill.clock.elapsed().saturating_sub(began).as_micros() as u64;
+    let ended_unix_us = drill.clock.unix_micros();
+    switch_wal::run(drill, archived, on).await?;
+    barman::end(drill, on, ready, async |data| {
+        Ok(BackupEvidence { ended_unix_us, ..measure(data, name, how, on, None, took_us).await? })
+    })
+    .await?;
+    Ok(Vec::new())
 }
 
 /// The damaged pages of the source, which `pg_basebackup` reports: it ends with an error, but leaves the backup there.

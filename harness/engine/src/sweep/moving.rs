@@ -71,7 +71,7 @@ pub async fn make(drill: &mut Drill<'_>, survey: &Survey) -> Result<Result<Strin
     let workspace = drill.workspace;
     let newest = survey.chain.last().ok_or_else(|| Unable::bug("a sweep of no backup"))?;
     for member in &survey.chain {
-        remap::refuse_backup(workspace, &workspace.path("backup").join(&member.name)).await?;
+        remap::refuse_backup(workspace, &drill.backup(member)).await?;
     }
     open(drill).await?;
     let server = drill.servers.get(&NAME).ok_or_else(|| Unable::bug("the moving server has no place"))?;

@@ -1,5 +1,6 @@
 //! The programs that take backups, receive WAL, and unpack or load backups: one file each, and this table of them.
 
+pub mod barman;
 pub mod copy;
 pub mod pg_basebackup;
 pub mod pg_combinebackup;

@@ -123,6 +123,9 @@ pub(super) fn not_tested(run: &Run) -> Vec<String> {
         let what = "files of the repository that no recovery needed";
         not.push(format!("{what}: pgBackRest verifies those that it restores, and pgdrill reads none"));
     }
+    if run.is_of_barman() {
+        not.push("the WAL that Barman keeps: what was replayed came from the drill's own archive".to_owned());
+    }
     if run.is_of_dumps() {
         not.push(
             "what was written after the dump: it is lost by design, since a dump holds one moment".to_owned(),

@@ -4,7 +4,7 @@
 use super::{Act, Mutants, Plan, Planned, Recovery, Repeat};
 use crate::check::Check;
 use crate::fault::{FAULTS, Fault};
-use crate::scenario::{RecoverFrom, Scenario, Step, applies};
+use crate::scenario::{BackupTool, RecoverFrom, Scenario, Step, applies};
 use crate::verdict::Verdict;
 
 /// Lets a plan end with mutants; or says why it can have none, and leaves it as it is.
@@ -29,7 +29,12 @@ pub fn add_mutants(plan: &mut Plan, scenario: &Scenario) -> Result<(), &'static 
         .filter(|fault| fault.makes_mutants() && applies(scenario, at, *fault))
         .collect();
     if faults.is_empty() {
-        return Err("what it stored is a repository of pgBackRest, in which pgdrill damages nothing");
+        return Err(match scenario.tool() {
+            BackupTool::Barman => {
+                "what it stored is Barman's, and an archive of its own command: pgdrill damages nothing in these"
+            }
+            _ => "what it stored is a repository of pgBackRest, in which pgdrill damages nothing",
+        });
     }
     // What survives is tried on every other check, which need to know what was there.
     let works = scenario.steps.iter().any(|step| matches!(step.what, Step::Work(_)));

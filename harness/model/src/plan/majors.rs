@@ -50,10 +50,6 @@ pub(super) fn check(scenario: &Scenario, postgres: Major) -> Result<(), Unable> 
 }
 
 fn of_backup(line: usize, backup: &Backup) -> Vec<Wish> {
-    // What is done without pg_basebackup is done for every major.
-    if backup.tool != BackupTool::PgBasebackup {
-        return Vec::new();
-    }
     let compress = backup.compress;
     if backup.is_dump() {
         // Until then pg_dump had gzip alone (`src/bin/pg_dump/compress_io.c`).
@@ -61,6 +57,10 @@ fn of_backup(line: usize, backup: &Backup) -> Vec<Wish> {
         let newer = matches!(compress.method, Method::Lz4 | Method::Zstd);
         let wish = Wish { line, what, from: SIXTEEN, instead: "write `compress: gzip`" };
         return newer.then_some(wish).into_iter().collect();
+    }
+    // What else is done without pg_basebackup is done for every major.
+    if backup.tool != BackupTool::PgBasebackup {
+        return Vec::new();
     }
     let wish = |what: &str, from, instead| Wish { line, what: what.to_owned(), from, instead };
     let mut wishes = Vec::new();

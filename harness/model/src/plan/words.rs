@@ -355,6 +355,10 @@ fn backup(f: &mut fmt::Formatter<'_>, name: &str, how: &Backup, upon: Option<&st
         }
         return write!(f, " into backup/pgbackrest as {name}");
     }
+    if how.tool == BackupTool::Barman {
+        let spread = if how.checkpoint == CheckpointMode::Spread { ", checkpoint spread" } else { "" };
+        return write!(f, "Barman (backup_method postgres{spread}) into backup/barman as {name}");
+    }
     if how.tool == BackupTool::LowLevel {
         return low_level(f, name, how);
     }
@@ -417,6 +421,7 @@ fn unpack(f: &mut fmt::Formatter<'_>, chain: &[Member], by: Option<RecoverBy>) -
         RecoverBy::Combine => write!(f, "pg_combinebackup of {}", names.join(", ")),
         RecoverBy::Native => write!(f, "restore backup/{} by pgdrill, verified on the way", names.join(", ")),
         RecoverBy::PgBackRest => write!(f, "restore {} by pgBackRest", names.join(", ")),
+        RecoverBy::Barman => write!(f, "restore {} by barman recover", names.join(", ")),
         RecoverBy::Load => {
             let format = chain.last().map_or(BackupFormat::Custom, |member| member.how.format);
             let program = if format == BackupFormat::Plain { "psql" } else { "pg_restore" };

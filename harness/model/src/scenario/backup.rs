@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::barman;
 use super::compress::{Compress, Method, Side};
 use super::dump;
 use super::file::BackupArguments;
@@ -55,6 +56,8 @@ pub enum BackupTool {
     /// pgBackRest, into a repository of the drill's own.
     #[serde(rename = "pgbackrest")]
     PgBackRest,
+    /// Barman, into a home of the drill's own.
+    Barman,
     /// PostgreSQL's low-level API: a session begins and ends it, and the files are copied in between by whoever likes.
     #[serde(rename = "low-level")]
     LowLevel,
@@ -156,6 +159,7 @@ impl BackupTool {
         match self {
             Self::PgBasebackup => "pg_basebackup",
             Self::PgBackRest => "pgBackRest",
+            Self::Barman => "Barman",
             Self::LowLevel => "low-level",
             Self::PgDump => "pg_dump",
         }
@@ -261,6 +265,7 @@ pub(super) fn meaning(
     match tool {
         BackupTool::PgBasebackup => {}
         BackupTool::PgBackRest => return pgbackrest::meaning(arguments, span, before, notes),
+        BackupTool::Barman => return barman::meaning(arguments, notes),
         BackupTool::LowLevel => return low_level::meaning(arguments, notes),
         BackupTool::PgDump => return dump::meaning(arguments, notes),
     }

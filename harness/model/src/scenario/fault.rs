@@ -120,11 +120,14 @@ impl Around<'_> {
             matches!(need, Need::Full | Need::Tar | Need::Plain | Need::Compressed | Need::OwnWal)
         };
         let stored = matches!(fault.site(), Site::Backup | Site::Taking) && !needs.contains(&Need::Dump);
-        if (stored || needs.iter().any(of_a_base_backup)) && self.scenario.tool() == BackupTool::PgBackRest {
+        let tool = self.scenario.tool();
+        let own = matches!(tool, BackupTool::PgBackRest | BackupTool::Barman);
+        if own && (stored || needs.iter().any(of_a_base_backup)) {
             return Some((
                 format!(
-                    "`{}` does not apply: it is of a base backup, and pgBackRest takes this one",
-                    fault.name()
+                    "`{}` does not apply: it is of a base backup, and {} takes this one",
+                    fault.name(),
+                    tool.name()
                 ),
                 "leave it out, or write `tool: pg_basebackup`".to_owned(),
             ));

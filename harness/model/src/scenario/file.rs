@@ -314,7 +314,7 @@ pub(super) struct FailoverArguments {
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RecoverArguments {
     /// How the backup is unpacked. Default: tar for a tar backup, copy for a plain one, combine for an incremental one,
-    /// pgbackrest for one by pgBackRest, load for a dump.
+    /// pgbackrest for one by pgBackRest, barman for one by Barman, load for a dump.
     pub(super) by: Slot<RecoverBy>,
     /// From which backup: newest; last-good, which verifies them from the newest on and takes the first that is good; or
     /// last-proven, which recovers and checks each as well before it takes one.

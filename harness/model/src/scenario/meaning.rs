@@ -11,7 +11,7 @@ use super::slot::At;
 use super::walkthrough::Walkthrough;
 use super::{
     Archive, ArchiveBy, Data, Disaster, Expect, Objectives, Placed, Rpo, Scenario, Step, application,
-    archive, as_written, cluster, dump, fault, given, queries,
+    archive, as_written, barman, cluster, dump, fault, given, queries,
 };
 use crate::check::{CHECKS, Check};
 use crate::code::{Code, Weight};
@@ -29,6 +29,7 @@ pub(super) fn scenario(file: File, lines: &Lines) -> Result<Scenario, Vec<Note>>
     let whole = Span::default();
     given::beside(&file, lines, &mut notes);
     dump::beside(&file, lines, &mut notes);
+    barman::beside(&file, lines, &mut notes);
     if file.title.0.is_none() {
         notes.push(
             Note::new(whole, "the scenario has no title")

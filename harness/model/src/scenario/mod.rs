@@ -7,6 +7,7 @@ mod application;
 mod archive;
 mod as_written;
 mod backup;
+mod barman;
 mod choice;
 mod cluster;
 mod compress;
@@ -349,6 +350,8 @@ pub enum RecoverBy {
     /// pgBackRest, of what it took itself.
     #[serde(rename = "pgbackrest")]
     PgBackRest,
+    /// Barman, of what it took itself.
+    Barman,
     /// `pg_restore` of a dump into a new cluster, or `psql` where it is SQL.
     Load,
 }
@@ -358,6 +361,7 @@ impl RecoverBy {
     pub fn fitting(backup: &Backup) -> Self {
         match (backup.incremental, backup.format) {
             _ if backup.tool == BackupTool::PgBackRest => Self::PgBackRest,
+            _ if backup.tool == BackupTool::Barman => Self::Barman,
             _ if backup.is_dump() => Self::Load,
             (true, _) => Self::Combine,
             (false, BackupFormat::Tar) => Self::Tar,
@@ -368,7 +372,7 @@ impl RecoverBy {
     /// Whether a backup can be unpacked so.
     pub fn fits(self, backup: &Backup) -> bool {
         let fitting = Self::fitting(backup);
-        let unpacked = !matches!(fitting, Self::Combine | Self::PgBackRest | Self::Load);
+        let unpacked = !matches!(fitting, Self::Combine | Self::PgBackRest | Self::Barman | Self::Load);
         self == fitting || (self == Self::Native && unpacked)
     }
 
@@ -380,6 +384,7 @@ impl RecoverBy {
             Self::Combine => "combine",
             Self::Native => "native",
             Self::PgBackRest => "pgbackrest",
+            Self::Barman => "barman",
             Self::Load => "load",
         }
     }

@@ -105,6 +105,24 @@ fn a_low_level_backup_is_planned_without_what_needs_a_manifest() {
 }
 
 #[test]
+fn a_backup_by_barman_is_planned_with_every_check_for_every_major() {
+    let text = "title: t\nsteps:\n  - backup: { tool: barman, checkpoint: spread }\n  - disaster: lose-primary\n  - recover\n";
+    let scenario = parse("a", "a.yaml", text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let mut plan = compile(&scenario, Major(13), "local", None).unwrap();
+    assert_eq!(plan.checks(), Check::all_of(false));
+    assert_eq!(
+        plan.steps[2].act.to_string(),
+        "Barman (backup_method postgres, checkpoint spread) into backup/barman as backup-1"
+    );
+    let recover = plan.steps.iter().find(|step| step.act.name() == "recover").unwrap();
+    assert!(recover.act.to_string().starts_with("restore backup-1 by barman recover, "), "{}", recover.act);
+    // What it keeps is not damaged, the archive is.
+    add_mutants(&mut plan, &scenario).unwrap();
+    let faults = plan.mutants();
+    assert!(faults.len() > 5 && faults.iter().all(|fault| fault.site() == Site::Archive), "{faults:?}");
+}
+
+#[test]
 fn of_what_pgbackrest_stored_only_an_archive_of_the_drills_own_makes_mutants() {
     let text = |archive: &str| {
         format!(

@@ -109,6 +109,7 @@ impl Walkthrough<'_> {
         let Some(other) = candidates.iter().find(|candidate| !by.fits(candidate)) else { return };
         let is = match (other.incremental, other.format) {
             _ if other.tool == BackupTool::PgBackRest => "by pgBackRest, which alone restores it",
+            _ if other.tool == BackupTool::Barman => "by Barman, which alone restores it",
             _ if other.is_dump() => "a dump; it is loaded",
             (true, _) => "incremental; it is combined with those before it",
             (false, BackupFormat::Tar) => "in tar format; it is unpacked by tar",
