@@ -103,6 +103,9 @@ impl Draft<'_> {
         self.line(&format!("title: Drill {number} of a soak"));
         let orders = self.chance.random_range(500..=6_000);
         self.line(&format!("data: {{ orders: {orders} }}"));
+        if matches!(self.fault, Some(Fault::DumpBitFlip | Fault::DumpTruncated)) {
+            return self.dump();
+        }
         let size = self.one(&["1MB", "1MB", "4MB", "16MB"], "16MB");
         let icu = if self.postgres >= FIFTEEN && self.sometimes(0.2) { ", icu-locale: en-US" } else { "" };
         let locale = if icu.is_empty() { "" } else { ", locale: C.UTF-8" };
@@ -123,6 +126,24 @@ impl Draft<'_> {
         if self.is(Site::Recovered) {
             self.fault();
         }
+        self.step("check");
+        if let Some(verdict) = self.fault.and_then(expected) {
+            self.line(&format!("expect: {{ verdict: {verdict} }}"));
+        }
+    }
+
+    /// The rest of a drill that is about a dump, from which no WAL leads on.
+    fn dump(&mut self) {
+        self.line("steps:");
+        if self.sometimes(0.5) {
+            self.work();
+        }
+        let format = self.one(&["custom", "directory"], "custom");
+        self.step(&format!("backup: {{ tool: pg_dump, format: {format} }}"));
+        let way = self.one(&["lose-primary", "kill"], "kill");
+        self.step(&format!("disaster: {way}"));
+        self.fault();
+        self.step("recover");
         self.step("check");
         if let Some(verdict) = self.fault.and_then(expected) {
             self.line(&format!("expect: {{ verdict: {verdict} }}"));
