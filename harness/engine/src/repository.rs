@@ -170,30 +170,21 @@ fn of_found(name: &str, how: Backup, on: Name, picked: &Found, bytes: u64) -> Re
     };
     Ok(BackupEvidence {
         name: name.to_owned(),
-        path: None,
         label: Some(picked.label.clone()),
         tool: BackupTool::PgBackRest.name().to_owned(),
         format: how.kind.name().to_owned(),
         compress: how.compress.method.name().to_owned(),
-        compress_side: String::new(),
         compress_detail: how.compress.detail(),
         // The archive has it.
         wal: how.wal.name().to_owned(),
-        manifest_checksums: String::new(),
         from: on.name().to_owned(),
-        incremental_of: None,
         tablespaces,
-        tablespace_bytes: 0,
         bytes,
-        files: 0,
         content_bytes: picked.bytes.unwrap_or(0),
-        manifest_sha256: String::new(),
         start_lsn,
         end_lsn,
-        ended_unix_us: 0,
         timeline,
-        took_us: 0,
-        copied: None,
+        ..BackupEvidence::default()
     })
 }
 

@@ -184,7 +184,7 @@ pub struct LoadEvidence {
 }
 
 /// A base backup that was taken, or was there already.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BackupEvidence {
     /// Its name in the workspace.
     pub name: String,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// A position in the write-ahead log, in bytes. Written as PostgreSQL writes it, `%X/%X`; read numerically,
 /// because 18 also prints `%X/%08X` (`pg_lsn_in`, `src/backend/utils/adt/pg_lsn.c`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lsn(pub u64);
 
 impl fmt::Display for Lsn {

@@ -13,7 +13,6 @@ use pgdrill_model::evidence::{BackupEvidence, Evidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Server as Name;
 use pgdrill_model::scenario::{Backup, BackupFormat, Method};
-use pgdrill_model::units::Lsn;
 use pgdrill_model::world::{Command, Exit};
 use tokio::time::sleep;
 
@@ -178,30 +177,13 @@ fn lost(error: &tokio_postgres::Error) -> Unable {
 fn of(name: &str, how: Backup, on: Name) -> BackupEvidence {
     BackupEvidence {
         name: name.to_owned(),
-        path: None,
-        label: None,
         tool: how.tool.name().to_owned(),
         format: how.format.name().to_owned(),
         compress: how.compress.method.name().to_owned(),
-        compress_side: String::new(),
         compress_detail: how.compress.detail(),
         // None goes with it, and none leads on from it.
-        wal: String::new(),
-        manifest_checksums: String::new(),
         from: on.name().to_owned(),
-        incremental_of: None,
-        tablespaces: 0,
-        tablespace_bytes: 0,
-        bytes: 0,
-        files: 0,
-        content_bytes: 0,
-        manifest_sha256: String::new(),
-        start_lsn: Lsn(0),
-        end_lsn: Lsn(0),
-        ended_unix_us: 0,
-        timeline: 0,
-        copied: None,
-        took_us: 0,
+        ..BackupEvidence::default()
     }
 }
 
@@ -212,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_file_is_named_after_its_database_where_that_is_a_name_for_files() {
-        let how = |format, compress| Backup { format, compress, ..Backup::GIVEN };
+        let how = |format, compress| Backup { format, compress, ..Backup::BARE };
         let custom = how(BackupFormat::Custom, Compress::GZIP);
         assert_eq!(file_name("trading", "16384", custom), "database-trading.dump");
         assert_eq!(file_name("../../x", "16385", custom), "database-16385.dump");

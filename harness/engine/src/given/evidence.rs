@@ -30,7 +30,7 @@ pub fn how(standing: &Standing) -> Backup {
             Some(label) if label.is_from_standby() => BackupFrom::Standby,
             _ => BackupFrom::Primary,
         },
-        ..Backup::GIVEN
+        ..Backup::BARE
     }
 }
 
@@ -90,17 +90,12 @@ fn told(
         tool: tool.to_owned(),
         format,
         compress,
-        compress_side: String::new(),
-        compress_detail: String::new(),
         wal: if standing.is_some() { how.wal.name().to_owned() } else { String::new() },
-        manifest_checksums: String::new(),
         from: match how.from {
             BackupFrom::Primary => "primary".to_owned(),
             BackupFrom::Standby => "standby".to_owned(),
         },
         incremental_of: picked.prior.clone(),
-        tablespaces: 0,
-        tablespace_bytes: 0,
         bytes: standing.map_or(picked.stored_bytes.unwrap_or(0), |standing| standing.bytes),
         files: manifest.map_or(0, |(manifest, _)| manifest.files.len() as u64),
         content_bytes: manifest.map_or(picked.bytes.unwrap_or(0), |(manifest, _)| manifest.files.bytes()),
@@ -109,7 +104,6 @@ fn told(
         end_lsn: Lsn(end.position),
         ended_unix_us: picked.finished_us.unwrap_or(ended_unix_us),
         timeline: begin.timeline,
-        took_us: 0,
-        copied: None,
+        ..BackupEvidence::default()
     }
 }

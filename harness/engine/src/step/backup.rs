@@ -197,8 +197,6 @@ async fn measure(
     let compress = how.compress;
     Ok(BackupEvidence {
         name: name.to_owned(),
-        path: None,
-        label: None,
         tool: "pg_basebackup".to_owned(),
         format: how.format.name().to_owned(),
         compress: compress.method.name().to_owned(),
@@ -219,10 +217,9 @@ async fn measure(
         manifest_sha256: summary.manifest_sha256,
         start_lsn: Lsn(oldest.start),
         end_lsn: Lsn(newest.end),
-        ended_unix_us: 0,
         timeline: newest.timeline,
         took_us,
-        copied: None,
+        ..BackupEvidence::default()
     })
 }
 

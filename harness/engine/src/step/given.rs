@@ -64,7 +64,7 @@ pub(super) async fn run(drill: &mut Drill<'_>, name: &str, given: &Given) -> Res
         name: name.to_owned(),
         path: picked.path.clone(),
         made: Made::Files,
-        how: Backup::GIVEN,
+        how: Backup::BARE,
         origin: None,
         wal,
         command: given.restore_command.clone(),

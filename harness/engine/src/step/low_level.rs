@@ -124,23 +124,16 @@ pub(super) async fn run(
         on_a_thread(move || (inspect::size(&target), inspect::size(&beside))).await?;
     let evidence = BackupEvidence {
         name: name.to_owned(),
-        path: None,
-        label: None,
         tool: how.tool.name().to_owned(),
         format: how.format.name().to_owned(),
         compress: how.compress.method.name().to_owned(),
-        compress_side: String::new(),
-        compress_detail: String::new(),
         wal: how.wal.name().to_owned(),
-        manifest_checksums: String::new(),
         from: source(how, from),
-        incremental_of: None,
         tablespaces: files.tablespaces.len() as u64,
         tablespace_bytes,
         bytes: own + tablespace_bytes,
         files: copied.files,
         content_bytes: copied.bytes,
-        manifest_sha256: String::new(),
         start_lsn: Lsn(ended.label.start),
         end_lsn,
         ended_unix_us,
@@ -151,6 +144,7 @@ pub(super) async fn run(
             paused_us: paused.as_micros() as u64,
             went_away: copied.went_away,
         }),
+        ..BackupEvidence::default()
     };
     drill.backups.insert(name.to_owned(), evidence.clone());
     drill.recorder.measured(Evidence::Backup(evidence));

@@ -139,7 +139,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|line| line == wanted), "{wanted} is not in {text}");
         }
-        let spread = Backup { checkpoint: CheckpointMode::Spread, ..Backup::GIVEN };
+        let spread = Backup { checkpoint: CheckpointMode::Spread, ..Backup::BARE };
         let args = backup(desk(), spread).args;
         assert_eq!(args[..3], ["--config", "/w/conf/barman.conf", "--quiet"]);
         assert!(args.contains(&"--no-immediate-checkpoint".to_owned()), "{args:?}");

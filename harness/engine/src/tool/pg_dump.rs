@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     fn how(format: BackupFormat, compress: Compress, jobs: Option<u32>) -> Backup {
-        Backup { format, compress, jobs, ..Backup::GIVEN }
+        Backup { format, compress, jobs, ..Backup::BARE }
     }
 
     fn dumped(name: &str, how: Backup, major: u16) -> Vec<String> {

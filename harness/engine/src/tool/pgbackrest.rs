@@ -140,7 +140,7 @@ mod tests {
             kind: BackupKind::Diff,
             bundle: true,
             compress: Compress { method: Method::Zstd, level: Some(3), ..Compress::NONE },
-            ..Backup::GIVEN
+            ..Backup::BARE
         };
         let args = backup(desk(), Path::new("/w/s"), how, false).args;
         for wanted in [

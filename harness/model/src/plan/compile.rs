@@ -283,7 +283,7 @@ impl<'s> Walk<'s> {
 
     fn given(&mut self, given: &Given) -> Act {
         let name = "backup-1".to_owned();
-        self.backups.push(vec![Member { name: name.clone(), how: Backup::GIVEN }]);
+        self.backups.push(vec![Member { name: name.clone(), how: Backup::BARE }]);
         self.origins.backup();
         Act::Given { name, given: given.clone() }
     }

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use super::barman;
 use super::compress::{Compress, Method, Side};
 use super::dump;
-use super::file::BackupArguments;
+use super::file::{BackupArguments, File, Step};
 use super::given::FromArguments;
 use super::low_level;
 use super::mistake::{Note, Span};
 use super::pgbackrest::{self, BackupKind};
+use super::slot::At;
 use super::value::{FromText, read_from_text, whole_number};
 use super::wrong::Words;
 
@@ -129,8 +130,9 @@ pub enum BackupFrom {
 }
 
 impl Backup {
-    /// One that is there already, as long as nobody has looked at it.
-    pub const GIVEN: Self = Self {
+    /// A full one of plain files, of which nothing more is said: one that is there already, as long as nobody has looked at it, and
+    /// what those of other programs than `pg_basebackup` have no words for.
+    pub const BARE: Self = Self {
         tool: BackupTool::PgBasebackup,
         format: BackupFormat::Plain,
         compress: Compress::NONE,
@@ -201,6 +203,19 @@ impl ManifestChecksums {
             Self::None => "NONE",
         }
     }
+}
+
+/// Where the first backup stands that something holds of, in a file as it is written.
+pub(super) fn first(file: &File, holds: impl Fn(&BackupArguments) -> bool) -> Option<Span> {
+    file.steps.0.iter().flat_map(|steps| &steps.what).find_map(|step| match &step.0 {
+        Some(At { span, what: Step::Backup(arguments) }) => holds(arguments).then_some(*span),
+        _ => None,
+    })
+}
+
+/// The same of a backup by a tool.
+pub(super) fn first_by(file: &File, tool: BackupTool) -> Option<Span> {
+    first(file, |arguments| arguments.tool.0.as_ref().is_some_and(|at| at.what == tool))
 }
 
 /// `on` or `off`.

@@ -1,14 +1,10 @@
 //! A backup by Barman: what may be said of one, what only `pg_basebackup` has, and by what WAL may be archived beside it.
 
 use super::archive::ArchiveBy;
-use super::backup::{
-    Backup, BackupFormat, BackupFrom, BackupTool, CheckpointMode, ManifestChecksums, WalMethod,
-};
-use super::compress::Compress;
-use super::file::{BackupArguments, File, Step as Written};
+use super::backup::{Backup, BackupFrom, BackupTool, CheckpointMode, ManifestChecksums, WalMethod, first_by};
+use super::file::{BackupArguments, File};
 use super::given::FromArguments;
 use super::mistake::{Lines, Note};
-use super::pgbackrest::BackupKind;
 use super::slot::At;
 
 /// The backup by Barman that `arguments` mean: `backup_method = postgres`, by which Barman runs `pg_basebackup` itself. What makes no
@@ -51,31 +47,18 @@ pub(super) fn meaning(arguments: BackupArguments, notes: &mut Vec<Note>) -> Back
     }
     Backup {
         tool: BackupTool::Barman,
-        format: BackupFormat::Plain,
-        compress: Compress::NONE,
         wal: WalMethod::None,
         manifest: ManifestChecksums::Crc32c,
         checkpoint: arguments.checkpoint.what().unwrap_or(CheckpointMode::Fast),
         verify_checksums: true,
-        max_rate: None,
-        from: BackupFrom::Primary,
-        incremental: false,
-        kind: BackupKind::Full,
-        bundle: false,
-        snapshot: false,
-        jobs: None,
+        ..Backup::BARE
     }
 }
 
 /// Tells of an archive that leaves Barman without WAL: it is given what the drill's own `archive_command` archived, and takes no
 /// backup of a server that archives nothing (`check_archive`, `barman/server.py`).
 pub(super) fn beside(file: &File, lines: &Lines, notes: &mut Vec<Note>) {
-    let backup = file.steps.0.iter().flat_map(|steps| &steps.what).find_map(|step| match &step.0 {
-        Some(At { span, what: Written::Backup(arguments) }) => {
-            matches!(arguments.tool.0, Some(At { what: BackupTool::Barman, .. })).then_some(*span)
-        }
-        _ => None,
-    });
+    let backup = first_by(file, BackupTool::Barman);
     let by = file.archive.0.as_ref().and_then(|archive| archive.what.by.0.as_ref());
     let (Some(backup), Some(At { span, what: by @ (ArchiveBy::PgBackRest | ArchiveBy::Receivewal) })) =
         (backup, by)

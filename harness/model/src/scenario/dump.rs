@@ -1,13 +1,10 @@
 //! A backup by `pg_dump`: what may be said of one, what only `pg_basebackup` has, and what a drill of dumps cannot do: a dump holds
 //! one moment, and no WAL leads on from it.
 
-use super::backup::{
-    Backup, BackupFormat, BackupFrom, BackupTool, CheckpointMode, ManifestChecksums, WalMethod,
-};
+use super::backup::{Backup, BackupFormat, BackupTool, WalMethod, first_by};
 use super::compress::{Compress, Method, Side};
-use super::file::{BackupArguments, File, Step as Written};
+use super::file::{BackupArguments, File};
 use super::mistake::{Lines, Note};
-use super::pgbackrest::BackupKind;
 use super::slot::At;
 use super::value::{FromText, read_from_text, whole_number};
 use super::wrong::Words;
@@ -76,16 +73,8 @@ pub(super) fn meaning(arguments: BackupArguments, notes: &mut Vec<Note>) -> Back
         format,
         compress,
         wal: WalMethod::None,
-        manifest: ManifestChecksums::None,
-        checkpoint: CheckpointMode::Fast,
-        verify_checksums: false,
-        max_rate: None,
-        from: BackupFrom::Primary,
-        incremental: false,
-        kind: BackupKind::Full,
-        bundle: false,
-        snapshot: false,
         jobs: arguments.jobs.what().map(|jobs| jobs.0),
+        ..Backup::BARE
     }
 }
 
@@ -123,12 +112,7 @@ pub(super) fn not_of_pg_basebackup(arguments: &BackupArguments, notes: &mut Vec<
 
 /// Tells of what a file says of a server whose dump could not hold it.
 pub(super) fn beside(file: &File, lines: &Lines, notes: &mut Vec<Note>) {
-    let dump = file.steps.0.iter().flat_map(|steps| &steps.what).find_map(|step| match &step.0 {
-        Some(At { span, what: Written::Backup(arguments) }) => {
-            matches!(arguments.tool.0, Some(At { what: BackupTool::PgDump, .. })).then_some(*span)
-        }
-        _ => None,
-    });
+    let dump = first_by(file, BackupTool::PgDump);
     if let (Some(dump), Some(place)) = (dump, file.tablespaces.span()) {
         let line = lines.line(dump.start);
         let message = format!(

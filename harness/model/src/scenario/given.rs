@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::backup::first;
 use super::file::{BackupArguments, File};
 use super::mistake::{Lines, Note};
 use super::slot::{At, Slot, TextOr, read_text_or};
@@ -301,12 +302,8 @@ pub(super) fn meaning(arguments: &mut BackupArguments, notes: &mut Vec<Note>) ->
 
 /// Tells of what a file says of a server that it does not make, because its backup is there already.
 pub(super) fn beside(file: &File, lines: &Lines, notes: &mut Vec<Note>) {
-    let given = file.steps.0.iter().flat_map(|steps| &steps.what).find_map(|step| match &step.0 {
-        Some(At { span, what: super::file::Step::Backup(arguments) }) => {
-            matches!(arguments.from.0, Some(At { what: FromArguments::Given(_), .. })).then_some(*span)
-        }
-        _ => None,
-    });
+    let given =
+        first(file, |arguments| matches!(arguments.from.0, Some(At { what: FromArguments::Given(_), .. })));
     let Some(given) = given else { return };
     let of_the_primary = [
         ("data", file.data.span()),

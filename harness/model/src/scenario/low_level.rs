@@ -1,14 +1,10 @@
 //! A backup by PostgreSQL's low-level API: what may be said of one, and what no other has ("Making a Base Backup Using the Low
 //! Level API", chapter "Continuous Archiving" of PostgreSQL's documentation).
 
-use super::backup::{
-    Backup, BackupFormat, BackupFrom, BackupTool, CheckpointMode, ManifestChecksums, WalMethod,
-};
-use super::compress::Compress;
+use super::backup::{Backup, BackupFrom, BackupTool, CheckpointMode, WalMethod};
 use super::file::BackupArguments;
 use super::given::FromArguments;
 use super::mistake::Note;
-use super::pgbackrest::BackupKind;
 
 /// The backup by the low-level API that `arguments` mean. What makes no sense is noted.
 pub(super) fn meaning(arguments: BackupArguments, notes: &mut Vec<Note>) -> Backup {
@@ -40,22 +36,14 @@ pub(super) fn meaning(arguments: BackupArguments, notes: &mut Vec<Note>) -> Back
     }
     Backup {
         tool: BackupTool::LowLevel,
-        format: BackupFormat::Plain,
-        compress: Compress::NONE,
         wal: WalMethod::None,
-        manifest: ManifestChecksums::None,
         checkpoint: arguments.checkpoint.what().unwrap_or(CheckpointMode::Fast),
-        verify_checksums: false,
-        max_rate: None,
         from: match arguments.from.what() {
             Some(FromArguments::Server(server)) => server,
             _ => BackupFrom::Primary,
         },
-        incremental: false,
-        kind: BackupKind::Full,
-        bundle: false,
-        jobs: None,
         snapshot: arguments.snapshot.what().is_some_and(|switch| switch.0),
+        ..Backup::BARE
     }
 }
 

@@ -3,9 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::backup::{
-    Backup, BackupFormat, BackupFrom, BackupTool, CheckpointMode, ManifestChecksums, WalMethod,
-};
+use super::backup::{Backup, BackupTool, WalMethod};
 use super::compress::{Compress, Method, Side};
 use super::file::BackupArguments;
 use super::mistake::{Note, Span};
@@ -101,20 +99,13 @@ pub(super) fn meaning(
     }
     Backup {
         tool: BackupTool::PgBackRest,
-        // Its files lie in the repository, under names of their own.
-        format: BackupFormat::Plain,
         compress,
         wal: WalMethod::None,
-        manifest: ManifestChecksums::None,
-        checkpoint: CheckpointMode::Fast,
         verify_checksums: true,
-        max_rate: None,
-        from: BackupFrom::Primary,
         incremental: kind != BackupKind::Full,
         kind,
         bundle: arguments.bundle.what().is_some_and(|switch| switch.0),
-        snapshot: false,
-        jobs: None,
+        ..Backup::BARE
     }
 }
 
