@@ -5,12 +5,10 @@
 //! Barman takes it in. Nothing is replayed from there; Barman itself asks for it before it calls a backup done.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use std::{fs, io};
 
 use pgdrill_backup::inspect;
 use pgdrill_model::code::Code;
-use pgdrill_model::event::Unit;
 use pgdrill_model::evidence::{BackupEvidence, Evidence};
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::{Member, Server as Name};
@@ -19,10 +17,10 @@ use pgdrill_model::world::{Command, Exit, Place};
 use pgdrill_ondisk::segment::is_segment;
 use pgdrill_repository::barman::Barman;
 use pgdrill_repository::{Backup as Found, Held, State, look};
-use tokio::time::sleep;
 
 use crate::archiving;
 use crate::drill::{Drill, disk_full, on_a_thread};
+use crate::growth::{self, Growth};
 use crate::tool::barman::{self, Configuration, Desk};
 use crate::tool::copy;
 use crate::verified::Backups;
@@ -30,9 +28,6 @@ use crate::workspace::{Workspace, trouble};
 
 /// Where it lies, within the workspace.
 const HOME: &str = "backup/barman";
-
-/// How often the size of what is stored so far is looked at.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How many segments are copied at a time.
 const AT_ONCE: usize = 500;
@@ -144,20 +139,9 @@ pub async fn take(
     damaged: impl Fn(&Exit) -> Vec<Finding>,
 ) -> Result<(), Unable> {
     let command = barman::backup(ready.paths.desk(), how);
-    let (recorder, watched) = (drill.recorder, drill.workspace.path(home_of_server()).join("base"));
-    let before = inspect::size(&watched);
-    let watch = async {
-        loop {
-            sleep(ASK_AGAIN).await;
-            let directory = watched.clone();
-            let size = on_a_thread(move || inspect::size(&directory)).await.unwrap_or(before);
-            recorder.progress(barman::NAME, size.saturating_sub(before), None, Unit::Bytes);
-        }
-    };
-    let exit = tokio::select! {
-        exit = drill.server(on)?.place().run(&command) => exit?,
-        () = watch => return Err(Unable::bug("the watch of a backup ended")),
-    };
+    let base = drill.workspace.path(home_of_server()).join("base");
+    let growth = Growth { what: barman::NAME, directories: vec![base], total: None };
+    let exit = growth::told(drill.recorder, growth, drill.server(on)?.place().run(&command)).await?;
     if exit.success() {
         return Ok(());
     }

@@ -21,6 +21,7 @@ mod drill;
 mod dump;
 mod fault;
 mod given;
+mod growth;
 mod http;
 mod log;
 mod mounts;

@@ -2,11 +2,9 @@
 //! server runs, as its operator would run it; `recovery::pgbackrest` restores.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use pgdrill_backup::inspect;
 use pgdrill_model::code::Code;
-use pgdrill_model::event::Unit;
 use pgdrill_model::evidence::BackupEvidence;
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Server as Name;
@@ -14,9 +12,9 @@ use pgdrill_model::scenario::{ArchiveBy, Backup, BackupTool};
 use pgdrill_model::units::Lsn;
 use pgdrill_model::world::Exit;
 use pgdrill_repository::{Backup as Found, Held, Layout, look};
-use tokio::time::sleep;
 
 use crate::drill::{Drill, disk_full, on_a_thread};
+use crate::growth::{self, Growth};
 use crate::tool::pgbackrest::{self, Desk};
 use crate::workspace::Workspace;
 
@@ -25,9 +23,6 @@ pub const REPOSITORY: &str = "backup/pgbackrest";
 
 /// Where the WAL in it lies, within the workspace.
 pub const WAL: &str = "backup/pgbackrest/archive";
-
-/// How often the size of what is stored so far is looked at.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A backup that was taken.
 #[derive(Debug)]
@@ -92,20 +87,12 @@ pub async fn take(
     let paths = Paths::of(workspace, on);
     let command = pgbackrest::backup(paths.desk(), &workspace.socket(on), how, archives);
     let began = clock.elapsed();
-    let watched = workspace.path(REPOSITORY).join("backup");
-    let before = inspect::size(&watched);
-    let watch = async {
-        loop {
-            sleep(ASK_AGAIN).await;
-            let directory = watched.clone();
-            let size = on_a_thread(move || inspect::size(&directory)).await.unwrap_or(before);
-            recorder.progress("pgbackrest", size.saturating_sub(before), None, Unit::Bytes);
-        }
+    let growth = Growth {
+        what: pgbackrest::NAME,
+        directories: vec![workspace.path(REPOSITORY).join("backup")],
+        total: None,
     };
-    let exit = tokio::select! {
-        exit = drill.server(on)?.place().run(&command) => exit?,
-        () = watch => return Err(Unable::bug("the watch of a backup ended")),
-    };
+    let exit = growth::told(recorder, growth, drill.server(on)?.place().run(&command)).await?;
     let took_us = clock.elapsed().saturating_sub(began).as_micros() as u64;
     let ended_unix_us = clock.unix_micros();
     if !exit.success() {

@@ -4,28 +4,23 @@
 //! Each is one snapshot of its own, so what a dump holds is known only of a server that was quiet from the first to the last.
 
 use std::path::Path;
-use std::time::Duration;
 
 use pgdrill_backup::inspect;
 use pgdrill_model::code::Code;
-use pgdrill_model::event::Unit;
 use pgdrill_model::evidence::{BackupEvidence, Evidence};
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Server as Name;
 use pgdrill_model::scenario::{Backup, BackupFormat, Method};
 use pgdrill_model::world::{Command, Exit};
-use tokio::time::sleep;
 
 use super::Dumped;
 use crate::check::differences;
 use crate::connections::Connections;
 use crate::content::{Measure, measure};
 use crate::drill::{Drill, disk_full, on_a_thread};
+use crate::growth::{self, Growth};
 use crate::session::{Session, describe};
 use crate::tool::pg_dump::{self, Part};
-
-/// How often the size of what is stored so far is looked at.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 const DATABASES: &str = "SELECT datname::text, oid::text FROM pg_database \
                          WHERE datallowconn AND NOT datistemplate AND datconnlimit <> -2 ORDER BY datname";
@@ -105,19 +100,9 @@ fn file_name(database: &str, oid: &str, how: Backup) -> String {
 
 /// Runs one of the programs, and tells how much is stored meanwhile.
 async fn one(drill: &mut Drill<'_>, on: Name, directory: &Path, command: &Command) -> Result<(), Unable> {
-    let (recorder, program) = (drill.recorder, command.program.name());
-    let watch = async {
-        loop {
-            sleep(ASK_AGAIN).await;
-            let directory = directory.to_owned();
-            let size = on_a_thread(move || inspect::size(&directory)).await.unwrap_or(0);
-            recorder.progress(program, size, None, Unit::Bytes);
-        }
-    };
-    let exit = tokio::select! {
-        exit = drill.server(on)?.place().run(command) => exit?,
-        () = watch => return Err(Unable::bug("the watch of a dump ended")),
-    };
+    let program = command.program.name();
+    let growth = Growth { what: program, directories: vec![directory.to_owned()], total: None };
+    let exit = growth::told(drill.recorder, growth, drill.server(on)?.place().run(command)).await?;
     if exit.success() {
         return Ok(());
     }

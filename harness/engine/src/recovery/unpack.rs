@@ -8,16 +8,15 @@ use std::time::Duration;
 use pgdrill_backup::parts::{self, Packed};
 use pgdrill_backup::{inspect, tablespaces as links};
 use pgdrill_model::code::Code;
-use pgdrill_model::event::Unit;
 use pgdrill_model::evidence::VerifiedEvidence;
 use pgdrill_model::finding::{Finding, Stage, Unable};
 use pgdrill_model::plan::Member;
 use pgdrill_model::scenario::{BackupFormat, RecoverBy, WalMethod};
 use pgdrill_model::world::{Command, Exit, Place};
-use tokio::time::sleep;
 
 use crate::drill::{Drill, disk_full, on_a_thread};
 use crate::given::{self, Made, Taken};
+use crate::growth::{self, Growth};
 use crate::recovery::phases::Clocked;
 use crate::recovery::{barman, native, pgbackrest, remap};
 use crate::server::Server;
@@ -316,19 +315,8 @@ pub(super) async fn watched(
     total: Option<u64>,
 ) -> Result<Exit, Unable> {
     let what = if command.program.name() == "pg_combinebackup" { "combine" } else { "unpack" };
-    let watch = async {
-        loop {
-            sleep(ASK_AGAIN).await;
-            let directories = directories.clone();
-            let size = move || directories.iter().map(|directory| inspect::size(directory)).sum();
-            let done = on_a_thread(size).await.unwrap_or(0);
-            drill.recorder.progress(what, done, total.map(|total| total.max(done)), Unit::Bytes);
-        }
-    };
-    tokio::select! {
-        exit = place.run(command) => exit,
-        () = watch => Err(Unable::bug("the watch of an unpacking ended")),
-    }
+    let growth = Growth { what, directories: directories.into(), total };
+    growth::told(drill.recorder, growth, place.run(command)).await
 }
 
 /// Whether a program can be run in a place.

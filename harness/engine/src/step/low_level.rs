@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use pgdrill_backup::{inspect, parts};
 use pgdrill_model::code::Code;
-use pgdrill_model::event::Unit;
 use pgdrill_model::evidence::{BackupEvidence, CopiedEvidence, Evidence};
 use pgdrill_model::finding::{Finding, Unable};
 use pgdrill_model::plan::Server as Name;
@@ -22,13 +21,13 @@ use pgdrill_model::units::{Lsn, Major};
 use pgdrill_ondisk::control::Control;
 use pgdrill_ondisk::label::Label;
 use pgdrill_ondisk::tablespace::Mapping;
-use tokio::time::sleep;
 use tokio_postgres::Error;
 
 use super::backup::{ARCHIVED_WITHIN, source};
 use super::{create_standby, switch_wal};
 use crate::clock::within;
 use crate::drill::{Drill, on_a_thread};
+use crate::growth::{self, Growth};
 use crate::session::{Session, describe};
 use crate::standstill::Standstill;
 use crate::tablespaces;
@@ -37,9 +36,6 @@ use crate::workspace::{Workspace, trouble};
 
 /// From here on the functions have these names; before, an exclusive backup had to be asked not to be one.
 const RENAMED: Major = Major(15);
-
-/// How often the size of what is copied so far is looked at.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How long a copy that nobody wants may take to stop writing.
 const TO_STOP: Duration = Duration::from_secs(10);
@@ -273,18 +269,8 @@ async fn copy(drill: &Drill<'_>, files: &Files) -> Result<Copied, Unable> {
         let _ending: mpsc::Sender<()> = ending;
         copy_all(&data, &target, &tablespaces, &flag)
     });
-    let watch = async {
-        loop {
-            sleep(ASK_AGAIN).await;
-            let directory = files.target.clone();
-            let size = on_a_thread(move || inspect::size(&directory)).await.unwrap_or(0);
-            drill.recorder.progress("copy", size, None, Unit::Bytes);
-        }
-    };
-    let copied = tokio::select! {
-        copied = work => copied?,
-        () = watch => return Err(Unable::bug("the watch of a copy ended")),
-    };
+    let growth = Growth { what: "copy", directories: vec![files.target.clone()], total: None };
+    let copied = growth::told(drill.recorder, growth, work).await?;
     copied.map_err(|error| trouble(&files.target, &error))
 }
 
