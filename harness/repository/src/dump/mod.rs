@@ -14,9 +14,11 @@ use crate::found::{Backup, Held};
 use crate::not_a_backup::NotABackup;
 use crate::time;
 
+mod rows;
 mod text;
 mod toc;
 
+pub use rows::{Rows, rows};
 pub use text::Comments;
 pub use toc::{Data, Entry, Format, Invalid, MAGIC, Toc};
 

@@ -158,6 +158,24 @@ impl Toc {
     }
 }
 
+/// An integer of so many bytes, the lowest first, behind a byte that is its sign (`ReadInt`).
+pub(super) fn integer(stream: &mut impl Read, size: usize, signed: bool) -> Result<i64, Invalid> {
+    let mut byte = || -> Result<u8, Invalid> {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        Ok(byte[0])
+    };
+    let negative = signed && byte()? != 0;
+    let mut number: u64 = 0;
+    for at in 0..size {
+        number |= u64::from(byte()?) << (8 * at);
+    }
+    // PostgreSQL's own is of 32 bits, so a larger one is a damage.
+    let number =
+        i64::from(i32::try_from(number).map_err(|_| wrong(format!("{number} is too large a number")))?);
+    Ok(if negative { -number } else { number })
+}
+
 fn wrong(what: impl Into<String>) -> Invalid {
     Invalid::Wrong(what.into())
 }
@@ -334,15 +352,7 @@ impl<R: Read> Reader<R> {
     }
 
     fn integer(&mut self) -> Result<i64, Invalid> {
-        let negative = self.version >= since::SIGNS && self.byte()? != 0;
-        let mut number: u64 = 0;
-        for at in 0..self.integer {
-            number |= u64::from(self.byte()?) << (8 * at);
-        }
-        // PostgreSQL's own is of 32 bits, so a larger one is a damage.
-        let number =
-            i64::from(i32::try_from(number).map_err(|_| wrong(format!("{number} is too large a number")))?);
-        Ok(if negative { -number } else { number })
+        integer(&mut self.stream, self.integer, self.version >= since::SIGNS)
     }
 
     /// The length of a string; none where there is no string.

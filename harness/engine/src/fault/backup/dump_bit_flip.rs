@@ -3,9 +3,10 @@
 use std::fs;
 
 use pgdrill_backup::members::replace;
+use pgdrill_repository::dump::rows;
 
 use super::super::stored::{Done, Stored, not_here};
-use super::dumps::{largest, rows};
+use super::dumps::largest;
 
 pub(super) fn run(stored: &mut Stored) -> Done {
     let (path, name) = largest(stored)?;
