@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pgdrill_engine::Socket;
 use pgdrill_engine::clock::SystemClock;
-use pgdrill_engine::session::Socket;
 use pgdrill_engine::workload::{Book, Mix, Spec, Until, start};
 
 #[tokio::main]

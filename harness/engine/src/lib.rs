@@ -32,7 +32,7 @@ mod repository;
 mod safety;
 mod sequences;
 mod server;
-pub mod session;
+mod session;
 mod settings;
 mod shared_memory;
 mod standstill;
@@ -52,3 +52,5 @@ pub mod soak;
 pub mod template;
 pub mod workload;
 pub mod workspace;
+
+pub use session::Socket;

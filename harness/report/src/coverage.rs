@@ -44,22 +44,37 @@ pub(crate) fn one(page: &mut Page, coverage: &Coverage<'_>) {
         Column::left("when"),
     ];
     let row = |covered: &Covered<'_>| {
-        let (tone, verdict) = match (covered.verdict(), &covered.held.unfit) {
-            (Some(verdict), _) => words::verdict(verdict),
-            (None, Some(_)) => (Tone::Doubt, "unfit"),
-            (None, None) => (Tone::Faint, "not tried"),
-        };
+        let (tone, state) = state(covered);
         vec![
             Cell::from(&covered.held.label),
-            Cell::from(covered.held.unix_us.map_or_else(|| "-".to_owned(), minute)),
-            Cell::new(tone, verdict),
-            Cell::from(covered.span().map_or_else(|| "-".to_owned(), |(_, to)| minute(to))),
+            Cell::from(taken(covered)),
+            Cell::new(tone, state),
+            Cell::from(until(covered)),
             Cell::from(extent.map_or_else(String::new, |extent| picture(covered, extent))),
         ]
     };
     page.table(&columns, &coverage.backups.iter().map(row).collect::<Vec<_>>());
     page.blank();
     page.paragraph(2, Tone::Plain, &sentence(coverage));
+}
+
+/// What became of a backup, in a word.
+pub(crate) fn state(covered: &Covered<'_>) -> (Tone, &'static str) {
+    match (covered.verdict(), &covered.held.unfit) {
+        (Some(verdict), _) => words::verdict(verdict),
+        (None, Some(_)) => (Tone::Doubt, "unfit"),
+        (None, None) => (Tone::Faint, "not tried"),
+    }
+}
+
+/// Until when it is proven.
+pub(crate) fn until(covered: &Covered<'_>) -> String {
+    covered.span().map_or_else(|| "-".to_owned(), |(_, to)| minute(to))
+}
+
+/// When it was taken.
+pub(crate) fn taken(covered: &Covered<'_>) -> String {
+    covered.held.unix_us.map_or_else(|| "-".to_owned(), minute)
 }
 
 /// How many are proven, and of which times every moment is.

@@ -10,7 +10,7 @@ use pgdrill_model::run::Run;
 use pgdrill_model::runbook::{State, Timeline, is_rehearsed, of};
 use pgdrill_model::verdict::Verdict;
 
-use crate::coverage::{minute, sentence, worth_telling};
+use crate::coverage::{sentence, state, taken, until, worth_telling};
 use crate::detection::{symbol, used};
 use crate::text::alerts::seen;
 use crate::text::as_written::{how, left};
@@ -98,20 +98,8 @@ fn coverage(text: &mut String, runs: &[Run]) {
         );
         text.push_str("| backup | taken | verdict | proven until |\n|---|---|---|---|\n");
         for covered in &coverage.backups {
-            let verdict = match (covered.verdict(), &covered.held.unfit) {
-                (Some(verdict), _) => words::verdict(verdict).1,
-                (None, Some(_)) => "unfit",
-                (None, None) => "not tried",
-            };
-            let time = |at: Option<i64>| at.map_or_else(|| "-".to_owned(), minute);
-            let until = covered.span().map(|(_, to)| to);
-            let _ = writeln!(
-                text,
-                "| {} | {} | {verdict} | {} |",
-                cell(&covered.held.label),
-                time(covered.held.unix_us),
-                time(until)
-            );
+            let (label, state) = (cell(&covered.held.label), state(covered).1);
+            let _ = writeln!(text, "| {label} | {} | {state} | {} |", taken(covered), until(covered));
         }
     }
 }

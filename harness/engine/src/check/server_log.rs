@@ -11,11 +11,6 @@ use crate::log::{self, Line};
 use crate::record::Recorder;
 
 pub(super) fn run(log: &Path, recorder: &Recorder<'_>) -> Outcome {
-    let lines = log::read(log);
-    // Whatever follows from it says nothing about the backup.
-    if let Some(refused) = lines.iter().find(|line| line.is_want_of_memory()) {
-        return Outcome::not_run(format!("the server had too little memory: {}", refused.message));
-    }
     // What a check met and told, the server told its log too.
     let told: Vec<Finding> = recorder
         .so_far()
@@ -25,6 +20,14 @@ pub(super) fn run(log: &Path, recorder: &Recorder<'_>) -> Outcome {
             _ => None,
         })
         .collect();
+    judge(&log::read(log), &told)
+}
+
+fn judge(lines: &[Line], told: &[Finding]) -> Outcome {
+    // Whatever follows from it says nothing about the backup.
+    if let Some(refused) = lines.iter().find(|line| line.is_want_of_memory()) {
+        return Outcome::not_run(format!("the server had too little memory: {}", refused.message));
+    }
     let known = |line: &Line| told.iter().any(|finding| finding.message.contains(words(line)));
     let found = lines
         .iter()
@@ -51,6 +54,17 @@ fn ours(line: &Line) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_follows_from_want_of_memory_says_nothing_of_the_backup() {
+        let outcome = |line: &str| {
+            judge(&[log::parse(&format!("2026-11-22 19:15:00.123 UTC [1] {line}")).unwrap()], &[])
+        };
+        let refused = outcome("53200 ERROR:  out of memory");
+        assert!(refused.not_run && refused.found.is_empty(), "{refused:?}");
+        let damaged = outcome("XX001 ERROR:  could not read block 3");
+        assert!(!damaged.not_run && damaged.found.len() == 1, "{damaged:?}");
+    }
 
     #[test]
     fn only_knocking_at_a_closed_door_and_sending_away_autovacuum_is_ours() {

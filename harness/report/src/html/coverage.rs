@@ -8,8 +8,8 @@ use super::Part;
 use super::blocks::scrolled;
 use super::chosen::Chosen;
 use super::svg::small;
-use super::verdict::badge;
-use crate::coverage::{minute, sentence, worth_telling};
+use super::verdict::{badge, class};
+use crate::coverage::{minute, sentence, state, taken, until, worth_telling};
 
 /// A moment is drawn as long as this part of the axis.
 const MOMENT: u64 = 60;
@@ -46,15 +46,17 @@ fn row(covered: &Covered<'_>, extent: Option<(i64, i64)>) -> Markup {
     html! {
         tr {
             th scope="row" { (covered.held.label) }
-            td.short { (covered.held.unix_us.map_or_else(|| "-".to_owned(), minute)) }
+            td.short { (taken(covered)) }
             td {
-                @match (covered.verdict(), &covered.held.unfit) {
-                    (Some(verdict), _) => (badge(verdict)),
-                    (None, Some(why)) => span.doubt title=(why) { "unfit" },
-                    (None, None) => span.faint { "not tried" },
+                @match covered.verdict() {
+                    Some(verdict) => (badge(verdict)),
+                    None => {
+                        @let (tone, state) = state(covered);
+                        span.(class(tone)) title=[covered.held.unfit.as_deref()] { (state) }
+                    }
                 }
             }
-            td.short { (covered.span().map_or_else(|| "-".to_owned(), |(_, to)| minute(to))) }
+            td.short { (until(covered)) }
             td.wide { @if let Some(extent) = extent { (bar(covered, extent)) } }
         }
     }
